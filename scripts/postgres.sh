@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # Runs a command beside a private PostgreSQL server and takes the server down whatever happens.
-#   scripts/postgres.sh COMMAND [ARGUMENT…]      the command finds STEWARD_TEST_POSTGRES=postgres://…
+#   scripts/postgres.sh [NAME=VALUE…] COMMAND [ARGUMENT…]
+# NAME=VALUE is a server setting (shared_buffers=1GB); the command finds STEWARD_TEST_POSTGRES=postgres://…
 # The server listens on a free loopback port, keeps its files in a temporary folder, asks for a password made for this
 # run, and never runs as root. Should this script itself be killed, the kernel
 # stops server and command (pdeathsig).
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-(($#)) || fail "usage: scripts/postgres.sh COMMAND [ARGUMENT…]"
+settings=()
+while (($#)) && [[ "$1" =~ ^[a-z_]+= ]]; do
+  settings+=(-c "$1")
+  shift
+done
+(($#)) || fail "usage: scripts/postgres.sh [NAME=VALUE…] COMMAND [ARGUMENT…]"
 programs="$(compgen -G '/usr/lib/postgresql/*/bin/postgres' | sort -V | tail -n1 || true)"
 [[ -n "$programs" ]] || fail "no PostgreSQL server under /usr/lib/postgresql: run scripts/setup.sh test"
 programs="${programs%/postgres}"
@@ -53,7 +59,7 @@ set -m # own process groups: an interrupt at the terminal reaches this script fi
 for _ in 1 2 3 4 5; do
   port=$((20000 + RANDOM % 12000)) # below the range the kernel hands out; a taken port makes the server exit
   (cd "$folder" && exec "${confined[@]}" "$programs/postgres" -D "$folder/data" -p "$port" -k "$folder" \
-    -c listen_addresses=127.0.0.1 -c max_connections=200 -c logging_collector=off) >"$folder/server.log" 2>&1 </dev/null &
+    -c listen_addresses=127.0.0.1 -c max_connections=200 -c logging_collector=off "${settings[@]}") >"$folder/server.log" 2>&1 </dev/null &
   server=$!
   wait_until 60 settled || break
   kill -0 "$server" 2>/dev/null && break

@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 purpose="${1:-build}"
 rust_needed=1.95
-node_needed=20
+node_needed=20.19
 packages=()
 missing=()
 
@@ -23,6 +23,7 @@ server_programs() { compgen -G '/usr/lib/postgresql/*/bin/postgres'; }
 need build-essential have cc
 need build-essential have make
 if [[ "$purpose" == test ]]; then
+  need shellcheck have shellcheck
   need postgresql server_programs
   need chromium have chromium
   need python3 have python3
