@@ -33,37 +33,21 @@ const DUPLICATES: &str = "crates/testkit/tests/tidy/duplicates.txt";
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version=1",
-            "--locked",
-            "--offline",
-            "--filter-platform=x86_64-unknown-linux-gnu",
-        ])
+        .args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu"])
         .current_dir(root())
         .output()
         .expect("cargo runs this test and is there");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The packages of the resolved tree that are not ours.
 fn third_party(metadata: &Value) -> Vec<&Value> {
     let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
-    let resolved: BTreeSet<&str> = nodes
-        .iter()
-        .map(|node| node["id"].as_str().unwrap())
-        .collect();
+    let resolved: BTreeSet<&str> = nodes.iter().map(|node| node["id"].as_str().unwrap()).collect();
     let packages = metadata["packages"].as_array().unwrap();
     let ours = |package: &Value| package["source"].is_null();
-    packages
-        .iter()
-        .filter(|package| resolved.contains(package["id"].as_str().unwrap()) && !ours(package))
-        .collect()
+    packages.iter().filter(|package| resolved.contains(package["id"].as_str().unwrap()) && !ours(package)).collect()
 }
 
 #[test]
@@ -71,27 +55,17 @@ fn everything_comes_from_crates_io_under_a_known_licence() {
     let metadata = metadata();
     let mut findings = Findings::default();
     for package in third_party(&metadata) {
-        let place = format!(
-            "{} {}",
-            package["name"].as_str().unwrap(),
-            package["version"].as_str().unwrap()
-        );
+        let place = format!("{} {}", package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
         if package["source"].as_str() != Some(REGISTRY) {
-            findings.add(
-                &place,
-                format!(
-                    "comes from {}: only crates.io is allowed",
-                    package["source"]
-                ),
-            );
+            findings.add(&place, format!("comes from {}: only crates.io is allowed", package["source"]));
         }
         match package["license"].as_str() {
-            None => findings.add(
-                &place,
-                "names no licence: look at its licence file and choose another crate",
-            ),
+            None => findings.add(&place, "names no licence: look at its licence file and choose another crate"),
             Some(expression) if !satisfied(expression) => {
-                findings.add(&place, format!("licence `{expression}` is not allowed: choose another crate, or argue for it in a decision record"));
+                findings.add(
+                    &place,
+                    format!("licence `{expression}` is not allowed: choose another crate, or argue for it in a decision record"),
+                );
             }
             Some(_) => {}
         }
@@ -104,20 +78,14 @@ fn every_crate_is_there_once() {
     let metadata = metadata();
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in third_party(&metadata) {
-        versions
-            .entry(package["name"].as_str().unwrap())
-            .or_default()
-            .insert(package["version"].as_str().unwrap());
+        versions.entry(package["name"].as_str().unwrap()).or_default().insert(package["version"].as_str().unwrap());
     }
     versions.retain(|_, versions| versions.len() > 1);
 
     let text = read(Path::new(DUPLICATES));
     let mut listed = BTreeMap::new();
     let mut findings = Findings::default();
-    for line in text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.split_once(": ") {
             Some((name, reason)) if !reason.trim().is_empty() => drop(listed.insert(name, reason)),
             _ => findings.add(DUPLICATES, format!("`{line}`: write `name: reason`")),
@@ -125,32 +93,27 @@ fn every_crate_is_there_once() {
     }
     for (name, versions) in &versions {
         if !listed.contains_key(name) {
-            findings.add(name, format!("is there as {versions:?}: agree on one version (see `cargo tree --invert {name}`), or give the reason in {DUPLICATES}"));
+            findings.add(
+                name,
+                format!(
+                    "is there as {versions:?}: agree on one version (see `cargo tree --invert {name}`), or give the reason in {DUPLICATES}"
+                ),
+            );
         }
     }
     for name in listed.keys().filter(|name| !versions.contains_key(**name)) {
-        findings.add(
-            DUPLICATES,
-            format!("{name} is there only once now: remove the line"),
-        );
+        findings.add(DUPLICATES, format!("{name} is there only once now: remove the line"));
     }
     findings.assert_none();
 }
 
 /// Whether an SPDX expression can be satisfied with allowed licences alone. `/` is the old way to write OR.
 fn satisfied(expression: &str) -> bool {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut at = 0;
     let result = any_of(&words, &mut at);
-    assert_eq!(
-        at,
-        words.len(),
-        "cannot read the licence expression `{expression}`"
-    );
+    assert_eq!(at, words.len(), "cannot read the licence expression `{expression}`");
     result
 }
 
@@ -190,22 +153,12 @@ fn one(words: &[&str], at: &mut usize) -> bool {
 
 #[test]
 fn licence_expressions_are_read_as_spdx_says() {
-    for expression in [
-        "MIT",
-        "MIT/Apache-2.0",
-        "GPL-3.0 OR MIT",
-        "(MIT OR GPL-2.0) AND Unicode-3.0",
-        "Apache-2.0 WITH LLVM-exception",
-    ] {
+    for expression in ["MIT", "MIT/Apache-2.0", "GPL-3.0 OR MIT", "(MIT OR GPL-2.0) AND Unicode-3.0", "Apache-2.0 WITH LLVM-exception"] {
         assert!(satisfied(expression), "{expression}");
     }
-    for expression in [
-        "GPL-3.0",
-        "MIT AND GPL-3.0",
-        "(MIT OR Apache-2.0) AND OpenSSL",
-        "MIT WITH LLVM-exception",
-        "GPL-2.0 OR AGPL-3.0 AND MIT",
-    ] {
+    for expression in
+        ["GPL-3.0", "MIT AND GPL-3.0", "(MIT OR Apache-2.0) AND OpenSSL", "MIT WITH LLVM-exception", "GPL-2.0 OR AGPL-3.0 AND MIT"]
+    {
         assert!(!satisfied(expression), "{expression}");
     }
 }

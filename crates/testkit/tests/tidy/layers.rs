@@ -10,19 +10,7 @@ const LEVELS: [(u8, &[&str]); 8] = [
     (2, &["auth", "telemetry-sql"]),
     (3, &["web"]),
     (4, &["work"]),
-    (
-        5,
-        &[
-            "identity",
-            "gateway",
-            "fleet",
-            "observe",
-            "systems",
-            "stream",
-            "automation",
-            "plugin",
-        ],
-    ),
+    (5, &["identity", "gateway", "fleet", "observe", "systems", "stream", "automation", "plugin"]),
     (6, &["graphql", "agent", "cli"]),
     (7, &["server"]),
 ];
@@ -34,10 +22,7 @@ const DEVELOPMENT: [&str; 2] = ["testkit", "bench"];
 const WALLS: [(&str, &str); 2] = [("datafusion", "telemetry-sql"), ("wasmtime", "plugin")];
 
 fn level(name: &str) -> Option<u8> {
-    LEVELS
-        .iter()
-        .find(|(_, names)| names.contains(&name))
-        .map(|(level, _)| *level)
+    LEVELS.iter().find(|(_, names)| names.contains(&name)).map(|(level, _)| *level)
 }
 
 #[test]
@@ -52,17 +37,10 @@ fn crates_use_only_lower_levels() {
             continue;
         };
         for section in SECTIONS {
-            for used in manifest
-                .dependencies(section)
-                .into_keys()
-                .filter_map(|name| name.strip_prefix("steward-"))
-            {
+            for used in manifest.dependencies(section).into_keys().filter_map(|name| name.strip_prefix("steward-")) {
                 if DEVELOPMENT.contains(&used) {
                     if section != "dev-dependencies" {
-                        findings.add(
-                            manifest.path.display(),
-                            format!("steward-{used} is for [dev-dependencies] only"),
-                        );
+                        findings.add(manifest.path.display(), format!("steward-{used} is for [dev-dependencies] only"));
                     }
                 } else if level(used).is_none_or(|other| other >= own) {
                     findings.add(
@@ -80,16 +58,10 @@ fn crates_use_only_lower_levels() {
 fn heavy_trees_stay_behind_their_wall() {
     let mut findings = Findings::default();
     for manifest in manifests::all() {
-        for name in SECTIONS
-            .iter()
-            .flat_map(|section| manifest.dependencies(section).into_keys())
-        {
+        for name in SECTIONS.iter().flat_map(|section| manifest.dependencies(section).into_keys()) {
             for (tree, owner) in WALLS {
                 if name.starts_with(tree) && manifest.name != owner {
-                    findings.add(
-                        manifest.path.display(),
-                        format!("only {owner} may depend on {name}"),
-                    );
+                    findings.add(manifest.path.display(), format!("only {owner} may depend on {name}"));
                 }
             }
         }
@@ -103,13 +75,7 @@ fn every_crate_is_described_in_the_architecture() {
     let mut findings = Findings::default();
     for manifest in manifests::all() {
         if !text.contains(&format!("`{}`", manifest.name)) {
-            findings.add(
-                "ARCHITECTURE.md",
-                format!(
-                    "describe the crate `{}`: its purpose and its invariants",
-                    manifest.name
-                ),
-            );
+            findings.add("ARCHITECTURE.md", format!("describe the crate `{}`: its purpose and its invariants", manifest.name));
         }
     }
     findings.assert_none();

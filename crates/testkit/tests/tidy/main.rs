@@ -16,11 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// The root of the repository.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("this crate lives in crates/testkit")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate lives in crates/testkit").to_owned()
 }
 
 /// The text of a file, by its path from the root.
@@ -33,14 +29,7 @@ fn read(path: &Path) -> String {
 ///
 /// Skips what is installed, built or hidden.
 fn files(folder: &str, endings: &[&str]) -> Vec<PathBuf> {
-    const SKIPPED: &[&str] = &[
-        "node_modules",
-        "target",
-        "dist",
-        "steward-data",
-        "test-results",
-        "playwright-report",
-    ];
+    const SKIPPED: &[&str] = &["node_modules", "target", "dist", "steward-data", "test-results", "playwright-report"];
     let root = root();
     let mut found = Vec::new();
     let mut folders = vec![root.join(folder)];

@@ -21,16 +21,8 @@ impl Manifest {
     pub(crate) fn dependencies(&self, section: &str) -> BTreeMap<&str, &Value> {
         let plain = self.table.get(section).and_then(Value::as_table);
         let targets = self.table.get("target").and_then(Value::as_table);
-        let for_target = targets
-            .into_iter()
-            .flat_map(Table::values)
-            .filter_map(|target| target.get(section)?.as_table());
-        plain
-            .into_iter()
-            .chain(for_target)
-            .flatten()
-            .map(|(name, value)| (name.as_str(), value))
-            .collect()
+        let for_target = targets.into_iter().flat_map(Table::values).filter_map(|target| target.get(section)?.as_table());
+        plain.into_iter().chain(for_target).flatten().map(|(name, value)| (name.as_str(), value)).collect()
     }
 }
 
@@ -43,14 +35,9 @@ pub(crate) fn all() -> Vec<Manifest> {
         .into_iter()
         .filter(|path| path.components().count() == 3)
         .map(|path| {
-            let table: Table = read(&path)
-                .parse()
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let table: Table = read(&path).parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let package = table["package"]["name"].as_str().unwrap().to_owned();
-            let name = package
-                .strip_prefix("steward-")
-                .unwrap_or(&package)
-                .to_owned();
+            let name = package.strip_prefix("steward-").unwrap_or(&package).to_owned();
             Manifest { path, name, table }
         })
         .collect()
@@ -66,46 +53,20 @@ fn packages_inherit_what_the_workspace_decides() {
     for manifest in all() {
         let place = manifest.path.display();
         let package = &manifest.table["package"];
-        let folder = manifest
-            .path
-            .parent()
-            .unwrap()
-            .file_name()
-            .unwrap()
-            .to_string_lossy();
+        let folder = manifest.path.parent().unwrap().file_name().unwrap().to_string_lossy();
         if package["name"].as_str() != Some(&format!("steward-{folder}")) {
-            findings.add(
-                place.to_string(),
-                format!("the package in crates/{folder} is named steward-{folder}"),
-            );
+            findings.add(place.to_string(), format!("the package in crates/{folder} is named steward-{folder}"));
         }
         for key in ["version", "edition", "rust-version", "license", "publish"] {
-            if package.get(key).and_then(|value| value.get("workspace"))
-                != Some(&Value::Boolean(true))
-            {
+            if package.get(key).and_then(|value| value.get("workspace")) != Some(&Value::Boolean(true)) {
                 findings.add(place.to_string(), format!("write `{key}.workspace = true`"));
             }
         }
-        if package
-            .get("description")
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty)
-        {
-            findings.add(
-                place.to_string(),
-                "say in one line what the crate is for: `description = \"…\"`",
-            );
+        if package.get("description").and_then(Value::as_str).is_none_or(str::is_empty) {
+            findings.add(place.to_string(), "say in one line what the crate is for: `description = \"…\"`");
         }
-        if manifest
-            .table
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"))
-            != Some(&Value::Boolean(true))
-        {
-            findings.add(
-                place.to_string(),
-                "inherit the lints: `[lints]` with `workspace = true`",
-            );
+        if manifest.table.get("lints").and_then(|lints| lints.get("workspace")) != Some(&Value::Boolean(true)) {
+            findings.add(place.to_string(), "inherit the lints: `[lints]` with `workspace = true`");
         }
     }
     findings.assert_none();
@@ -115,12 +76,9 @@ fn packages_inherit_what_the_workspace_decides() {
 fn every_dependency_comes_from_the_workspace_table() {
     let mut findings = Findings::default();
     for manifest in all() {
-        for (section, name, value) in SECTIONS.iter().flat_map(|section| {
-            manifest
-                .dependencies(section)
-                .into_iter()
-                .map(move |(name, value)| (section, name, value))
-        }) {
+        for (section, name, value) in
+            SECTIONS.iter().flat_map(|section| manifest.dependencies(section).into_iter().map(move |(name, value)| (section, name, value)))
+        {
             let inherited = value.get("workspace") == Some(&Value::Boolean(true));
             if !inherited || value.get("version").is_some() {
                 findings.add(
@@ -137,43 +95,21 @@ fn every_dependency_comes_from_the_workspace_table() {
 fn the_workspace_table_is_sorted_and_holds_nothing_unused() {
     let text = read(Path::new("Cargo.toml"));
     let table = workspace();
-    let declared: BTreeSet<&str> = table["workspace"]["dependencies"]
-        .as_table()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let declared: BTreeSet<&str> = table["workspace"]["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
     let manifests = all();
-    let used: BTreeSet<&str> = manifests
-        .iter()
-        .flat_map(|manifest| {
-            SECTIONS
-                .iter()
-                .flat_map(|section| manifest.dependencies(section).into_keys())
-        })
-        .collect();
+    let used: BTreeSet<&str> =
+        manifests.iter().flat_map(|manifest| SECTIONS.iter().flat_map(|section| manifest.dependencies(section).into_keys())).collect();
 
     let mut findings = Findings::default();
     for name in declared.difference(&used) {
-        findings.add(
-            "Cargo.toml",
-            format!("no crate uses {name}: remove it from [workspace.dependencies]"),
-        );
+        findings.add("Cargo.toml", format!("no crate uses {name}: remove it from [workspace.dependencies]"));
     }
-    let lines = text
-        .lines()
-        .skip_while(|line| *line != "[workspace.dependencies]")
-        .skip(1);
-    let names = lines
-        .take_while(|line| !line.starts_with('['))
-        .map(|line| line.split([' ', '.', '=']).next().unwrap());
+    let lines = text.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    let names = lines.take_while(|line| !line.starts_with('[')).map(|line| line.split([' ', '.', '=']).next().unwrap());
     let mut previous = "";
     for name in names {
         if name < previous && !name.is_empty() {
-            findings.add(
-                "Cargo.toml",
-                format!("[workspace.dependencies]: {name} belongs before {previous}"),
-            );
+            findings.add("Cargo.toml", format!("[workspace.dependencies]: {name} belongs before {previous}"));
         }
         previous = name;
     }

@@ -9,12 +9,7 @@ use crate::{Findings, files, read, root};
 
 /// The Markdown pages of the repository.
 fn pages() -> Vec<PathBuf> {
-    ["README.md", "ARCHITECTURE.md"]
-        .into_iter()
-        .map(PathBuf::from)
-        .chain(files("docs", &[".md"]))
-        .chain(files("bench", &[".md"]))
-        .collect()
+    ["README.md", "ARCHITECTURE.md"].into_iter().map(PathBuf::from).chain(files("docs", &[".md"])).chain(files("bench", &[".md"])).collect()
 }
 
 /// The targets of `[text](target)` outside code, with their line.
@@ -43,11 +38,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings
         .map(|line| {
             let title = line.trim_start_matches('#').trim().to_lowercase();
-            let kept = title
-                .chars()
-                .filter(|character| character.is_alphanumeric() || " -_".contains(*character));
-            kept.map(|character| if character == ' ' { '-' } else { character })
-                .collect()
+            let kept = title.chars().filter(|character| character.is_alphanumeric() || " -_".contains(*character));
+            kept.map(|character| if character == ' ' { '-' } else { character }).collect()
         })
         .collect()
 }
@@ -75,21 +67,12 @@ fn relative_links_lead_somewhere() {
             }
             let place = format!("{}:{line}", page.display());
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let path = if file.is_empty() {
-                page.clone()
-            } else {
-                straight(&page.parent().unwrap().join(file))
-            };
+            let path = if file.is_empty() { page.clone() } else { straight(&page.parent().unwrap().join(file)) };
             if !root().join(&path).exists() {
                 findings.add(place, format!("`{target}` does not exist"));
-            } else if !anchor.is_empty()
-                && path.extension().is_some_and(|ending| ending == "md")
-                && !anchors(&read(&path)).contains(anchor)
+            } else if !anchor.is_empty() && path.extension().is_some_and(|ending| ending == "md") && !anchors(&read(&path)).contains(anchor)
             {
-                findings.add(
-                    place,
-                    format!("{} has no heading `#{anchor}`", path.display()),
-                );
+                findings.add(place, format!("{} has no heading `#{anchor}`", path.display()));
             }
         }
     }
@@ -99,20 +82,12 @@ fn relative_links_lead_somewhere() {
 #[test]
 fn every_page_of_the_book_is_in_its_summary() {
     let summary = Path::new("docs/src/SUMMARY.md");
-    let listed: BTreeSet<PathBuf> = links(&read(summary))
-        .into_iter()
-        .map(|(_, target)| straight(&Path::new("docs/src").join(target)))
-        .collect();
+    let listed: BTreeSet<PathBuf> =
+        links(&read(summary)).into_iter().map(|(_, target)| straight(&Path::new("docs/src").join(target))).collect();
     let mut findings = Findings::default();
-    for page in files("docs/src", &[".md"])
-        .into_iter()
-        .filter(|page| page != summary)
-    {
+    for page in files("docs/src", &[".md"]).into_iter().filter(|page| page != summary) {
         if !listed.contains(&page) {
-            findings.add(
-                page.display(),
-                "is not in docs/src/SUMMARY.md: nobody would find it",
-            );
+            findings.add(page.display(), "is not in docs/src/SUMMARY.md: nobody would find it");
         }
     }
     findings.assert_none();
@@ -124,21 +99,10 @@ fn decision_records_have_a_number_a_date_and_three_parts() {
     for (index, record) in files("docs/adr", &[".md"]).iter().enumerate() {
         let name = record.file_name().unwrap().to_string_lossy();
         if !name.starts_with(&format!("{:04}-", index + 1)) {
-            findings.add(
-                record.display(),
-                format!(
-                    "records are numbered without a gap: expected {:04}-…",
-                    index + 1
-                ),
-            );
+            findings.add(record.display(), format!("records are numbered without a gap: expected {:04}-…", index + 1));
         }
         let text = read(record);
-        for part in [
-            "\nDate: ",
-            "\n## Context\n",
-            "\n## Decision\n",
-            "\n## Consequences\n",
-        ] {
+        for part in ["\nDate: ", "\n## Context\n", "\n## Decision\n", "\n## Consequences\n"] {
             if !text.contains(part) {
                 findings.add(record.display(), format!("lacks `{}`", part.trim()));
             }
@@ -152,42 +116,22 @@ fn npm_and_python_versions_are_exact() {
     let mut findings = Findings::default();
     for manifest in files("", &["package.json"]) {
         let package: Value = serde_json::from_str(&read(&manifest)).unwrap();
-        for section in [
-            "dependencies",
-            "devDependencies",
-            "optionalDependencies",
-            "overrides",
-        ] {
+        for section in ["dependencies", "devDependencies", "optionalDependencies", "overrides"] {
             for (name, version) in package[section].as_object().into_iter().flatten() {
                 if version.as_str().is_none_or(|version| !is_exact(version)) {
-                    findings.add(
-                        manifest.display(),
-                        format!("{name}: pin one version instead of {version}"),
-                    );
+                    findings.add(manifest.display(), format!("{name}: pin one version instead of {version}"));
                 }
             }
         }
         let lock = manifest.with_file_name("package-lock.json");
         if !root().join(&lock).exists() {
-            findings.add(
-                manifest.display(),
-                "commit its package-lock.json: `npm ci` installs nothing else",
-            );
+            findings.add(manifest.display(), "commit its package-lock.json: `npm ci` installs nothing else");
         }
     }
     for requirements in files("", &["requirements.txt"]) {
-        for line in read(&requirements)
-            .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        {
-            if !line
-                .split_once("==")
-                .is_some_and(|(_, version)| is_exact(version))
-            {
-                findings.add(
-                    requirements.display(),
-                    format!("`{line}`: pin one version with =="),
-                );
+        for line in read(&requirements).lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if !line.split_once("==").is_some_and(|(_, version)| is_exact(version)) {
+                findings.add(requirements.display(), format!("`{line}`: pin one version with =="));
             }
         }
     }
@@ -196,8 +140,6 @@ fn npm_and_python_versions_are_exact() {
 
 fn is_exact(version: &str) -> bool {
     version.starts_with(|character: char| character.is_ascii_digit())
-        && version
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || ".-+".contains(character))
+        && version.chars().all(|character| character.is_ascii_alphanumeric() || ".-+".contains(character))
         && !version.ends_with(".x")
 }

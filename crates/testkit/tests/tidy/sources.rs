@@ -8,40 +8,17 @@ use crate::{Findings, files, read};
 const LONGEST: usize = 600;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 9] = [
-    "util", "utils", "common", "helper", "helpers", "manager", "misc", "shared", "impl",
-];
+const EMPTY_NAMES: [&str; 9] = ["util", "utils", "common", "helper", "helpers", "manager", "misc", "shared", "impl"];
 
 /// Words that mark work as unfinished or switch a check off, and what to do instead.
 const WORDS: [(&str, &str); 7] = [
-    (
-        "todo!",
-        "finish it, or leave it out and say so in the documentation",
-    ),
-    (
-        "unimplemented!",
-        "finish it, or leave it out and say so in the documentation",
-    ),
-    (
-        "TODO",
-        "do it or write an issue; a mark in the source is neither",
-    ),
-    (
-        "FIXME",
-        "fix it or write an issue; a mark in the source is neither",
-    ),
-    (
-        "XXX",
-        "fix it or write an issue; a mark in the source is neither",
-    ),
-    (
-        "#[allow(",
-        "use #[expect(lint, reason = \"…\")]: it disappears when it is no longer true",
-    ),
-    (
-        "#![allow(",
-        "use #![expect(lint, reason = \"…\")]: it disappears when it is no longer true",
-    ),
+    ("todo!", "finish it, or leave it out and say so in the documentation"),
+    ("unimplemented!", "finish it, or leave it out and say so in the documentation"),
+    ("TODO", "do it or write an issue; a mark in the source is neither"),
+    ("FIXME", "fix it or write an issue; a mark in the source is neither"),
+    ("XXX", "fix it or write an issue; a mark in the source is neither"),
+    ("#[allow(", "use #[expect(lint, reason = \"…\")]: it disappears when it is no longer true"),
+    ("#![allow(", "use #![expect(lint, reason = \"…\")]: it disappears when it is no longer true"),
 ];
 
 /// The only crates whose shipped code makes a request context: from a credential, a stored job, a stored event.
@@ -52,10 +29,7 @@ const SELF: &str = "crates/testkit/tests/tidy";
 
 fn is_test(path: &Path) -> bool {
     let name = path.to_string_lossy();
-    name.contains("/tests/")
-        || name.contains("/e2e/")
-        || name.contains(".test.")
-        || name.ends_with("tests.rs")
+    name.contains("/tests/") || name.contains("/e2e/") || name.contains(".test.") || name.ends_with("tests.rs")
 }
 
 fn is_generated(path: &Path) -> bool {
@@ -75,19 +49,10 @@ fn files_are_short_enough_to_read() {
     let mut findings = Findings::default();
     let rust = files("crates", &[".rs"]);
     let console = files("console", &[".ts", ".tsx", ".css"]);
-    for path in rust
-        .iter()
-        .chain(&console)
-        .filter(|path| !is_test(path) && !is_generated(path))
-    {
+    for path in rust.iter().chain(&console).filter(|path| !is_test(path) && !is_generated(path)) {
         let lines = shipped(&read(path)).lines().count();
         if lines > LONGEST {
-            findings.add(
-                path.display(),
-                format!(
-                    "{lines} lines: split it by what its parts are about ({LONGEST} is the end)"
-                ),
-            );
+            findings.add(path.display(), format!("{lines} lines: split it by what its parts are about ({LONGEST} is the end)"));
         }
     }
     findings.assert_none();
@@ -98,14 +63,9 @@ fn rust_files_open_with_their_module_doc() {
     let mut findings = Findings::default();
     for path in files("crates", &[".rs"]) {
         let text = read(&path);
-        let first = text
-            .lines()
-            .find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
+        let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
         if !first.is_some_and(|line| line.starts_with("//! ")) {
-            findings.add(
-                path.display(),
-                "open with `//! …`: what this file is and which invariants it keeps",
-            );
+            findings.add(path.display(), "open with `//! …`: what this file is and which invariants it keeps");
         }
     }
     findings.assert_none();
@@ -117,22 +77,11 @@ fn nothing_is_marked_unfinished_or_silenced() {
     let rust = files("crates", &[".rs"]);
     let console = files("console", &[".ts", ".tsx", ".mjs", ".css", ".html"]);
     let scripts = files("scripts", &[".sh"]);
-    for path in rust
-        .iter()
-        .chain(&console)
-        .chain(&scripts)
-        .filter(|path| !path.starts_with(SELF))
-    {
+    for path in rust.iter().chain(&console).chain(&scripts).filter(|path| !path.starts_with(SELF)) {
         for (number, line) in read(path).lines().enumerate() {
             for (word, advice) in WORDS {
-                if line
-                    .match_indices(word)
-                    .any(|(at, _)| stands_alone(line, at, word))
-                {
-                    findings.add(
-                        format!("{}:{}", path.display(), number + 1),
-                        format!("`{word}`: {advice}"),
-                    );
+                if line.match_indices(word).any(|(at, _)| stands_alone(line, at, word)) {
+                    findings.add(format!("{}:{}", path.display(), number + 1), format!("`{word}`: {advice}"));
                 }
             }
         }
@@ -155,16 +104,10 @@ fn modules_have_names_that_say_something() {
     let rust = files("crates", &[".rs"]);
     let console = files("console", &[".ts", ".tsx"]);
     for path in rust.iter().chain(&console) {
-        for part in path
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy().into_owned())
-        {
+        for part in path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()) {
             let stem = part.split('.').next().unwrap().to_lowercase();
             if EMPTY_NAMES.contains(&stem.as_str()) {
-                findings.add(
-                    path.display(),
-                    format!("`{stem}` says nothing: name it after what it holds"),
-                );
+                findings.add(path.display(), format!("`{stem}` says nothing: name it after what it holds"));
             }
         }
     }
@@ -174,17 +117,8 @@ fn modules_have_names_that_say_something() {
 #[test]
 fn only_auth_store_and_work_mint_a_context() {
     let mut findings = Findings::default();
-    for path in files("crates", &[".rs"])
-        .into_iter()
-        .filter(|path| !is_test(path))
-    {
-        let owner = path
-            .components()
-            .nth(1)
-            .unwrap()
-            .as_os_str()
-            .to_string_lossy()
-            .into_owned();
+    for path in files("crates", &[".rs"]).into_iter().filter(|path| !is_test(path)) {
+        let owner = path.components().nth(1).unwrap().as_os_str().to_string_lossy().into_owned();
         if !MINTERS.contains(&owner.as_str()) && shipped(&read(&path)).contains("Ctx::mint(") {
             findings.add(path.display(), "take the context from the caller: only auth mints one, and store and work restore one");
         }
