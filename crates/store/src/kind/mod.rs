@@ -1,0 +1,186 @@
+//! What can be stored: a name, an id prefix, a JSON Schema and the keywords on its properties.
+
+mod canonical;
+mod check;
+mod fields;
+mod input;
+mod registry;
+mod schema;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use steward_base::filter::Registry;
+
+pub(crate) use canonical::{Canonical, Entries};
+pub use fields::{Field, OnDelete, Reference, ValueType};
+
+/// A Rust type that is the body of a kind.
+///
+/// Its doc comments become the schema's descriptions. Keywords go on properties as `#[schemars(extend("indexed" = true))]`: `indexed`,
+/// `unique`, `searchable`, `personal`, `secret`, `readOnly`, `scope`, `reference` (a kind's name) with `on_delete` (`restrict`, the default,
+/// `cascade` or `clear`). The type must tolerate unknown fields: strictness lives in the input schema only.
+pub trait Model: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// Singular, snake case, as in `api_key`; event types begin with it.
+    const KIND: &'static str;
+    /// Of its ids, as in `key`.
+    const PREFIX: &'static str;
+}
+
+/// What can be stored under one name.
+pub struct Kind {
+    name: Arc<str>,
+    prefix: Arc<str>,
+    stored: Value,
+    input: Value,
+    output: Value,
+    fields: Vec<Field>,
+    registry: Registry,
+    stored_check: jsonschema::Validator,
+    input_check: jsonschema::Validator,
+}
+
+impl Kind {
+    /// The kind of a Rust type.
+    ///
+    /// # Panics
+    /// When the type's schema breaks a rule of kinds (an unknown reference policy, more than 64 indexed fields, a `secret` that is
+    /// indexed): that is a defect in the program and shows at the first start.
+    pub fn of<M: Model>() -> Self {
+        let schema = schema::of_type::<M>();
+        Self::from_schema(M::KIND, M::PREFIX, schema)
+            .unwrap_or_else(|problem| panic!("kind {} breaks a rule of kinds: {problem}", M::KIND))
+    }
+
+    /// The kind with this schema; the error says which rule of kinds it breaks.
+    pub fn from_schema(name: &str, prefix: &str, schema: Value) -> Result<Self, String> {
+        let stored = schema::tolerant(schema);
+        let fields = fields::extract(&stored)?;
+        let input = schema::strict(&stored);
+        let output = schema::output(&stored, prefix);
+        let compile = |schema: &Value| check::compile(schema).map_err(|error| error.to_string());
+        Ok(Self {
+            name: name.into(),
+            prefix: prefix.into(),
+            registry: registry::of(&stored),
+            stored_check: compile(&stored)?,
+            input_check: compile(&input)?,
+            stored,
+            input,
+            output,
+            fields,
+        })
+    }
+
+    /// Singular, as in `device`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// Of its ids, as in `dev`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The schema of stored bodies: unknown fields are kept, since a newer version may have written them.
+    pub fn schema(&self) -> &Value {
+        &self.stored
+    }
+
+    /// The schema of what clients send: unknown fields are refused, `readOnly` ones are never required.
+    pub fn input_schema(&self) -> &Value {
+        &self.input
+    }
+
+    /// The schema of what clients get: the body and the record's own fields (`id`, `version`, `created_at` …).
+    pub fn output_schema(&self) -> &Value {
+        &self.output
+    }
+
+    /// The typed fields that a filter may name: those of the body and the record's own.
+    pub fn filter_registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Fields of the body that carry a value or a keyword, nested ones by dotted path.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The field at a dotted path.
+    pub fn field(&self, path: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.path == path)
+    }
+}
+
+/// The kinds of an installation: one list, given at start.
+#[derive(Default)]
+pub struct Kinds {
+    kinds: Vec<Arc<Kind>>,
+    by_name: HashMap<Arc<str>, usize>,
+}
+
+impl Kinds {
+    /// No kinds yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a kind.
+    ///
+    /// # Panics
+    /// When its name or prefix is taken: two crates claim one kind.
+    #[must_use]
+    pub fn with(mut self, kind: Kind) -> Self {
+        let taken = self.kinds.iter().any(|known| known.name == kind.name || known.prefix == kind.prefix);
+        assert!(!taken, "kind {} ({}) is declared twice", kind.name, kind.prefix);
+        self.by_name.insert(kind.name.clone(), self.kinds.len());
+        self.kinds.push(Arc::new(kind));
+        self
+    }
+
+    /// The kind of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Kind>> {
+        self.index(name).map(|index| &self.kinds[index])
+    }
+
+    /// The kind whose ids have this prefix.
+    pub fn by_prefix(&self, prefix: &str) -> Option<&Arc<Kind>> {
+        self.kinds.iter().find(|kind| &*kind.prefix == prefix)
+    }
+
+    /// Every kind, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.kinds.iter()
+    }
+
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn at(&self, index: usize) -> &Arc<Kind> {
+        &self.kinds[index]
+    }
+
+    /// References between kinds must lead somewhere; the error names the first that does not.
+    pub(crate) fn verify(&self) -> Result<(), String> {
+        for kind in &self.kinds {
+            for field in &kind.fields {
+                if let Some(reference) = &field.reference
+                    && self.get(&reference.kind).is_none()
+                {
+                    return Err(format!("{}.{} refers to {}, which is no kind", kind.name, field.path, reference.kind));
+                }
+            }
+        }
+        Ok(())
+    }
+}

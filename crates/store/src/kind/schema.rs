@@ -1,0 +1,107 @@
+//! The three forms of a kind's schema: stored (tolerant), input (strict) and output (with the record's own fields).
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+/// Fields that every record has beside its body; a body may not declare them.
+pub(super) const RECORD_FIELDS: [&str; 6] = ["id", "version", "created_at", "created_by", "updated_at", "updated_by"];
+
+/// The schema of a Rust type, without references except where the type contains itself.
+pub(super) fn of_type<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// The stored form: unknown fields are allowed at every level.
+pub(super) fn tolerant(mut schema: Value) -> Value {
+    walk(&mut schema, &mut |object| {
+        if object.get("additionalProperties") == Some(&Value::Bool(false)) {
+            object.remove("additionalProperties");
+        }
+    });
+    schema
+}
+
+/// The input form: unknown fields are refused at every level, `readOnly` fields are never required, the record's own fields may be sent back.
+pub(super) fn strict(stored: &Value) -> Value {
+    let mut schema = stored.clone();
+    walk(&mut schema, &mut |object| {
+        if !object.contains_key("properties") {
+            return;
+        }
+        object.entry("additionalProperties").or_insert(Value::Bool(false));
+        let read_only: Vec<String> = properties(object).filter(|(_, property)| is_read_only(property)).map(|(name, _)| name.clone()).collect();
+        if let Some(Value::Array(required)) = object.get_mut("required") {
+            required.retain(|name| !read_only.iter().any(|known| name == known));
+            if required.is_empty() {
+                object.remove("required");
+            }
+        }
+    });
+    add_record_fields(&mut schema, None);
+    schema
+}
+
+/// The output form.
+pub(super) fn output(stored: &Value, prefix: &str) -> Value {
+    let mut schema = stored.clone();
+    add_record_fields(&mut schema, Some(prefix));
+    schema
+}
+
+/// A body of a model without properties has no `properties` at all, and an output always has.
+fn add_record_fields(schema: &mut Value, required_with_prefix: Option<&str>) {
+    let Value::Object(object) = schema else { return };
+    let id = match required_with_prefix {
+        Some(prefix) => json!({ "type": "string", "pattern": format!("^{prefix}_[0-9a-hjkmnp-tv-z]{{25}}[048cgmrw]$"), "readOnly": true }),
+        None => json!({ "type": "string", "readOnly": true }),
+    };
+    let own = [
+        ("id", id),
+        ("version", json!({ "type": "integer", "minimum": 1, "description": "Grows by one with every change.", "readOnly": true })),
+        ("created_at", json!({ "type": "string", "format": "date-time", "readOnly": true })),
+        ("created_by", json!({ "type": "string", "description": "Who created it.", "readOnly": true })),
+        ("updated_at", json!({ "type": "string", "format": "date-time", "readOnly": true })),
+        ("updated_by", json!({ "type": "string", "description": "Who changed it last.", "readOnly": true })),
+    ];
+    if let Value::Object(properties) = object.entry("properties").or_insert_with(|| Value::Object(Map::new())) {
+        for (name, property) in own {
+            properties.insert(name.to_owned(), property);
+        }
+    }
+    if required_with_prefix.is_some()
+        && let Value::Array(required) = object.entry("required").or_insert_with(|| Value::Array(Vec::new()))
+    {
+        required.extend(RECORD_FIELDS.map(Value::from));
+    } else {
+        object.entry("additionalProperties").or_insert(Value::Bool(false));
+    }
+}
+
+pub(super) fn properties(object: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    object.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+pub(super) fn is_read_only(property: &Value) -> bool {
+    property.get("readOnly") == Some(&Value::Bool(true))
+}
+
+/// Calls `visit` on every subschema that is an object, outermost first.
+fn walk(schema: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Value>)) {
+    let Value::Object(object) = schema else { return };
+    visit(object);
+    for (keyword, below) in object.iter_mut() {
+        match (keyword.as_str(), below) {
+            ("properties" | "patternProperties" | "$defs" | "dependentSchemas", Value::Object(named)) => {
+                named.values_mut().for_each(|schema| walk(schema, visit));
+            }
+            ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(list)) => list.iter_mut().for_each(|schema| walk(schema, visit)),
+            ("items" | "additionalProperties" | "not" | "if" | "then" | "else" | "contains" | "propertyNames", below) => walk(below, visit),
+            _ => {}
+        }
+    }
+}

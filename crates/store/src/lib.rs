@@ -1,0 +1,17 @@
+//! The record kernel: kinds, units of work, queries and the event chain, on SQLite and on PostgreSQL.
+//!
+//! Invariants: nothing is written beside [`Store::commit`]; an answered commit is on disk; a unit of work is all or nothing; events are
+//! gapless per tenant and chained; every statement binds the tenant; a namespace has one writer at a time.
+
+mod kind;
+mod query;
+mod record;
+mod store;
+mod unit;
+mod value;
+
+pub use kind::{Field, Kind, Kinds, Model, OnDelete, Reference, ValueType};
+pub use query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
+pub use record::Record;
+pub use store::{Backend, Options, Store};
+pub use unit::{Committed, EventDraft, Expect, UnitOfWork};

@@ -1,0 +1,240 @@
+//! The handle that everything else holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use steward_base::filter::Expr;
+use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Random, RecordId, TenantId};
+use tokio::sync::watch;
+
+use crate::kind::{Kind, Kinds, Model};
+use crate::query::{ListQuery, Page};
+use crate::unit::{Committed, UnitOfWork};
+use crate::Record;
+
+/// How often [`Store::update`] tries again when someone else was faster.
+const UPDATE_TRIES: usize = 16;
+/// Most events of one answer.
+const MAX_EVENTS: usize = 10_000;
+
+/// Where the data is.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// Files in a folder that this process alone opens.
+    Sqlite {
+        /// Made when missing.
+        dir: PathBuf,
+    },
+    /// A PostgreSQL server.
+    Postgres {
+        /// `postgres://user:password@host:port/database?sslmode=…`.
+        url: steward_base::Secret<String>,
+        /// Most connections this process opens; 16 is ordinary.
+        connections: usize,
+    },
+}
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the data is.
+    pub backend: Backend,
+}
+
+/// The record kernel. Clones are one store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    kinds: Arc<Kinds>,
+    clock: Clock,
+    random: Random,
+}
+
+impl Store {
+    /// Opens the store and provisions the `control` namespace.
+    ///
+    /// Errors: `data_dir_locked` when another process has the folder open, `storage_*` and `database_unavailable` when it cannot be reached.
+    pub async fn open(options: Options, kinds: Kinds, clock: Clock, random: Random) -> Result<Self, Error> {
+        kinds.verify().map_err(Error::internal)?;
+        let kinds = Arc::new(kinds);
+        let _ = options.backend;
+        let store = Self(Arc::new(Inner { kinds, clock, random }));
+        store.provision(TenantId::OPERATOR).await?;
+        Ok(store)
+    }
+
+    /// The kinds it was opened with.
+    pub fn kinds(&self) -> &Kinds {
+        &self.0.kinds
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Its randomness.
+    pub fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// A new id for a record.
+    pub fn mint_id(&self) -> RecordId {
+        RecordId::new(&self.0.clock, &self.0.random)
+    }
+
+    /// Makes the namespace of a tenant; nothing happens when it is there.
+    pub async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
+        let _ = tenant;
+        Ok(())
+    }
+
+    /// A live record.
+    pub async fn get(&self, ctx: &Ctx, kind: &str, id: RecordId) -> Result<Option<Record>, Error> {
+        let kind = self.kind(kind)?;
+        let _ = (ctx.tenant(), kind, id);
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// The live record with this value in a unique field; text is compared without case.
+    pub async fn find(&self, ctx: &Ctx, kind: &str, field: &str, value: &str) -> Result<Option<Record>, Error> {
+        let at = self.kind(kind)?;
+        let kind = self.0.kinds.at(at);
+        let unique = kind.fields().iter().enumerate().find(|(_, known)| known.path == field && known.unique);
+        let (number, field) = unique.ok_or_else(|| Error::internal(format!("{}.{field} is not unique", kind.name())))?;
+        let Some(key) = crate::value::unique(field.value, &Value::from(value)) else { return Ok(None) };
+        let _ = (ctx.tenant(), number, key);
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// A page of live records.
+    ///
+    /// Errors: `order_unknown`, `order_unsupported`, `cursor`.
+    pub async fn list(&self, ctx: &Ctx, query: ListQuery) -> Result<Page, Error> {
+        let kind = self.kind(&query.kind)?;
+        let _ = (ctx.tenant(), kind, query);
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// How many live records pass a filter, exactly; it looks at every row that no index can count.
+    pub async fn count(&self, ctx: &Ctx, kind: &str, filter: Option<Expr>) -> Result<u64, Error> {
+        let at = self.kind(kind)?;
+        let _ = (ctx.tenant(), at, filter);
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
+    ///
+    /// Errors: `invalid` with fields, `version_conflict`, `already_exists`, `not_found`, `unique_taken`, `reference_missing`, `referenced`,
+    /// `record_too_large`, `unit_too_large`, and the `Unavailable` ones of [`Store::health`].
+    pub async fn commit(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<Committed, Error> {
+        let _ = (ctx.tenant(), unit);
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// Reads a record, changes it and writes it; tries again when someone else was faster. Fields that `M` does not know stay.
+    pub async fn update<M: Model>(
+        &self,
+        ctx: &Ctx,
+        id: RecordId,
+        mut change: impl FnMut(&mut M) -> Result<(), Error> + Send,
+    ) -> Result<Record, Error> {
+        self.update_with(ctx, id, |model, unit| change(model).map(|()| unit)).await
+    }
+
+    /// The same, with more to commit beside it: the closure gets a unit to add events, guards and other records to.
+    pub async fn update_with<M: Model>(
+        &self,
+        ctx: &Ctx,
+        id: RecordId,
+        mut change: impl FnMut(&mut M, UnitOfWork) -> Result<UnitOfWork, Error> + Send,
+    ) -> Result<Record, Error> {
+        let kind = self.0.kinds.at(self.kind(M::KIND)?).clone();
+        let mut tries = 0;
+        loop {
+            let record = self.get(ctx, M::KIND, id).await?.ok_or_else(|| Error::not_found(&kind.name().replace('_', " ")))?;
+            let mut model: M = record.decode()?;
+            let unit = change(&mut model, UnitOfWork::new())?;
+            let body = with_unknown_fields(&kind, record.body, &model)?;
+            let unit = unit.put(M::KIND, id, body, crate::Expect::Version(record.version));
+            tries += 1;
+            match self.commit(ctx, unit).await {
+                Err(error) if error.code() == "version_conflict" && tries < UPDATE_TRIES => {}
+                Err(error) => return Err(error),
+                Ok(committed) => {
+                    let written = committed.records.into_iter().find(|record| record.id == id && *record.kind == *M::KIND);
+                    return written.ok_or_else(|| Error::internal("a commit answered without the record it wrote"));
+                }
+            }
+        }
+    }
+
+    /// Events after a position, oldest first.
+    pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
+        let _ = (ctx.tenant(), after, limit.min(MAX_EVENTS));
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// Checks that every event of the tenant follows from the one before; answers the head's position.
+    ///
+    /// Errors: `chain_broken`, naming the position.
+    pub async fn verify_chain(&self, ctx: &Ctx) -> Result<i64, Error> {
+        let _ = ctx.tenant();
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// The last committed position of a tenant, now and whenever it changes: a wake-up, not a queue. 0 until the first is known.
+    pub fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
+        let _ = tenant;
+        watch::channel(0).1
+    }
+
+    /// Whether it can write; otherwise why not: `storage_full`, `storage_read_only`, `storage_failed`, `database_unavailable`.
+    pub async fn health(&self) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+    }
+
+    /// Finishes what was begun, refuses what comes after and lets go of the files.
+    pub async fn close(&self) {
+        
+    }
+
+    fn kind(&self, name: &str) -> Result<usize, Error> {
+        self.0.kinds.index(name).ok_or_else(|| unknown_kind(name))
+    }
+}
+
+pub(crate) fn unknown_kind(name: &str) -> Error {
+    Error::new(ErrorKind::Internal, "internal", "Something went wrong on our side. Quote the request id when you report it.")
+        .with_source(format!("no kind is called {name}"))
+}
+
+/// The stored body with the model's fields: what the model does not know, a newer version wrote.
+fn with_unknown_fields<M: Model>(kind: &Kind, stored: Map<String, Value>, model: &M) -> Result<Map<String, Value>, Error> {
+    let Value::Object(mut body) = serde_json::to_value(model).map_err(Error::internal)? else {
+        return Err(Error::internal(format!("the body of kind {} is not an object", kind.name())));
+    };
+    keep_unknown(kind.schema(), stored, &mut body);
+    Ok(body)
+}
+
+fn keep_unknown(schema: &Value, stored: Map<String, Value>, body: &mut Map<String, Value>) {
+    let known = schema.get("properties").and_then(Value::as_object);
+    // An object without declared properties is a map: the model holds all of it.
+    let Some(known) = known else { return };
+    for (name, value) in stored {
+        match (known.get(&name), value) {
+            (None, value) => {
+                body.entry(name).or_insert(value);
+            }
+            (Some(below), Value::Object(stored)) => {
+                if let Some(Value::Object(body)) = body.get_mut(&name) {
+                    keep_unknown(below, stored, body);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A unit of work: plain data, committed all or nothing.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+use steward_base::{Error, RecordId};
+
+use crate::Record;
+use crate::kind::Model;
+
+/// What must be true of the stored record before it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// There is no live record: otherwise `already_exists`.
+    Absent,
+    /// The live record has this version: otherwise `version_conflict`, and `not_found` when there is none.
+    Version(i64),
+    /// Whatever there is; a put creates what is missing, a delete of nothing does nothing.
+    Any,
+}
+
+/// Changes that are committed together or not at all. One record may be written once in a unit.
+#[derive(Debug, Default)]
+pub struct UnitOfWork {
+    pub(crate) writes: Vec<Write>,
+    pub(crate) guards: Vec<(RecordId, i64)>,
+    pub(crate) events: Vec<EventDraft>,
+    /// The first thing that could not be said; the commit answers it.
+    pub(crate) problem: Option<Error>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) kind: Cow<'static, str>,
+    pub(crate) id: RecordId,
+    pub(crate) expect: Expect,
+    pub(crate) parent: Option<RecordId>,
+    /// `None` deletes.
+    pub(crate) body: Option<Map<String, Value>>,
+}
+
+impl UnitOfWork {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Creates a record; `already_exists` when there is one.
+    #[must_use]
+    pub fn create<M: Model>(self, id: RecordId, model: &M) -> Self {
+        self.put_model(id, model, Expect::Absent)
+    }
+
+    /// Writes a record of a Rust type. Fields that the type does not know are lost: to change a record, use [`crate::Store::update`].
+    #[must_use]
+    pub fn put_model<M: Model>(mut self, id: RecordId, model: &M, expect: Expect) -> Self {
+        match serde_json::to_value(model) {
+            Ok(Value::Object(body)) => return self.put(M::KIND, id, body, expect),
+            Ok(_) => self.fail(Error::internal(format!("the body of kind {} is not an object", M::KIND))),
+            Err(error) => self.fail(Error::internal(error)),
+        }
+        self
+    }
+
+    /// Writes a record: the body replaces the one before. A body equal to the one before writes nothing.
+    #[must_use]
+    pub fn put(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, body: Map<String, Value>, expect: Expect) -> Self {
+        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, body: Some(body) });
+        self
+    }
+
+    /// Puts the record that this unit writes under another one.
+    #[must_use]
+    pub fn parent(mut self, id: RecordId, parent: RecordId) -> Self {
+        match self.writes.iter_mut().rev().find(|write| write.id == id) {
+            Some(write) => write.parent = Some(parent),
+            None => self.fail(Error::internal("a parent was given for a record that the unit does not write")),
+        }
+        self
+    }
+
+    /// Moves a record to the recycle bin; what refers to it is refused, deleted or cleared as the referring kinds say.
+    #[must_use]
+    pub fn delete(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, expect: Expect) -> Self {
+        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, body: None });
+        self
+    }
+
+    /// Requires that a live record still has this version, without writing it.
+    #[must_use]
+    pub fn guard(mut self, id: RecordId, version: i64) -> Self {
+        self.guards.push((id, version));
+        self
+    }
+
+    /// Adds an event. An event about a record that the unit writes takes the place of that record's standard event.
+    #[must_use]
+    pub fn event(mut self, event: EventDraft) -> Self {
+        self.events.push(event);
+        self
+    }
+
+    /// Whether it would change or check nothing.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty() && self.problem.is_none()
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.problem.get_or_insert(error);
+    }
+}
+
+/// An event to be written; the commit adds position, time, actor, origin, trace and hash.
+#[derive(Debug)]
+pub struct EventDraft {
+    pub(crate) event_type: Cow<'static, str>,
+    pub(crate) subject: RecordId,
+    pub(crate) subject_kind: Option<Cow<'static, str>>,
+    pub(crate) version: i32,
+    pub(crate) data: Value,
+    pub(crate) scope: Option<Map<String, Value>>,
+    pub(crate) causation_id: Option<String>,
+}
+
+impl EventDraft {
+    /// An event: type in the past tense (`device.approved`), the record it is about, and an object of data.
+    ///
+    /// The subject's kind is that of the write in the same unit, else the word before the dot.
+    pub fn new(event_type: impl Into<Cow<'static, str>>, subject: RecordId, data: Value) -> Self {
+        Self { event_type: event_type.into(), subject, subject_kind: None, version: 1, data, scope: None, causation_id: None }
+    }
+
+    /// Names the subject's kind where the type does not.
+    #[must_use]
+    pub fn about(mut self, kind: impl Into<Cow<'static, str>>) -> Self {
+        self.subject_kind = Some(kind.into());
+        self
+    }
+
+    /// The version of the data's shape; 1 unless said.
+    #[must_use]
+    pub fn version(mut self, version: i32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Where it happened; unless said, the scope fields of the subject when the unit writes it.
+    #[must_use]
+    pub fn scope(mut self, scope: Map<String, Value>) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// The wire id of the event that led to this one.
+    #[must_use]
+    pub fn caused_by(mut self, event_id: impl Into<String>) -> Self {
+        self.causation_id = Some(event_id.into());
+        self
+    }
+}
+
+/// What a commit did.
+#[derive(Debug)]
+pub struct Committed {
+    /// The records that the unit wrote, in its order, as they are now; deleted ones with `deleted_at`.
+    pub records: Vec<Record>,
+    /// The tenant's last event position after the unit.
+    pub position: i64,
+}

@@ -1,0 +1,88 @@
+//! Index values: a type tag and bytes that compare as the values do, the same on every engine, without any database's collation.
+//!
+//! This encoding is stored and cannot change: `00` null, `10` bool, `20` whole number (sign bit flipped), `30` number (total order),
+//! `40` time (microseconds, sign bit flipped), `50` text (NFC, lowercase, cut at 256 bytes). Big-endian throughout.
+
+use serde_json::Value;
+use steward_base::Timestamp;
+use steward_base::filter::fold;
+
+use crate::kind::ValueType;
+
+pub(crate) const NULL: &[u8] = &[0x00];
+const BOOL: u8 = 0x10;
+const INT: u8 = 0x20;
+const FLOAT: u8 = 0x30;
+const TIME: u8 = 0x40;
+const TEXT: u8 = 0x50;
+/// Text whose unique key is a digest, since a cut would refuse texts that only begin alike.
+const DIGEST: u8 = 0x51;
+
+pub(crate) const MAX_TEXT: usize = 256;
+
+/// The index value of a scalar; `None` when it is not of the type.
+pub(crate) fn encode(value_type: ValueType, scalar: &Value) -> Option<Vec<u8>> {
+    Some(match (value_type, scalar) {
+        (ValueType::Bool, Value::Bool(value)) => vec![BOOL, u8::from(*value)],
+        (ValueType::Int, Value::Number(number)) => int(number.as_i64()?),
+        (ValueType::Float, Value::Number(number)) => float(number.as_f64()?),
+        (ValueType::Time, Value::String(written)) => time(written.parse().ok()?),
+        (ValueType::Text, Value::String(written)) => text(written),
+        _ => return None,
+    })
+}
+
+/// The unique key of a scalar: its index value, except that long text is never cut.
+pub(crate) fn unique(value_type: ValueType, scalar: &Value) -> Option<Vec<u8>> {
+    let (ValueType::Text, Value::String(written)) = (value_type, scalar) else { return encode(value_type, scalar) };
+    let folded = fold(written);
+    if folded.len() <= MAX_TEXT {
+        return Some(tagged(TEXT, folded.as_bytes()));
+    }
+    Some(tagged(DIGEST, aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, folded.as_bytes()).as_ref()))
+}
+
+pub(crate) fn int(value: i64) -> Vec<u8> {
+    tagged(INT, &ordered_i64(value))
+}
+
+pub(crate) fn float(value: f64) -> Vec<u8> {
+    let bits = value.to_bits();
+    // IEEE 754 total order: negative numbers sort by all bits reversed, the others after them.
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | (1 << 63) };
+    tagged(FLOAT, &ordered.to_be_bytes())
+}
+
+pub(crate) fn bool(value: bool) -> Vec<u8> {
+    vec![BOOL, u8::from(value)]
+}
+
+pub(crate) fn time(value: Timestamp) -> Vec<u8> {
+    tagged(TIME, &ordered_i64(value.micros()))
+}
+
+pub(crate) fn text(written: &str) -> Vec<u8> {
+    let folded = fold(written);
+    tagged(TEXT, &folded.as_bytes()[..cut(&folded)])
+}
+
+/// Whether text of this index value may have been cut, so that equal values need not be equal texts.
+pub(crate) fn maybe_cut(encoded: &[u8]) -> bool {
+    // A cut falls on a character, and the longest has four bytes.
+    encoded.first() == Some(&TEXT) && encoded.len() > MAX_TEXT - 3
+}
+
+fn cut(folded: &str) -> usize {
+    if folded.len() <= MAX_TEXT { folded.len() } else { folded.floor_char_boundary(MAX_TEXT) }
+}
+
+fn ordered_i64(value: i64) -> [u8; 8] {
+    ((value as u64) ^ (1 << 63)).to_be_bytes()
+}
+
+fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + bytes.len());
+    out.push(tag);
+    out.extend_from_slice(bytes);
+    out
+}
