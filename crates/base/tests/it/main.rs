@@ -1,0 +1,3 @@
+//! The public interface of `steward-base`.
+
+mod filter;
