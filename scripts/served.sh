@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command beside a fresh Steward with its own data folder and a free port, and stops it afterwards.
 #   scripts/served.sh [FLAG FOR serve…] -- COMMAND [ARGUMENT…]
-# The command finds STEWARD_URL, STEWARD_SETUP_LINK, STEWARD_DATA and STEWARD_BINARY. Set STEWARD_BINARY beforehand to
+# The command finds STEWARD_URL, STEWARD_SETUP_LINK, STEWARD_DATA, STEWARD_PID and STEWARD_BINARY. Set STEWARD_BINARY beforehand to
 # serve another build than the debug one. Should the server not stop with exit code 0, this fails although the command passed.
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
@@ -48,7 +48,7 @@ ready || { cat "$folder/log" >&2 && fail "the server did not become ready"; }
 STEWARD_URL="$(sed -n 's/^ready \(http[^ ]*\).*/\1/p' "$folder/stdout" | head -n1)"
 STEWARD_URL="${STEWARD_URL%/}"
 STEWARD_SETUP_LINK="$("$STEWARD_BINARY" setup-link --data "$STEWARD_DATA")"
-export STEWARD_URL STEWARD_SETUP_LINK
+export STEWARD_URL STEWARD_SETUP_LINK STEWARD_PID="$server"
 
 setpriv --pdeathsig TERM "$@" <&0 &
 command=$!

@@ -2,6 +2,7 @@
 # Installs by package name what this machine lacks; does nothing, quickly, when all is there.
 #   scripts/setup.sh build   what it takes to build and run
 #   scripts/setup.sh test    that, and what the tests need
+#   scripts/setup.sh bench   what the measurements need
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 purpose="${1:-build}"
@@ -22,12 +23,18 @@ server_programs() { compgen -G '/usr/lib/postgresql/*/bin/postgres'; }
 
 need build-essential have cc
 need build-essential have make
-if [[ "$purpose" == test ]]; then
-  need shellcheck have shellcheck
+if [[ "$purpose" != build ]]; then
   need postgresql server_programs
-  need chromium have chromium
   need python3 have python3
   need python3-venv python3 -c 'import ensurepip, venv'
+fi
+if [[ "$purpose" == test ]]; then
+  need shellcheck have shellcheck
+  need chromium have chromium
+fi
+if [[ "$purpose" == bench ]]; then
+  need jq have jq
+  need curl have curl
 fi
 
 if ((${#packages[@]})); then
