@@ -24,6 +24,8 @@ pub enum Principal {
     Device(RecordId),
     /// The platform itself.
     System,
+    /// Nobody yet: a request to an operation that needs no credential.
+    Anonymous,
 }
 
 impl fmt::Display for Principal {
@@ -33,6 +35,7 @@ impl fmt::Display for Principal {
             Principal::ApiKey(id) => f.write_str(&id.wire("key")),
             Principal::Device(id) => f.write_str(&id.wire("dev")),
             Principal::System => f.write_str("system"),
+            Principal::Anonymous => f.write_str("anonymous"),
         }
     }
 }

@@ -1,0 +1,41 @@
+//! Minting [`Ctx`]: who a credential belongs to, and what its bearer may do.
+//!
+//! Invariants: a context comes from a verified credential or from [`system`]; a credential names its tenant itself, so no request can;
+//! verification reads the records of the credential's tenant each time, so an ended session or a deleted key is dead at once;
+//! secrets are compared in constant time and stored only as digests or sealed.
+
+mod access_token;
+mod authority;
+mod master;
+mod minted;
+mod permissions;
+mod signing_key;
+
+pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessToken, Assertion, verify_assertion};
+pub use authority::{Authority, Occasion, Presented};
+pub use master::MasterKey;
+pub use minted::{Minted, MintedKind};
+pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
+pub use signing_key::SigningKey;
+
+use std::sync::Arc;
+
+use steward_base::{Ctx, Parts, Principal, TenantId};
+
+/// The platform acting on its own behalf in `tenant`; `reason` is what the audit trail shows.
+pub fn system(tenant: TenantId, reason: &str) -> Ctx {
+    Ctx::mint(Parts {
+        principal: Principal::System,
+        tenant,
+        grants: Arc::from([]),
+        reason: reason.into(),
+        origin: None,
+        trace_id: None,
+        request_id: None,
+    })
+}
+
+/// As [`system`], keeping the origin, trace and request of the request that led to it.
+pub fn system_for(cause: &Ctx, tenant: TenantId, reason: &str) -> Ctx {
+    Ctx::mint(Parts { principal: Principal::System, tenant, grants: Arc::from([]), reason: reason.into(), ..cause.parts().clone() })
+}

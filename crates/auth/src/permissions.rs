@@ -1,0 +1,210 @@
+//! Evaluating grants: one function for persons, API keys, devices and the platform.
+//!
+//! A deny beats every allow. `tenants:*` and `platform:*` exist only in the operator tenant and are given only by name: neither `*` nor
+//! `admin:*` includes them.
+
+use std::sync::Arc;
+
+use steward_base::filter::Expr;
+use steward_base::{Ctx, Effect, Error, ErrorKind, Grant, Permission, Principal, Result, TenantId};
+
+const OPERATOR_ONLY: [&str; 2] = ["tenants", "platform"];
+
+/// A role that every tenant has.
+#[derive(Debug)]
+pub struct Role {
+    /// As members name it.
+    pub name: &'static str,
+    /// What it is for, in one sentence.
+    pub purpose: &'static str,
+    /// Permissions it allows.
+    pub allow: &'static [&'static str],
+    /// Permissions it denies.
+    pub deny: &'static [&'static str],
+}
+
+/// The built-in roles, strongest first.
+pub const BUILT_IN_ROLES: &[Role] = &[
+    Role { name: "owner", purpose: "Everything, including ending the tenant.", allow: &["admin:*", "tenants:*", "platform:*"], deny: &[] },
+    Role { name: "admin", purpose: "Everything but ending the tenant.", allow: &["admin:*"], deny: &["tenant:delete"] },
+    Role {
+        name: "technician",
+        purpose: "Looks after devices, projects and services.",
+        allow: &["*:read", "organizations:write", "projects:*", "services:*", "devices:*", "enrollment-tokens:*", "logs:*", "metrics:*"],
+        deny: &["api-keys:read"],
+    },
+    Role {
+        name: "moderator",
+        purpose: "Looks after users and organizations.",
+        allow: &["users:read", "users:write", "organizations:read", "organizations:write", "events:read"],
+        deny: &[],
+    },
+    Role {
+        name: "user",
+        purpose: "Sees what the tenant runs.",
+        allow: &["users:read", "organizations:read", "projects:read", "services:read", "devices:read", "logs:read", "metrics:read"],
+        deny: &[],
+    },
+    Role { name: "read-only", purpose: "Sees everything, changes nothing.", allow: &["*:read"], deny: &["api-keys:read"] },
+];
+
+/// The grants of a built-in role; `None` when there is no such role.
+pub fn grants_of_role(name: &str) -> Option<Vec<Grant>> {
+    let role = BUILT_IN_ROLES.iter().find(|role| role.name == name)?;
+    let allow = permissions(role.allow.iter().copied(), Effect::Allow).expect("built-in roles name permissions that exist");
+    let deny = permissions(role.deny.iter().copied(), Effect::Deny).expect("built-in roles name permissions that exist");
+    Some([allow, deny].concat())
+}
+
+/// Unscoped grants of one effect from their text forms; fails with `invalid_permission`.
+pub fn permissions<'a>(texts: impl IntoIterator<Item = &'a str>, effect: Effect) -> Result<Vec<Grant>> {
+    texts.into_iter().map(|text| Ok(Grant { effect, permission: text.parse()?, scope: None })).collect()
+}
+
+/// Whether the context may do `permission` somewhere, and where: the filter that a record must pass, or `None` for everywhere.
+///
+/// Fails with `permission_denied`, naming the permission that is missing.
+pub fn require(ctx: &Ctx, permission: &Permission) -> Result<Option<Expr>> {
+    if matches!(ctx.principal(), Principal::System) {
+        return Ok(None);
+    }
+    let refused = || {
+        let detail = format!("This needs the permission {permission}. Ask an owner or admin of the tenant to grant it.");
+        Error::new(ErrorKind::Forbidden, "permission_denied", detail)
+    };
+    if OPERATOR_ONLY.contains(&permission.resource.as_str()) && ctx.tenant() != TenantId::OPERATOR {
+        return Err(refused());
+    }
+    let (mut allowed, mut everywhere, mut denied) = (Vec::new(), false, Vec::new());
+    for grant in ctx.grants().iter().filter(|grant| includes(&grant.permission, permission)) {
+        match (grant.effect, &grant.scope) {
+            (Effect::Deny, None) => return Err(refused()),
+            (Effect::Deny, Some(scope)) => denied.push(Expr::Not(Box::new(scope.clone()))),
+            (Effect::Allow, None) => everywhere = true,
+            (Effect::Allow, Some(scope)) => allowed.push(scope.clone()),
+        }
+    }
+    if !everywhere && allowed.is_empty() {
+        return Err(refused());
+    }
+    if !everywhere {
+        denied.push(one_or(allowed, Expr::Or));
+    }
+    Ok(if denied.is_empty() { None } else { Some(one_or(denied, Expr::And)) })
+}
+
+/// Whether the context may do `permission` at all.
+pub fn allows(ctx: &Ctx, permission: &Permission) -> bool {
+    require(ctx, permission).is_ok()
+}
+
+/// Whether the context holds all of `permission`, unscoped, wildcards included: what one may pass on to a key.
+pub fn covers(ctx: &Ctx, permission: &Permission) -> bool {
+    if matches!(ctx.principal(), Principal::System) {
+        return true;
+    }
+    let overlaps = |grant: &&Grant| includes(&grant.permission, permission) || includes(permission, &grant.permission);
+    let denied = ctx.grants().iter().filter(|grant| grant.effect == Effect::Deny).any(|grant| overlaps(&grant));
+    let operator_only = OPERATOR_ONLY.contains(&permission.resource.as_str());
+    let given =
+        ctx.grants().iter().any(|grant| grant.effect == Effect::Allow && grant.scope.is_none() && includes(&grant.permission, permission));
+    given && !denied && (!operator_only || ctx.tenant() == TenantId::OPERATOR)
+}
+
+/// Whether `wide` includes `narrow`.
+fn includes(wide: &Permission, narrow: &Permission) -> bool {
+    let resource = match wide.resource.as_str() {
+        "*" | "admin" => !OPERATOR_ONLY.contains(&narrow.resource.as_str()),
+        named => named == narrow.resource,
+    };
+    resource && (wide.verb.is_none() || wide.verb == narrow.verb)
+}
+
+fn one_or(mut parts: Vec<Expr>, join: impl FnOnce(Vec<Expr>) -> Expr) -> Expr {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => join(parts),
+    }
+}
+
+/// Shared grants, as contexts hold them.
+pub(crate) fn shared(grants: Vec<Grant>) -> Arc<[Grant]> {
+    Arc::from(grants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use steward_base::{Parts, RecordId, filter};
+
+    fn ctx(tenant: TenantId, grants: Vec<Grant>) -> Ctx {
+        Ctx::mint(Parts {
+            principal: Principal::ApiKey(RecordId::from_bytes([1; 16])),
+            tenant,
+            grants: shared(grants),
+            reason: "test".into(),
+            origin: None,
+            trace_id: None,
+            request_id: None,
+        })
+    }
+
+    fn a_tenant() -> TenantId {
+        RecordId::from_bytes([9; 16]).into()
+    }
+
+    fn permission(text: &str) -> Permission {
+        text.parse().expect("is a permission")
+    }
+
+    fn scoped(effect: Effect, text: &str, scope: &str) -> Grant {
+        Grant { effect, permission: permission(text), scope: Some(filter::parse(scope).expect("is a filter")) }
+    }
+
+    #[test]
+    fn admin_is_everything_in_one_tenant_and_never_the_operators() {
+        let owner = ctx(a_tenant(), grants_of_role("owner").expect("exists"));
+        assert!(allows(&owner, &permission("devices:approve")));
+        assert!(!allows(&owner, &permission("tenants:read")), "an owner of another tenant is no operator");
+        let operator = ctx(TenantId::OPERATOR, grants_of_role("owner").expect("exists"));
+        assert!(allows(&operator, &permission("tenants:read")));
+        let admin = ctx(TenantId::OPERATOR, permissions(["admin:*", "*:read"], Effect::Allow).expect("are permissions"));
+        assert!(!allows(&admin, &permission("tenants:read")));
+    }
+
+    #[test]
+    fn a_deny_beats_every_allow() {
+        let mut grants = permissions(["admin:*", "devices:read"], Effect::Allow).expect("are permissions");
+        grants.extend(permissions(["devices:read"], Effect::Deny).expect("are permissions"));
+        let ctx = ctx(a_tenant(), grants);
+        let refused = require(&ctx, &permission("devices:read")).expect_err("is denied");
+        assert_eq!(refused.code(), "permission_denied");
+        assert!(allows(&ctx, &permission("devices:write")));
+        assert!(!covers(&ctx, &permission("devices:*")), "part of it is denied");
+    }
+
+    #[test]
+    fn scopes_join_to_one_filter() {
+        let ctx = ctx(
+            a_tenant(),
+            vec![
+                scoped(Effect::Allow, "devices:read", "tags:prod"),
+                scoped(Effect::Allow, "devices:read", "tags:test"),
+                scoped(Effect::Deny, "devices:*", "name = \"vault\""),
+            ],
+        );
+        let scope = require(&ctx, &permission("devices:read")).expect("is allowed").expect("is scoped");
+        assert_eq!(scope.to_string(), filter::parse("NOT name = \"vault\" AND (tags:prod OR tags:test)").expect("is a filter").to_string());
+        assert!(!covers(&ctx, &permission("devices:read")), "a scoped grant cannot be passed on whole");
+    }
+
+    #[test]
+    fn every_built_in_role_reads_and_nobody_holds_what_no_grant_gives() {
+        for role in BUILT_IN_ROLES {
+            let ctx = ctx(a_tenant(), grants_of_role(role.name).expect("exists"));
+            assert!(allows(&ctx, &permission("organizations:read")), "{} reads organizations", role.name);
+        }
+        assert!(!allows(&ctx(a_tenant(), Vec::new()), &permission("organizations:read")));
+        assert!(grants_of_role("emperor").is_none());
+    }
+}

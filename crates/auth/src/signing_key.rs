@@ -1,0 +1,137 @@
+//! The keys a tenant signs its access tokens with: ES256, the private half sealed under the master key.
+//!
+//! A key's id carries its tenant, so that a token names the issuer to look in before anything is known of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use parking_lot::RwLock;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use steward_base::{Clock, Error, Random, RecordId, Result, TenantId, base32};
+use steward_store::{ListQuery, Model, Store, UnitOfWork};
+
+use crate::{MasterKey, system};
+
+const LABEL: &str = "signing-key";
+
+/// A tenant's signing key.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct SigningKey {
+    /// `ES256`.
+    pub algorithm: String,
+    /// The public point's x, base64url.
+    pub x: String,
+    /// The public point's y, base64url.
+    pub y: String,
+    /// The private key (PKCS#8), sealed.
+    #[schemars(extend("secret" = true))]
+    pub sealed: String,
+}
+
+impl Model for SigningKey {
+    const KIND: &'static str = "signing_key";
+    const PREFIX: &'static str = "sgk";
+}
+
+/// A key ready to sign and verify with.
+pub(crate) struct Loaded {
+    pub(crate) kid: String,
+    pub(crate) encoding: EncodingKey,
+    pub(crate) decoding: DecodingKey,
+}
+
+/// The signing keys of all tenants, opened as they are needed.
+pub(crate) struct SigningKeys {
+    store: Store,
+    master: MasterKey,
+    clock: Clock,
+    random: Random,
+    by_kid: RwLock<HashMap<String, Arc<Loaded>>>,
+    current: RwLock<HashMap<TenantId, Arc<Loaded>>>,
+}
+
+/// Opened keys kept at once; beyond it the cache starts anew, since an opened key costs some 50 µs.
+const KEPT: usize = 20_000;
+
+impl SigningKeys {
+    pub(crate) fn new(store: Store, master: MasterKey, clock: Clock, random: Random) -> Self {
+        Self { store, master, clock, random, by_kid: RwLock::default(), current: RwLock::default() }
+    }
+
+    /// The key that `tenant` signs with now; made at first need.
+    pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<Loaded>> {
+        if let Some(loaded) = self.current.read().get(&tenant) {
+            return Ok(loaded.clone());
+        }
+        let ctx = system(tenant, "signing-key");
+        let page = self.store.list(&ctx, ListQuery { limit: 1, kind: SigningKey::KIND.to_owned(), ..ListQuery::default() }).await?;
+        let loaded = match page.records.first() {
+            Some(record) => self.load(tenant, record.id, &record.decode()?)?,
+            None => self.create(tenant).await?,
+        };
+        let mut current = self.current.write();
+        if current.len() >= KEPT {
+            current.clear();
+        }
+        current.insert(tenant, loaded.clone());
+        Ok(loaded)
+    }
+
+    /// The key that `kid` names; `None` when there is none.
+    pub(crate) async fn by_kid(&self, kid: &str) -> Result<Option<(TenantId, Arc<Loaded>)>> {
+        let Some((tenant, record)) = read_kid(kid) else { return Ok(None) };
+        if let Some(loaded) = self.by_kid.read().get(kid) {
+            return Ok(Some((tenant, loaded.clone())));
+        }
+        let Some(record) = self.store.get(&system(tenant, "signing-key"), SigningKey::KIND, record).await? else { return Ok(None) };
+        Ok(Some((tenant, self.load(tenant, record.id, &record.decode()?)?)))
+    }
+
+    async fn create(&self, tenant: TenantId) -> Result<Arc<Loaded>> {
+        let id = RecordId::new(&self.clock, &self.random);
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(Error::internal)?;
+        let private = pair.to_pkcs8v1().map_err(Error::internal)?;
+        // An uncompressed point: 0x04, then x and y of 32 bytes each.
+        let point = pair.public_key().as_ref();
+        let key = SigningKey {
+            algorithm: "ES256".to_owned(),
+            x: URL_SAFE_NO_PAD.encode(&point[1..33]),
+            y: URL_SAFE_NO_PAD.encode(&point[33..65]),
+            sealed: self.master.seal(LABEL, &id.bytes(), private.as_ref(), &self.random),
+        };
+        self.store.commit(&system(tenant, "signing-key"), UnitOfWork::new().create(id, &key)).await?;
+        self.load(tenant, id, &key)
+    }
+
+    fn load(&self, tenant: TenantId, id: RecordId, key: &SigningKey) -> Result<Arc<Loaded>> {
+        let private = self
+            .master
+            .open(LABEL, &id.bytes(), &key.sealed)
+            .ok_or_else(|| Error::internal("the signing key does not open: the master key is not the one it was sealed under"))?;
+        let kid = write_kid(tenant, id);
+        let decoding = DecodingKey::from_ec_components(&key.x, &key.y).map_err(Error::internal)?;
+        let loaded = Arc::new(Loaded { kid: kid.clone(), encoding: EncodingKey::from_ec_der(&private), decoding });
+        let mut by_kid = self.by_kid.write();
+        if by_kid.len() >= KEPT {
+            by_kid.clear();
+        }
+        by_kid.insert(kid, loaded.clone());
+        Ok(loaded)
+    }
+}
+
+fn write_kid(tenant: TenantId, key: RecordId) -> String {
+    base32::encode(&[tenant.bytes(), key.bytes()].concat())
+}
+
+fn read_kid(kid: &str) -> Option<(TenantId, RecordId)> {
+    let bytes: [u8; 32] = base32::decode(kid)?;
+    let (tenant, key) = bytes.split_at(16);
+    let id = |bytes: &[u8]| bytes.try_into().ok().map(RecordId::from_bytes);
+    Some((id(tenant)?.into(), id(key)?))
+}
