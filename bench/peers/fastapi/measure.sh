@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Starts the FastAPI peer, measures it with the same load generator, and stops it; prints one JSON line per figure.
-#   bench/peers/fastapi/measure.sh VENV SECONDS
+#   bench/peers/fastapi/measure.sh VENV SECONDS threads|loop
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 venv="$1" seconds="$2"
+export PEER_HANDLERS="$3"
 : "${CARGO_TARGET_DIR:?}"
 folder="$(mktemp -d)"
 port=$((32000 + RANDOM % 700))
