@@ -22,8 +22,6 @@ pub enum Presented {
     Bearer(Secret<String>),
     /// The session cookie.
     Session(Secret<String>),
-    /// None at all.
-    None,
 }
 
 /// What a request is and where it comes from, kept in the context.
@@ -102,7 +100,6 @@ impl Authority {
                 Some(minted) => self.api_key(&minted).await?,
                 None => self.access_token(text.expose()).await?,
             },
-            Presented::None => return Err(missing()),
         };
         self.tenant(tenant).await?;
         Ok(Ctx::mint(Parts {
@@ -204,11 +201,6 @@ impl Authority {
         let ctx = system(minted.tenant, kind);
         self.0.store.get(&ctx, kind, minted.record).await.map_err(hide_absence)?.ok_or_else(invalid)
     }
-}
-
-fn missing() -> Error {
-    let detail = "This needs a credential. Sign in, or send an API key or access token as `Authorization: Bearer`.";
-    Error::new(ErrorKind::Unauthenticated, "credential_required", detail)
 }
 
 fn invalid() -> Error {

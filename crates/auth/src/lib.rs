@@ -39,3 +39,8 @@ pub fn system(tenant: TenantId, reason: &str) -> Ctx {
 pub fn system_for(cause: &Ctx, tenant: TenantId, reason: &str) -> Ctx {
     Ctx::mint(Parts { principal: Principal::System, tenant, grants: Arc::from([]), reason: reason.into(), ..cause.parts().clone() })
 }
+
+/// Every kind this crate owns.
+pub fn kinds() -> Vec<steward_store::Kind> {
+    vec![steward_store::Kind::of::<SigningKey>()]
+}
