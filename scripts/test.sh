@@ -42,7 +42,7 @@ fi
 stage "workspace: tests on SQLite and PostgreSQL" scripts/postgres.sh cargo test --locked --workspace --no-fail-fast --quiet
 
 if [[ -f crates/server/Cargo.toml ]]; then
-  stage "API: document and fuzzing" scripts/served.sh -- scripts/test-api.sh
+  stage "API: document and fuzzing" scripts/served.sh -- scripts/test-api.sh --generation-deterministic
 else
   absent "API" crates/server/Cargo.toml
 fi
