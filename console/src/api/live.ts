@@ -1,0 +1,61 @@
+import type { QueryClient } from "@tanstack/react-query";
+import { openStream, type ServerEvent } from "~/lib/sse";
+
+/** Which cached lists an event's kind touches. */
+const CACHE: Record<string, string> = {
+  organization: "/api/v1/organizations",
+  project: "/api/v1/projects",
+  service: "/api/v1/services",
+  device: "/api/v1/devices",
+  api_key: "/api/v1/api-keys",
+  enrollment_token: "/api/v1/enrollment-tokens",
+};
+
+const CHANNEL = "steward-events";
+const SETTLE_MS = 250;
+
+/**
+ * Keeps the query cache fresh from the tenant's event stream. Browsers allow six connections per host over HTTP/1.1, so
+ * the tabs of a browser elect one reader, which tells the others; where locks are not available (plain HTTP) each tab reads.
+ */
+export function followEvents(queries: QueryClient, tenant: string): () => void {
+  const stop = new AbortController();
+  const touched = new Set<string>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  const refresh = () => {
+    timer = undefined;
+    for (const key of touched) void queries.invalidateQueries({ queryKey: [key] });
+    touched.clear();
+  };
+  const touch = (types: string[]) => {
+    touched.add("events");
+    for (const type of types) {
+      const key = CACHE[type.split(".")[0] ?? ""];
+      if (key) touched.add(key);
+    }
+    timer ??= setTimeout(refresh, SETTLE_MS);
+  };
+
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel(`${CHANNEL}-${tenant}`) : null;
+  if (channel) channel.onmessage = (message: MessageEvent<string[]>) => touch(message.data);
+  const onEvents = (events: ServerEvent[]) => {
+    const types = events.map((e) => e.event);
+    touch(types);
+    channel?.postMessage(types);
+  };
+  const read = () => openStream({ url: "/api/v1/events/stream", onEvents, signal: stop.signal });
+
+  // The browser's type says locks are always there; outside secure contexts they are not.
+  const locks = navigator.locks as LockManager | undefined;
+  if (locks && channel) {
+    locks.request(`${CHANNEL}-${tenant}`, { signal: stop.signal }, read).catch(() => undefined);
+  } else {
+    void read();
+  }
+  return () => {
+    stop.abort();
+    clearTimeout(timer);
+    channel?.close();
+  };
+}

@@ -1,0 +1,116 @@
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
+import { client, data, reply } from "./client";
+import type { paths } from "./schema";
+
+/** Collections that behave as records: list, get, merge patch with If-Match, delete. */
+type Path = "/api/v1/organizations" | "/api/v1/projects" | "/api/v1/services" | "/api/v1/devices" | "/api/v1/api-keys" | "/api/v1/enrollment-tokens";
+
+type Json<R> = R extends { content: { "application/json": infer T } } ? T : never;
+type Row<P extends Path> = Json<paths[P]["get"]["responses"][200]> extends { data: (infer T)[] } ? T : never;
+type Draft<P extends Path> = paths[P] extends { post: { requestBody: { content: { "application/json": infer T } } } } ? T : never;
+type Created<P extends Path> = paths[P] extends { post: { responses: { 201: infer R } } } ? Json<R> : never;
+
+export interface ListQuery {
+  filter?: string | undefined;
+  orderBy?: string | undefined;
+  limit?: number;
+}
+
+export interface Page<T> {
+  data: T[];
+  next_cursor?: string | null;
+  has_more: boolean;
+}
+
+/** A record with the version tag that writes must send back. */
+export interface Tagged<T> {
+  record: T;
+  etag: string;
+}
+
+/** openapi-fetch cannot follow a path that is a type parameter; the signatures above it stay exact. */
+interface Loose {
+  GET(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
+  POST(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
+  PATCH(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
+  DELETE(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
+}
+const loose = client as unknown as Loose;
+
+const PAGE = 50;
+
+function tag(record: unknown, response: Response): string {
+  return response.headers.get("etag") ?? `"${(record as { version: number }).version}"`;
+}
+
+export function resource<P extends Path>(path: P) {
+  const single = `${path}/{id}`;
+  return {
+    key: [path] as const,
+
+    list: (query: ListQuery) =>
+      infiniteQueryOptions({
+        queryKey: [path, "list", query],
+        queryFn: async ({ pageParam, signal }) => {
+          const { filter, orderBy, limit = PAGE } = query;
+          const params = { query: { filter, order_by: orderBy, limit, cursor: pageParam ?? undefined } };
+          return (await data(loose.GET(path, { params, signal }))) as Page<Row<P>>;
+        },
+        initialPageParam: null as string | null,
+        getNextPageParam: (page) => (page.has_more ? (page.next_cursor ?? null) : null),
+      }),
+
+    get: (id: string) =>
+      queryOptions({
+        queryKey: [path, "get", id],
+        queryFn: async ({ signal }): Promise<Tagged<Row<P>>> => {
+          const { data: record, response } = await reply(loose.GET(single, { params: { path: { id } }, signal }));
+          return { record: record as Row<P>, etag: tag(record, response) };
+        },
+      }),
+
+    create: async (body: Draft<P>): Promise<Created<P>> => (await data(loose.POST(path, { body }))) as Created<P>,
+
+    update: async (id: string, etag: string, patch: Record<string, unknown>): Promise<Tagged<Row<P>>> => {
+      const headers = { "if-match": etag, "content-type": "application/merge-patch+json" };
+      const { data: record, response } = await reply(loose.PATCH(single, { params: { path: { id } }, headers, body: patch }));
+      return { record: record as Row<P>, etag: tag(record, response) };
+    },
+
+    /** Deletes the version that is stored now: the caller has just confirmed the deletion by name. */
+    remove: async (id: string): Promise<void> => {
+      const { data: record, response } = await reply(loose.GET(single, { params: { path: { id } } }));
+      await data(loose.DELETE(single, { params: { path: { id } }, headers: { "if-match": tag(record, response) } }));
+    },
+  };
+}
+
+export const organizations = resource("/api/v1/organizations");
+export const projects = resource("/api/v1/projects");
+export const services = resource("/api/v1/services");
+export const devices = resource("/api/v1/devices");
+export const apiKeys = resource("/api/v1/api-keys");
+export const enrollmentTokens = resource("/api/v1/enrollment-tokens");
+
+export type Organization = Row<"/api/v1/organizations">;
+export type OrganizationInput = Draft<"/api/v1/organizations">;
+export type Project = Row<"/api/v1/projects">;
+export type ProjectInput = Draft<"/api/v1/projects">;
+export type Service = Row<"/api/v1/services">;
+export type ServiceInput = Draft<"/api/v1/services">;
+export type Device = Row<"/api/v1/devices">;
+export type ApiKey = Row<"/api/v1/api-keys">;
+export type ApiKeyInput = Draft<"/api/v1/api-keys">;
+export type EnrollmentToken = Row<"/api/v1/enrollment-tokens">;
+export type EnrollmentTokenInput = Draft<"/api/v1/enrollment-tokens">;
+
+const PRESENCE_MS = 10_000;
+
+/** Whether the device is heard right now; unlike the record it is asked often. */
+export function presenceQuery(id: string) {
+  return queryOptions({
+    queryKey: ["presence", id],
+    queryFn: ({ signal }) => data(client.GET("/api/v1/devices/{id}/presence", { params: { path: { id } }, signal })),
+    refetchInterval: PRESENCE_MS,
+  });
+}

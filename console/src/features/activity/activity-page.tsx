@@ -1,0 +1,91 @@
+import { Trans, useLingui } from "@lingui/react/macro";
+import { Anchor, Code, Modal, Stack } from "@mantine/core";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Activity } from "lucide-react";
+import { useState } from "react";
+import { type Event, eventsQuery } from "~/api/events";
+import { formatDateTime } from "~/lib/format";
+import { CopyButton } from "~/ui/copy";
+import { type Column, DataTable } from "~/ui/data-table";
+import { Facts, Page } from "~/ui/page";
+import { EmptyState } from "~/ui/states";
+import { useTableView } from "~/ui/table-view";
+import { TimeAgo } from "~/ui/time-ago";
+
+export default function ActivityPage() {
+  const { t } = useLingui();
+  const view = useTableView();
+  const query = useInfiniteQuery(eventsQuery(view.filter || undefined));
+  const [open, setOpen] = useState<Event | null>(null);
+  const columns: Column<Event>[] = [
+    { id: "time", header: t`When`, cell: (e) => <TimeAgo value={e.time} /> },
+    {
+      id: "type",
+      header: t`What`,
+      cell: (e) => (
+        <Anchor component="button" type="button" className="target" inherit fw={500} onClick={() => setOpen(e)}>
+          <span className="mono">{e.type}</span>
+        </Anchor>
+      ),
+    },
+    { id: "subject", header: t`About`, wide: true, cell: (e) => <span className="mono">{e.subject}</span> },
+    { id: "actor", header: t`By`, wide: true, cell: (e) => <span className="mono">{e.actor}</span> },
+    { id: "ip", header: t`From`, optional: true, cell: (e) => <span className="mono">{origin(e, "ip") ?? "–"}</span> },
+    { id: "position", header: t`Position`, numeric: true, cell: (e) => e.position },
+  ];
+  return (
+    <Page title={t`Activity`} summary={t`Everything that changed in this tenant, in order and with who did it.`}>
+      <DataTable
+        label={t`Activity`}
+        query={query}
+        columns={columns}
+        rowKey={(e) => e.id}
+        view={view}
+        permission="events:read"
+        empty={
+          <EmptyState
+            icon={<Activity size={26} />}
+            title={t`Nothing has happened yet`}
+            command={`curl -H "Authorization: Bearer $STEWARD_KEY" ${window.location.origin}/api/v1/events`}
+          >
+            <Trans>Each change is an event: who did what, when, and what it was before.</Trans>
+          </EmptyState>
+        }
+      />
+      {open && <EventDialog event={open} onClose={() => setOpen(null)} />}
+    </Page>
+  );
+}
+
+function origin(event: Event, key: string): string | null {
+  const value: unknown = (event.origin as Record<string, unknown> | null | undefined)?.[key];
+  return typeof value === "string" ? value : null;
+}
+
+function EventDialog({ event, onClose }: { event: Event; onClose(): void }) {
+  const { t, i18n } = useLingui();
+  const json = JSON.stringify(event.data ?? {}, null, 2);
+  return (
+    <Modal opened onClose={onClose} title={<span className="mono">{event.type}</span>} size="lg" closeButtonProps={{ "aria-label": t`Close` }}>
+      <Stack gap="md">
+        <Facts
+          items={[
+            [t`When`, formatDateTime(Date.parse(event.time), i18n.locale)],
+            [t`Position`, event.position],
+            [t`About`, <span key="subject" className="mono">{event.subject}</span>],
+            [t`By`, <span key="actor" className="mono">{event.actor}</span>],
+            [t`From`, origin(event, "ip")],
+            [t`Browser or program`, origin(event, "user_agent")],
+            [t`Trace`, event.trace_id && <span className="mono">{event.trace_id}</span>],
+          ]}
+        />
+        <div>
+          <Code block tabIndex={0} aria-label={t`Changed fields`}>
+            {json}
+          </Code>
+          <CopyButton value={json} />
+        </div>
+      </Stack>
+    </Modal>
+  );
+}

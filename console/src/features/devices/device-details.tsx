@@ -1,0 +1,61 @@
+import { useLingui } from "@lingui/react/macro";
+import { Stack } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import type { Device } from "~/api/resources";
+import { seriesQuery } from "~/api/telemetry";
+import { equals } from "~/lib/filter";
+import { formatBytes, formatNumber, formatUptime } from "~/lib/format";
+import { latest } from "~/lib/series";
+import { CopyButton } from "~/ui/copy";
+import { Facts, Panel } from "~/ui/page";
+import { TimeAgo } from "~/ui/time-ago";
+
+export function DeviceDetails({ device }: { device: Device }) {
+  const { t, i18n } = useLingui();
+  const uptime = useQuery(
+    seriesQuery({ name: "system.uptime", aggregate: "last", filter: equals("device_id", device.id) }, { kind: "relative", seconds: 900 }),
+  );
+  const seconds = latest(uptime.data?.series[0]?.points);
+  const mono = (text: string | null | undefined) => (text ? <span className="mono">{text}</span> : null);
+  return (
+    <Stack gap="md">
+      <Panel title={t`System`}>
+        <Facts
+          items={[
+            [t`Host name`, mono(device.hostname)],
+            [t`System`, [device.os?.name, device.os?.version].filter(Boolean).join(" ")],
+            [t`Kernel`, mono(device.os?.kernel)],
+            [t`Architecture`, mono(device.os?.arch)],
+            [t`Up for`, seconds === null ? null : formatUptime(seconds)],
+            [t`Agent`, mono(device.agent_version)],
+          ]}
+        />
+      </Panel>
+      <Panel title={t`Hardware`}>
+        <Facts
+          items={[
+            [t`Processor`, device.hardware?.cpu_model],
+            [t`CPUs`, device.hardware ? formatNumber(device.hardware.cpu_count, i18n.locale) : null],
+            [t`Memory`, device.hardware ? formatBytes(device.hardware.memory_bytes, i18n.locale) : null],
+            [t`Machine id`, mono(device.hardware?.machine_id)],
+          ]}
+        />
+      </Panel>
+      <Panel title={t`Record`}>
+        <Facts
+          items={[
+            [
+              t`Id`,
+              <span key="id">
+                <span className="mono">{device.id}</span> <CopyButton value={device.id} label={t`Copy id`} />
+              </span>,
+            ],
+            [t`Enrolled`, <TimeAgo key="created" value={device.created_at} />],
+            [t`Changed`, <TimeAgo key="updated" value={device.updated_at} />],
+            [t`Version`, device.version],
+          ]}
+        />
+      </Panel>
+    </Stack>
+  );
+}

@@ -1,0 +1,36 @@
+import { msg } from "@lingui/core/macro";
+import type { Severity } from "~/api/telemetry";
+
+/** Least severe first: the order of the stacked bars. */
+export const SEVERITIES: readonly Severity[] = ["trace", "debug", "info", "warn", "error", "critical"];
+
+export const COLOR: Record<Severity, string> = {
+  trace: "--s-trace",
+  debug: "--s-debug",
+  info: "--s-info",
+  warn: "--s-warn",
+  error: "--s-error",
+  critical: "--s-critical",
+};
+
+export const LEVELS = {
+  "": msg`All levels`,
+  info: msg`Info and above`,
+  warn: msg`Warning and above`,
+  error: msg`Error and above`,
+} as const;
+
+export type Level = keyof typeof LEVELS;
+
+export function isLevel(text: string | undefined): text is Level {
+  return text !== undefined && text in LEVELS;
+}
+
+/** A least level as a filter. */
+export function levelFilter(level: Level): string | undefined {
+  if (level === "") return undefined;
+  const from = SEVERITIES.indexOf(level);
+  return SEVERITIES.slice(from)
+    .map((s) => `severity = "${s}"`)
+    .join(" OR ");
+}

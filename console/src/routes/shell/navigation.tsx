@@ -1,0 +1,96 @@
+import { useLingui } from "@lingui/react/macro";
+import { Text } from "@mantine/core";
+import { useNavigate } from "@tanstack/react-router";
+import { Activity, Boxes, Building2, FileText, KeyRound, LayoutDashboard, Server, Ticket } from "lucide-react";
+import type { ReactNode } from "react";
+import { NavItem } from "~/ui/links";
+import { useShortcut } from "~/ui/shortcuts";
+import classes from "./shell.module.css";
+
+type Target =
+  | "/$tenant"
+  | "/$tenant/devices"
+  | "/$tenant/logs"
+  | "/$tenant/projects"
+  | "/$tenant/organizations"
+  | "/$tenant/activity"
+  | "/$tenant/api-keys"
+  | "/$tenant/enrollment-tokens";
+
+export interface Destination {
+  to: Target;
+  label: string;
+  icon: ReactNode;
+  keys: string;
+}
+
+/** The places of the console: the menu, the palette and the `g` shortcuts are made of this. */
+export function useDestinations(): { group: string | null; items: Destination[] }[] {
+  const { t } = useLingui();
+  return [
+    {
+      group: null,
+      items: [
+        { to: "/$tenant", label: t`Overview`, icon: <LayoutDashboard size={16} />, keys: "g h" },
+        { to: "/$tenant/devices", label: t`Devices`, icon: <Server size={16} />, keys: "g d" },
+        { to: "/$tenant/logs", label: t`Logs`, icon: <FileText size={16} />, keys: "g l" },
+        { to: "/$tenant/projects", label: t`Projects`, icon: <Boxes size={16} />, keys: "g p" },
+        { to: "/$tenant/organizations", label: t`Organizations`, icon: <Building2 size={16} />, keys: "g o" },
+        { to: "/$tenant/activity", label: t`Activity`, icon: <Activity size={16} />, keys: "g a" },
+      ],
+    },
+    {
+      group: t`Access`,
+      items: [
+        { to: "/$tenant/api-keys", label: t`API keys`, icon: <KeyRound size={16} />, keys: "g k" },
+        { to: "/$tenant/enrollment-tokens", label: t`Enrolment tokens`, icon: <Ticket size={16} />, keys: "g e" },
+      ],
+    },
+  ];
+}
+
+export function Navigation({ path, onNavigate, tenant }: { path: string; onNavigate(): void; tenant: string }) {
+  const { t } = useLingui();
+  const groups = useDestinations();
+  return (
+    <nav aria-label={t`Main`} className={classes.nav}>
+      {groups.map(({ group, items }) => (
+        <div key={group ?? "main"} className={classes.navGroup}>
+          {group && (
+            <Text size="xs" fw={500} c="dimmed" className={classes.navTitle ?? ""}>
+              {group}
+            </Text>
+          )}
+          {items.map((item) => {
+            const at = item.to.replace("$tenant", tenant);
+            const active = item.to === "/$tenant" ? path === at : path === at || path.startsWith(`${at}/`);
+            return (
+              <NavItem
+                key={item.to}
+                to={item.to}
+                params={{ tenant }}
+                label={item.label}
+                leftSection={item.icon}
+                active={active}
+                aria-current={active ? "page" : undefined}
+                className={classes.navLink ?? ""}
+                onClick={onNavigate}
+              />
+            );
+          })}
+        </div>
+      ))}
+      {groups.flatMap((g) => g.items).map((item) => (
+        <GoTo key={item.to} item={item} tenant={tenant} />
+      ))}
+    </nav>
+  );
+}
+
+/** Renders nothing: it binds one destination's shortcut. */
+function GoTo({ item, tenant }: { item: Destination; tenant: string }) {
+  const { t } = useLingui();
+  const navigate = useNavigate();
+  useShortcut({ keys: item.keys, label: item.label, group: t`Go to`, run: () => void navigate({ to: item.to, params: { tenant } }) });
+  return null;
+}

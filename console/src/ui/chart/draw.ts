@@ -1,0 +1,90 @@
+// The only module that loads uPlot: it is imported lazily, so that pages without charts do not pay for it.
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+
+export interface Line {
+  label: string;
+  /** A CSS custom property, so that both themes have their own colour. */
+  color: string;
+  /** Fills the area under the line. */
+  fill?: boolean;
+}
+
+export interface DrawOptions {
+  kind: "lines" | "bars";
+  lines: readonly Line[];
+  height: number;
+  format(value: number): string;
+  /** A fixed top of the scale; without it the data decide. */
+  max?: number;
+  /** Charts with the same key share the cursor. */
+  sync?: string;
+  onSelect?(from: number, to: number): void;
+  onHover?(index: number | null): void;
+}
+
+export type Data = [x: number[], ...y: (number | null)[][]];
+export type Plot = uPlot;
+
+function cssColor(host: HTMLElement, property: string): string {
+  return getComputedStyle(host).getPropertyValue(property).trim();
+}
+
+export function draw(host: HTMLElement, data: Data, scale: { from: number; to: number }, options: DrawOptions): uPlot {
+  const text = cssColor(host, "--mantine-color-dimmed");
+  const grid = cssColor(host, "--s-line");
+  const font = '11px "Inter Variable", system-ui, sans-serif';
+  const bars = options.kind === "bars" ? uPlot.paths.bars?.({ size: [0.86, 40], align: 1 }) : undefined;
+  const axis: uPlot.Axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+  return new uPlot(
+    {
+      width: host.clientWidth,
+      height: options.height,
+      padding: [8, 6, 0, 0],
+      legend: { show: false },
+      scales: {
+        x: { time: true, range: () => [scale.from / 1000, scale.to / 1000] },
+        y: { range: (_u, _min, max) => [0, options.max ?? (max > 0 ? max * 1.12 : 1)] },
+      },
+      axes: [
+        { ...axis, grid: { show: false }, size: 26, gap: 4 },
+        { ...axis, size: 54, gap: 4, space: 28, values: (_u, splits) => splits.map((v) => (v === null ? "" : options.format(v))) },
+      ],
+      series: [
+        {},
+        ...options.lines.map((line): uPlot.Series => {
+          const stroke = cssColor(host, line.color);
+          return {
+            label: line.label,
+            stroke,
+            width: options.kind === "bars" ? 0 : 1.5,
+            ...(line.fill || options.kind === "bars" ? { fill: options.kind === "bars" ? stroke : `${stroke}26` } : {}),
+            ...(bars ? { paths: bars } : {}),
+            points: { show: false },
+            spanGaps: false,
+          };
+        }),
+      ],
+      cursor: {
+        y: false,
+        drag: { x: options.onSelect !== undefined, y: false, setScale: false },
+        points: { size: 6 },
+        ...(options.sync ? { sync: { key: options.sync } } : {}),
+      },
+      hooks: {
+        setSelect: [
+          (u) => {
+            if (u.select.width < 4) return;
+            const from = u.posToVal(u.select.left, "x") * 1000;
+            const to = u.posToVal(u.select.left + u.select.width, "x") * 1000;
+            u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            options.onSelect?.(from, to);
+          },
+        ],
+        setCursor: [(u) => options.onHover?.(u.cursor.idx ?? null)],
+      },
+    },
+    data,
+    host,
+  );
+}
