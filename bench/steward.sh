@@ -14,7 +14,7 @@ token="$(mktemp)"
 trap 'rm -f "$token"' EXIT
 "$STEWARD_BINARY" admin api-key --data "$STEWARD_DATA" --tenant bench --permissions 'admin:*' >"$token"
 
-load() { "$CARGO_TARGET_DIR/release/steward-bench" "$@" --seconds "$seconds" --url "$STEWARD_URL" --token-file "$token" --pid "$STEWARD_PID"; }
+load() { "$CARGO_TARGET_DIR/release/steward-bench" http "$@" --seconds "$seconds" --url "$STEWARD_URL" --token-file "$token" --pid "$STEWARD_PID"; }
 load create --connections 1
 load create --connections 64
 load get --connections 16

@@ -27,7 +27,7 @@ printf '{"workload":"start","milliseconds":%d}\n' $(((${EPOCHREALTIME/./} - bega
 sleep 5
 awk '/^VmRSS:/ { printf "{\"workload\":\"idle\",\"rss_mb\":%.1f}\n", $2 / 1024 }' "/proc/$server/status"
 
-load() { "$CARGO_TARGET_DIR/release/steward-bench" "$@" --seconds "$seconds" --url "http://127.0.0.1:$port" --token-file "$folder/token" --pid "$server"; }
+load() { "$CARGO_TARGET_DIR/release/steward-bench" http "$@" --seconds "$seconds" --url "http://127.0.0.1:$port" --token-file "$folder/token" --pid "$server"; }
 load create --connections 1
 load create --connections 64
 load get --connections 16

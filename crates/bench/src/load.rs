@@ -128,6 +128,6 @@ async fn connection(shared: &Shared) -> Result<Tally, Failure> {
     Ok(tally)
 }
 
-fn latencies() -> Histogram<u64> {
+pub(crate) fn latencies() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 120_000_000, 3).expect("one microsecond to two minutes with three digits is a valid range")
 }

@@ -1,26 +1,41 @@
-//! Load over HTTP in a closed loop: every connection sends its next request when the last one is answered.
+//! Load generators: on a server over HTTP, and on the record kernel in this process.
 //!
-//! Prints one JSON object with rates, latencies and, given the server's process id, the CPU seconds it spent and the bytes it wrote. Runs on one
-//! thread, so that on two cores the server has at least one. It talks to anything that serves the routes of Steward's projects, so that a peer
-//! is measured by the same code.
+//! Both are closed loops: every client sends its next request when the last one is answered. Each run prints one JSON object with rates,
+//! latencies and what the measured process spent: CPU seconds and bytes written. Over HTTP it talks to anything that serves the routes of
+//! Steward's projects, so that a peer is measured by the same code.
 
+mod kernel;
 mod load;
 mod process;
 mod report;
 mod workload;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::workload::Workload;
 
-/// What to measure, where, and for how long.
 #[derive(Parser)]
-#[command(about = "Measure a server that serves the projects and ingest routes", version)]
+#[command(about = "Measure Steward and its peers", version)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load a server over HTTP from one thread, so that on two cores the server has at least one.
+    Http(Http),
+    /// Load the record kernel in this process.
+    Kernel(kernel::Kernel),
+}
+
+#[derive(Args)]
+struct Http {
     /// What every request does.
     workload: Workload,
     /// The address of the server; plain HTTP.
@@ -28,7 +43,7 @@ struct Arguments {
     url: Url,
     /// A file that holds the bearer token: an argument would be seen by every user of the machine.
     #[arg(long)]
-    token_file: std::path::PathBuf,
+    token_file: PathBuf,
     /// The server's process id, to measure its CPU time and the bytes it writes.
     #[arg(long)]
     pid: Option<u32>,
@@ -44,10 +59,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs only threads and file handles");
-    match runtime.block_on(measure(&arguments)) {
+    let outcome = match Arguments::parse().command {
+        Command::Http(http) => runtime(tokio::runtime::Builder::new_current_thread()).block_on(measure_http(&http)),
+        Command::Kernel(kernel) => runtime(tokio::runtime::Builder::new_multi_thread())
+            .block_on(async { kernel::measure(&kernel).await.map(|()| 0).map_err(Into::into) }),
+    };
+    match outcome {
         Ok(failed) => ExitCode::from(u8::from(failed > 0)),
         Err(error) => {
             eprintln!("error: {error}");
@@ -56,7 +73,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(arguments: &Arguments) -> Result<u64, Box<dyn std::error::Error>> {
+fn runtime(mut builder: tokio::runtime::Builder) -> tokio::runtime::Runtime {
+    builder.enable_all().build().expect("a runtime needs only threads and file handles")
+}
+
+/// How many requests failed.
+async fn measure_http(arguments: &Http) -> Result<u64, Box<dyn std::error::Error>> {
     let token = std::fs::read_to_string(&arguments.token_file)?;
     let target = workload::Target::new(&arguments.url, token.trim())?;
     let requests = arguments.workload.prepare(&target).await?;
@@ -70,6 +92,6 @@ async fn measure(arguments: &Arguments) -> Result<u64, Box<dyn std::error::Error
     if let Some(failure) = &outcome.first_failure {
         eprintln!("first of {} failures: {failure}", outcome.failed);
     }
-    println!("{}", serde_json::to_string(&report::Report::new(arguments.workload, &plan, &outcome))?);
+    println!("{}", serde_json::to_string(&report::Report::new(arguments.workload.name(), plan.connections, &outcome))?);
     Ok(outcome.failed)
 }

@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
-use crate::load::{Outcome, Plan};
-use crate::workload::Workload;
+use crate::load::Outcome;
 
 /// One run, as one JSON object.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    workload: Workload,
+    workload: &'static str,
     connections: usize,
     seconds: f64,
     requests: u64,
@@ -25,14 +24,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(workload: Workload, plan: &Plan, outcome: &Outcome) -> Self {
+    pub(crate) fn new(workload: &'static str, connections: usize, outcome: &Outcome) -> Self {
         let seconds = outcome.elapsed.as_secs_f64();
         let requests = outcome.latencies.len();
         let count = float(requests);
         let quantile = |quantile: f64| float(outcome.latencies.value_at_quantile(quantile)) / 1_000.0;
         Self {
             workload,
-            connections: plan.connections,
+            connections,
             seconds: rounded(seconds),
             requests,
             failed: outcome.failed,

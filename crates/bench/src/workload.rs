@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -18,8 +18,7 @@ type Failure = Box<dyn std::error::Error>;
 const LINES_PER_REQUEST: u64 = 2_000;
 
 /// What every request of a run does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Workload {
     /// POST a project.
     Create,
@@ -91,6 +90,15 @@ struct Identified {
 }
 
 impl Workload {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Workload::Create => "create",
+            Workload::Get => "get",
+            Workload::List => "list",
+            Workload::Ingest => "ingest",
+        }
+    }
+
     /// Gathers what the requests need before anything is measured.
     pub(crate) async fn prepare(self, target: &Target) -> Result<Requests, Failure> {
         Ok(match self {
