@@ -14,7 +14,7 @@ trap 'exit 143' TERM HUP
 
 changed_at() { find crates Cargo.toml Cargo.lock -type f -printf '%T@\n' | sort -n | tail -n1; }
 
-console/node_modules/.bin/vite console &
+(cd console && exec node_modules/.bin/vite) &
 vite=$!
 while :; do
   seen="$(changed_at)"
