@@ -1,0 +1,48 @@
+//! API keys: shown once, stored as a digest, never stronger than who made them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use steward_auth::{Minted, MintedKind, covers};
+use steward_base::{Ctx, Error, ErrorKind, Permission, RecordId, Result, Secret, Timestamp};
+use steward_store::{Record, UnitOfWork};
+
+use crate::{ApiKey, Identity};
+
+/// A key to be.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApiKey {
+    /// What it is for.
+    #[schemars(length(min = 1, max = 120))]
+    pub name: String,
+    /// What it may do, as `<resource>:<verb>`; no more than its maker.
+    #[schemars(length(min = 1, max = 100), inner(length(min = 3, max = 80)))]
+    pub permissions: Vec<String>,
+    /// When it ends by itself; never when absent.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Identity {
+    /// Makes a key; its secret is in the answer and nowhere else.
+    ///
+    /// Fails with `invalid_permission`, or `permission_denied` for one that the maker does not hold.
+    pub async fn create_api_key(&self, ctx: &Ctx, new: NewApiKey) -> Result<(Record, Secret<String>)> {
+        for (at, text) in new.permissions.iter().enumerate() {
+            let pointer = format!("/permissions/{at}");
+            let permission: Permission = text.parse().map_err(|error: Error| {
+                Error::invalid("A permission is not well formed.").with_field(pointer.clone(), error.code(), error.detail())
+            })?;
+            if !covers(ctx, &permission) {
+                let detail = format!("A key cannot hold {permission}, which you do not hold yourself.");
+                return Err(Error::new(ErrorKind::Forbidden, "permission_denied", detail));
+            }
+        }
+        let id = RecordId::new(&self.0.clock, &self.0.random);
+        let minted = Minted::new(MintedKind::ApiKey, ctx.tenant(), id, &self.0.random);
+        let key = ApiKey { name: new.name, permissions: new.permissions, expires_at: new.expires_at, digest: minted.digest() };
+        let committed = self.0.store.commit(ctx, UnitOfWork::new().create(id, &key)).await?;
+        let record = committed.records.into_iter().next().ok_or_else(|| Error::internal("a commit answers with its records"))?;
+        Ok((record, minted.reveal()))
+    }
+}
