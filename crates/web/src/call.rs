@@ -1,0 +1,147 @@
+//! One call of an operation: from the request as it came to the answer as it goes.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::body::Body as HttpBody;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::de::DeserializeOwned;
+use steward_auth::Authority;
+use steward_base::filter::Expr;
+use steward_base::{Ctx, Error, TenantId};
+use tracing::Instrument as _;
+
+use crate::arrival::Arrival;
+use crate::credentials;
+use crate::etag;
+use crate::input::{self, Body, Fields};
+use crate::operation::{Access, HeaderInput, Spec};
+use crate::reply::{Output, Reply};
+use crate::site::Site;
+
+/// A request that was routed.
+pub(crate) struct Incoming {
+    pub(crate) site: Site,
+    pub(crate) arrival: Arrival,
+    pub(crate) parts: Parts,
+    pub(crate) path: Vec<(String, String)>,
+    pub(crate) body: HttpBody,
+    /// Learns the tenant as soon as it is known.
+    pub(crate) tenant: Arc<std::sync::OnceLock<TenantId>>,
+}
+
+/// What a handler gets: its caller, its checked input, and the server.
+#[derive(Debug)]
+pub struct Call<P = (), Q = (), B = ()> {
+    /// The caller; of a public operation the anonymous context, which is allowed nothing.
+    pub ctx: Ctx,
+    /// Path parameters.
+    pub path: P,
+    /// Query parameters.
+    pub query: Q,
+    /// The body.
+    pub body: B,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// Where the caller's permission holds: a filter that a record must pass, `None` for everywhere in the tenant.
+    pub scope: Option<Expr>,
+    /// Request id, trace, address.
+    pub arrival: Arrival,
+    /// The server: clock, cursors, drain signal.
+    pub site: Site,
+}
+
+/// Lets the caller in or fails with 401 or 403; answers where the permission holds.
+async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Result<(Ctx, Option<Expr>), Error> {
+    let occasion = arrival.occasion(spec.id);
+    if spec.first_party && parts.headers.contains_key(http::header::ORIGIN) {
+        site.require_own_origin(&parts.headers)?;
+    }
+    if spec.access == Access::Public {
+        return Ok((Authority::anonymous(occasion), None));
+    }
+    let presented = credentials::presented(site, &parts.headers)?.ok_or_else(credentials::absent)?;
+    let ctx = site.authority().authenticate(&presented, occasion).await?;
+    credentials::check_origin(site, &parts.method, &parts.headers, &presented)?;
+    credentials::check_tenant(&parts.headers, &ctx)?;
+    let scope = match &spec.access {
+        Access::Needs(permission) => steward_auth::require(&ctx, permission)?,
+        Access::SignedIn | Access::Public => None,
+    };
+    Ok((ctx, scope))
+}
+
+impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
+    /// Admits the caller, then reads path, query and body, in this order: a stranger learns nothing about inputs.
+    pub(crate) async fn read(spec: &Spec, path: &Fields, query: &Fields, incoming: Incoming) -> Result<Self, Error> {
+        let Incoming { site, arrival, parts, path: pairs, body, tenant } = incoming;
+        let (ctx, scope) = admit(&site, spec, &parts, &arrival).await?;
+        if spec.access != Access::Public {
+            // Set once per request; a second value cannot come.
+            let _ = tenant.set(ctx.tenant());
+        }
+        let path = path.read_path(&pairs)?;
+        let query = query.read_query(parts.uri.query().unwrap_or_default())?;
+        let body = if spec.body.media_types.is_empty() {
+            B::read(input::RawPart::default(), &spec.body)?
+        } else {
+            let limits = site.limits();
+            let part = input::collect(body, &parts.headers, &spec.body, limits.body_bytes, limits.body_pause).await?;
+            B::read(part, &spec.body)?
+        };
+        Ok(Self { ctx, path, query, body, headers: parts.headers, scope, arrival, site })
+    }
+}
+
+/// Runs a handler. One that changes something runs in a task of its own, so that a client that hangs up cannot stop it halfway.
+pub(crate) async fn run<T: Send + 'static>(spec: &Spec, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+    if spec.mutates() {
+        return match tokio::spawn(work.in_current_span()).await {
+            Ok(result) => result,
+            Err(failed) => Err(match failed.try_into_panic() {
+                Ok(payload) => panicked(&*payload),
+                Err(cancelled) => Error::internal(cancelled),
+            }),
+        };
+    }
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| Err(panicked(&*payload)))
+}
+
+pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Error {
+    let message = payload.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| payload.downcast_ref::<String>().cloned());
+    Error::internal(format!("a handler panicked: {}", message.unwrap_or_default()))
+}
+
+/// The answer: 304 where the client has it already, otherwise status, headers and body.
+pub(crate) fn respond<O: Output>(spec: &Spec, conditions: &HeaderMap, reply: Reply<O>) -> Result<Response, Error> {
+    let Reply { status, headers, body } = reply;
+    let mut response = Response::new(HttpBody::empty());
+    *response.status_mut() = status.unwrap_or(spec.status);
+    *response.headers_mut() = headers;
+    let unchanged = spec.method == Method::GET && spec.reads(HeaderInput::IfNoneMatch) && has_already(conditions, response.headers())?;
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        let (media_type, bytes) = body.into_body()?;
+        if let Some(media_type) = media_type {
+            response.headers_mut().entry(CONTENT_TYPE).or_insert(media_type);
+        }
+        *response.body_mut() = bytes;
+    }
+    // An answer with a tag may be kept and asked for again; any other is this caller's, now.
+    let cache = if response.headers().contains_key(ETAG) { "private, no-cache" } else { "no-store" };
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(cache));
+    Ok(response)
+}
+
+fn has_already(conditions: &HeaderMap, headers: &HeaderMap) -> Result<bool, Error> {
+    let Some(named) = etag::if_none_match(conditions)? else { return Ok(false) };
+    let version = headers.get(ETAG).and_then(|tag| tag.to_str().ok()?.trim_matches('"').parse().ok());
+    Ok(version.is_some_and(|version| named.includes(version)))
+}

@@ -1,0 +1,167 @@
+//! Every answer that an operation can give, described.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::openapi::components::{Components, Direction};
+use crate::operation::{Access, HeaderInput, Spec};
+use crate::problem::{PROBLEM_JSON, Problem};
+use crate::schema;
+
+/// The refusals that are the same everywhere: status, component name, description.
+const SHARED: [(StatusCode, &str, &str); 14] = [
+    (StatusCode::BAD_REQUEST, "Malformed", "The request cannot be read."),
+    (StatusCode::UNAUTHORIZED, "Unauthenticated", "No credential, or one that is not valid."),
+    (StatusCode::FORBIDDEN, "Forbidden", "The caller is known and may not do this."),
+    (StatusCode::NOT_FOUND, "NotFound", "There is no such thing, or the caller may not know of it."),
+    (StatusCode::REQUEST_TIMEOUT, "Timeout", "The body did not arrive in time."),
+    (StatusCode::CONFLICT, "Conflict", "The state of things forbids it."),
+    (StatusCode::PRECONDITION_FAILED, "Stale", "The record has changed since the version that If-Match names."),
+    (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "The body, or path and query, are too large."),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMedia", "The body's media type or encoding is not understood."),
+    (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "The request is read and refused for what it says; errors names each field."),
+    (StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", "If-Match is missing."),
+    (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", "The headers are too large."),
+    (StatusCode::INTERNAL_SERVER_ERROR, "Defect", "Something went wrong on this side; quote the request id."),
+    (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "Not now; Retry-After says when."),
+];
+
+/// The answers of one operation, by status.
+pub(super) fn all(spec: &Spec, components: &mut Components) -> Value {
+    let mut out: BTreeMap<String, Value> = BTreeMap::new();
+    out.insert(spec.status.as_str().into(), success(spec, components));
+    for (status, when) in &spec.also {
+        out.insert(status.as_str().into(), json!({ "description": when, "headers": common_headers() }));
+    }
+    if spec.reads(HeaderInput::IfNoneMatch) {
+        let headers = json!({ "ETag": header("ETag"), "X-Request-Id": header("X-Request-Id"), "traceparent": header("traceparent") });
+        out.insert("304".into(), json!({ "description": "The caller has the current version already.", "headers": headers }));
+    }
+    let problem = components.add(&schema::output_of::<Problem>(), Direction::Output);
+    let form = spec.error_form.as_ref().map(|form| (form.media_type, components.add(&(form.schema)(), Direction::Output)));
+    for status in refusals(spec) {
+        let own: Vec<&str> = spec.errors.iter().filter(|(known, _)| *known == status).map(|(_, code)| *code).collect();
+        let Some((_, name, text)) = SHARED.iter().find(|(known, ..)| *known == status) else { continue };
+        let plain = own.is_empty() && form.is_none();
+        let answer = if plain {
+            json!({ "$ref": format!("#/components/responses/{name}") })
+        } else {
+            refusal(status, text, &own, &problem, form.as_ref())
+        };
+        out.insert(status.as_str().into(), answer);
+    }
+    json!(out)
+}
+
+fn success(spec: &Spec, components: &mut Components) -> Value {
+    let mut headers = common_headers();
+    if spec.etag {
+        headers["ETag"] = header("ETag");
+    }
+    if spec.status == StatusCode::CREATED {
+        headers["Location"] = header("Location");
+    }
+    let mut out = json!({ "description": describe(spec.status), "headers": headers });
+    let mut content = Map::new();
+    for one in &spec.content {
+        let mut media = Map::new();
+        media.insert("schema".into(), one.schema.as_ref().map_or_else(|| json!({}), |schema| components.add(schema, Direction::Output)));
+        if let Some(example) = &spec.example {
+            media.insert("example".into(), example.clone());
+        }
+        content.insert(one.media_type.clone(), Value::Object(media));
+    }
+    if !content.is_empty() {
+        out["content"] = Value::Object(content);
+    }
+    out
+}
+
+fn describe(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::CREATED => "It was made.",
+        StatusCode::ACCEPTED => "It was taken on.",
+        StatusCode::NO_CONTENT => "It was done; there is nothing to say.",
+        _ => "What was asked for.",
+    }
+}
+
+/// The statuses of refusals that can happen.
+fn refusals(spec: &Spec) -> Vec<StatusCode> {
+    let has_body = !spec.body.media_types.is_empty();
+    let has_path = spec.path_schema["properties"].is_object();
+    let possible = [
+        (true, StatusCode::BAD_REQUEST),
+        (spec.access != Access::Public, StatusCode::UNAUTHORIZED),
+        (spec.access != Access::Public || spec.first_party, StatusCode::FORBIDDEN),
+        (has_path, StatusCode::NOT_FOUND),
+        (has_body, StatusCode::REQUEST_TIMEOUT),
+        (spec.mutates() && spec.access != Access::Public, StatusCode::CONFLICT),
+        (spec.reads(HeaderInput::IfMatch), StatusCode::PRECONDITION_FAILED),
+        (true, StatusCode::PAYLOAD_TOO_LARGE),
+        (has_body, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        (true, StatusCode::UNPROCESSABLE_ENTITY),
+        (spec.reads(HeaderInput::IfMatch), StatusCode::PRECONDITION_REQUIRED),
+        (true, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        (true, StatusCode::INTERNAL_SERVER_ERROR),
+        (true, StatusCode::SERVICE_UNAVAILABLE),
+    ];
+    let own = spec.errors.iter().map(|(status, _)| *status);
+    let mut out: Vec<StatusCode> = possible.into_iter().filter(|(can, _)| *can).map(|(_, status)| status).chain(own).collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+fn refusal(status: StatusCode, text: &str, codes: &[&str], problem: &Value, form: Option<&(&'static str, Value)>) -> Value {
+    let named = codes.iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
+    let description = if named.is_empty() { text.to_owned() } else { format!("{text} Codes of this operation: {named}.") };
+    let mut content = json!({ PROBLEM_JSON: { "schema": problem } });
+    if let Some((media_type, schema)) = form {
+        content[*media_type] = json!({ "schema": schema });
+    }
+    json!({ "description": description, "headers": refusal_headers(status), "content": content })
+}
+
+/// The refusals that are the same everywhere.
+pub(super) fn shared() -> Value {
+    let problem = json!({ "$ref": "#/components/schemas/Problem" });
+    let all: Map<String, Value> =
+        SHARED.iter().map(|(status, name, text)| ((*name).to_owned(), refusal(*status, text, &[], &problem, None))).collect();
+    Value::Object(all)
+}
+
+fn refusal_headers(status: StatusCode) -> Value {
+    let mut headers = common_headers();
+    match status {
+        StatusCode::UNAUTHORIZED => headers["WWW-Authenticate"] = header("WWW-Authenticate"),
+        StatusCode::SERVICE_UNAVAILABLE => headers["Retry-After"] = header("Retry-After"),
+        _ => {}
+    }
+    headers
+}
+
+fn common_headers() -> Value {
+    json!({ "X-Request-Id": header("X-Request-Id"), "traceparent": header("traceparent") })
+}
+
+fn header(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+/// The headers of answers.
+pub(super) fn headers() -> Value {
+    json!({
+        "X-Request-Id": { "required": true, "schema": { "type": "string" }, "description": "Names this request in logs and problems." },
+        "traceparent": {
+            "required": true, "description": "W3C trace context.",
+            "schema": { "type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$" },
+        },
+        "ETag": { "required": true, "schema": { "type": "string", "pattern": "^\"[0-9]+\"$" }, "description": "The version, in quotation marks." },
+        "Location": { "required": true, "schema": { "type": "string" }, "description": "Where the new thing is." },
+        "WWW-Authenticate": { "required": true, "schema": { "type": "string" }, "description": "How to authenticate." },
+        "Retry-After": { "required": true, "schema": { "type": "integer", "minimum": 1 }, "description": "Seconds until another try makes sense." },
+    })
+}

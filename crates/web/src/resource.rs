@@ -1,0 +1,281 @@
+//! The standard operations of a kind: list, get, create, update, delete.
+//!
+//! What a kind's owner adds are hooks: they see the change before it is committed, may refuse or complete it, and may add events and further
+//! writes to the same unit of work.
+
+mod list;
+mod one;
+mod schemas;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::{Method, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use steward_base::filter::{self, Expr};
+use steward_base::{Ctx, Error, ErrorKind, Id, Prefix, RecordId, Timestamp};
+use steward_store::{Kind, Model, Record, Store, UnitOfWork};
+
+use crate::draft::Draft;
+use crate::draft::operation;
+use crate::operation::{HeaderInput, Operation};
+
+/// The path parameter of operations on one record: the id with the kind's prefix; anything else is a page that does not exist.
+#[derive(Deserialize, JsonSchema)]
+#[serde(bound = "")]
+#[schemars(bound = "", inline)]
+pub struct ById<M: Model> {
+    /// The record's id.
+    pub id: Id<OfKind<M>>,
+}
+
+impl<M: Model> fmt::Debug for ById<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)
+    }
+}
+
+/// The prefix of a kind's ids.
+pub struct OfKind<M>(PhantomData<fn() -> M>);
+
+impl<M: Model> Prefix for OfKind<M> {
+    const PREFIX: &'static str = M::PREFIX;
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Give it as `cursor` for the next page; null at the end.
+    pub next_cursor: Option<String>,
+    /// Whether there is a next page. A page may be short, even empty, and have one.
+    pub has_more: bool,
+    /// How many there are in all, when `count=exact` was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub count: Option<u64>,
+}
+
+/// A change about to be committed, as hooks see it.
+#[derive(Debug)]
+pub struct Change {
+    /// The record's id, also of one that is being created.
+    pub id: RecordId,
+    /// The record as it is; `None` when it is being created.
+    pub before: Option<Record>,
+    /// The body as it will be; of no meaning when the record is being deleted.
+    pub body: Map<String, Value>,
+    /// Goes into the same commit: events, guards, other records.
+    pub unit: UnitOfWork,
+}
+
+type Hook = Arc<dyn Fn(Ctx, Change) -> BoxFuture<'static, Result<Change, Error>> + Send + Sync>;
+
+/// What the standard operations of a kind are to be like.
+#[derive(Clone)]
+pub struct Resource<M> {
+    plural: &'static str,
+    noun: String,
+    tag: &'static str,
+    permission: &'static str,
+    create: bool,
+    update: bool,
+    delete: bool,
+    example: Option<Value>,
+    on_create: Option<Hook>,
+    on_update: Option<Hook>,
+    on_delete: Option<Hook>,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M: Model> Resource<M> {
+    /// All five operations under `/api/v1/<plural>`, with the plural as tag and as resource of the permissions.
+    pub fn new(plural: &'static str) -> Self {
+        Self {
+            plural,
+            noun: M::KIND.replace('_', " "),
+            tag: plural,
+            permission: plural,
+            create: true,
+            update: true,
+            delete: true,
+            example: None,
+            on_create: None,
+            on_update: None,
+            on_delete: None,
+            model: PhantomData,
+        }
+    }
+
+    /// Another tag.
+    #[must_use]
+    pub fn tag(mut self, tag: &'static str) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// Another resource in the permissions `<resource>:read`, `:write` and `:delete`.
+    #[must_use]
+    pub fn permission(mut self, resource: &'static str) -> Self {
+        self.permission = resource;
+        self
+    }
+
+    /// Records come from elsewhere.
+    #[must_use]
+    pub fn without_create(mut self) -> Self {
+        self.create = false;
+        self
+    }
+
+    /// Records never change by hand.
+    #[must_use]
+    pub fn without_update(mut self) -> Self {
+        self.update = false;
+        self
+    }
+
+    /// Records are never deleted by hand.
+    #[must_use]
+    pub fn without_delete(mut self) -> Self {
+        self.delete = false;
+        self
+    }
+
+    /// A body to create one with, for the document.
+    #[must_use]
+    pub fn example(mut self, body: Value) -> Self {
+        self.example = Some(body);
+        self
+    }
+
+    /// Runs before a record is created: completes read-only fields, checks what no schema can.
+    #[must_use]
+    pub fn on_create<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx, Change) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Change, Error>> + Send + 'static,
+    {
+        self.on_create = Some(boxed(hook));
+        self
+    }
+
+    /// Runs before a record is changed; again when another change came between.
+    #[must_use]
+    pub fn on_update<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx, Change) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Change, Error>> + Send + 'static,
+    {
+        self.on_update = Some(boxed(hook));
+        self
+    }
+
+    /// Runs before a record is deleted.
+    #[must_use]
+    pub fn on_delete<F, R>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ctx, Change) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Change, Error>> + Send + 'static,
+    {
+        self.on_delete = Some(boxed(hook));
+        self
+    }
+}
+
+impl<M> fmt::Debug for Resource<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Resource({})", self.plural)
+    }
+}
+
+fn boxed<F, R>(hook: F) -> Hook
+where
+    F: Fn(Ctx, Change) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Change, Error>> + Send + 'static,
+{
+    Arc::new(move |ctx, change| Box::pin(hook(ctx, change)))
+}
+
+/// What the handlers of one resource share.
+struct State<M> {
+    store: Store,
+    kind: Arc<Kind>,
+    options: Resource<M>,
+    list_id: &'static str,
+}
+
+/// The standard operations of `M`.
+///
+/// # Panics
+/// When the store was opened without the kind, which shows when the server starts.
+pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation> {
+    let kind = store.kinds().get(M::KIND).unwrap_or_else(|| panic!("the store has no kind {}", M::KIND)).clone();
+    let (plural, noun) = (options.plural, options.noun.clone());
+    let shared = Arc::clone(&kind);
+    let schemas = schemas::Schemas::of(store.kinds(), &shared);
+    let (path, one) = (format!("/api/v1/{plural}"), format!("/api/v1/{plural}/{{id}}"));
+    let (create, update, delete, example) = (options.create, options.update, options.delete, options.example.clone());
+    let (tag, permission) = (options.tag, options.permission);
+    let state = Arc::new(State { store: store.clone(), kind, options, list_id: id(plural, "list") });
+    let start = |verb: &'static str, method: Method, path: &str, right: &str, summary: String| -> Draft {
+        operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}"))
+    };
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+
+    let mut out = vec![
+        start("list", Method::GET, &path, "read", format!("List {}", plural.replace('-', " ")))
+            .documented_query(schemas.list_query())
+            .output_schema(schemas.page())
+            .error(StatusCode::BAD_REQUEST, "invalid_cursor")
+            .handle(state.clone(), list::list),
+        start("get", Method::GET, &one, "read", format!("Read {article} {noun}"))
+            .reads(HeaderInput::IfNoneMatch)
+            .etag()
+            .output_schema(schemas.output.clone())
+            .handle(state.clone(), one::get),
+    ];
+    if create {
+        let draft = start("create", Method::POST, &path, "write", format!("Create {article} {noun}"))
+            .status(StatusCode::CREATED)
+            .etag()
+            .body_schema(schemas.create())
+            .output_schema(schemas.output.clone());
+        let draft = match example {
+            Some(example) => draft.body_example("typical", example),
+            None => draft,
+        };
+        out.push(draft.handle(state.clone(), one::create));
+    }
+    if update {
+        let draft = start("update", Method::PATCH, &one, "write", format!("Change {article} {noun}"));
+        let draft = draft.description("An RFC 7396 merge patch: members replace, null removes, what is not named stays.");
+        let draft = draft.reads(HeaderInput::IfMatch).etag().body_schema(schemas.patch()).output_schema(schemas.output.clone());
+        out.push(draft.handle(state.clone(), one::update));
+    }
+    if delete {
+        let draft = start("delete", Method::DELETE, &one, "delete", format!("Delete {article} {noun}"));
+        let draft = draft.description("It goes to the recycle bin.").reads(HeaderInput::IfMatch);
+        out.push(draft.handle(state, one::delete));
+    }
+    out
+}
+
+/// Ids of operations live as long as the process: the table is made once.
+fn id(plural: &str, verb: &str) -> &'static str {
+    format!("{plural}.{verb}").leak()
+}
+
+/// The caller's scope, checked against the kind: where it names a field that the kind does not have, the permission does not reach.
+fn scope(kind: &Kind, scope: Option<Expr>, now: Timestamp) -> Result<Option<Expr>, Error> {
+    let Some(scope) = scope else { return Ok(None) };
+    filter::check(scope, kind.filter_registry(), now).map(Some).map_err(|error| {
+        let detail = "Your permission is limited to fields that these records do not have. Ask an owner or admin of the tenant.";
+        Error::new(ErrorKind::Forbidden, "permission_denied", detail).with_source(error)
+    })
+}

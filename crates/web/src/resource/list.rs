@@ -1,0 +1,139 @@
+//! One page of a list.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use steward_base::filter::{self, Expr};
+use steward_base::{Error, Timestamp};
+use steward_store::{Cursor, Direction, Kind, ListQuery, Model, Order};
+
+use super::{Page, State, scope};
+use crate::call::Call;
+use crate::cursor::{Bound, Mark};
+use crate::reply::{Json, Reply};
+
+const DEFAULT_LIMIT: u16 = 50;
+
+/// What a list may be asked.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct ListParameters {
+    /// The most rows of one page; 50 unless said.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before, with the same filter and order.
+    #[schemars(length(max = 4096))]
+    cursor: Option<String>,
+    /// A field, and `desc` for largest first; by age unless said.
+    #[schemars(length(max = 256))]
+    order_by: Option<String>,
+    /// Only rows that pass, as in `name:printer AND created_at > now-7d`.
+    #[schemars(length(max = 4096))]
+    filter: Option<String>,
+    /// Only these fields of each row, separated by commas; the id is always there.
+    #[schemars(length(max = 4096))]
+    fields: Option<String>,
+    /// Counts all rows that pass.
+    count: Option<Count>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Count {
+    /// Exactly, however long it takes.
+    Exact,
+}
+
+pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Json<Page<Value>>>, Error> {
+    let (kind, query) = (&*state.kind, call.query);
+    let text = query.filter.as_deref().map(str::trim).unwrap_or_default();
+    let order_text = query.order_by.as_deref().unwrap_or_default();
+    let scope_text = call.scope.as_ref().map(ToString::to_string).unwrap_or_default();
+    let bound = Bound { tenant: call.ctx.tenant(), operation: state.list_id, shape: &[text, order_text, &scope_text] };
+    let (now, after) = match &query.cursor {
+        None => (call.site.clock().now(), None),
+        Some(cursor) => {
+            let mark: Mark<Cursor> = call.site.cursors().open(bound, cursor)?;
+            (mark.now, Some(mark.after))
+        }
+    };
+    let shown = query.fields.as_deref().map(|names| fields(kind, names)).transpose()?;
+    let order = query.order_by.as_deref().map(|text| order(kind, text)).transpose()?;
+    let filter = both(wanted(kind, text, now)?, scope(kind, call.scope, now)?);
+    let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
+    let count = match query.count {
+        Some(Count::Exact) => Some(state.store.count(&call.ctx, kind.name(), filter.clone()).await?),
+        None => None,
+    };
+    let asked = ListQuery { kind: kind.name().to_owned(), filter, order: order.into_iter().collect(), after, limit };
+    let page = state.store.list(&call.ctx, asked).await?;
+    let data = page.records.iter().map(|record| pick(record.to_json(kind), shown.as_deref())).collect();
+    let next_cursor = page.next.map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
+    Ok(Reply::json(Page { data, has_more: next_cursor.is_some(), next_cursor, count }))
+}
+
+fn wanted(kind: &Kind, text: &str, now: Timestamp) -> Result<Option<Expr>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    filter::check(filter::parse(text)?, kind.filter_registry(), now).map(Some)
+}
+
+fn both(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Expr::And(vec![one, other])),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The fields that can order a list of this kind.
+pub(super) fn sortable(kind: &Kind) -> Vec<&str> {
+    let own = kind.fields().iter().filter(|field| field.sortable()).map(|field| field.path.as_str());
+    own.chain(["created_at", "id"]).collect()
+}
+
+fn order(kind: &Kind, text: &str) -> Result<Order, Error> {
+    let refuse = |code: &'static str, detail: String| Error::invalid(format!("/order_by: {detail}")).with_field("/order_by", code, detail);
+    let mut words = text.split_whitespace();
+    let (Some(field), direction, None) = (words.next(), words.next(), words.next()) else {
+        return Err(refuse("order_syntax", "Name one field, as in \"name\" or \"name desc\".".into()));
+    };
+    let direction = match direction {
+        None | Some("asc") => Direction::Ascending,
+        Some("desc") => Direction::Descending,
+        Some(_) => return Err(refuse("order_syntax", "After the field comes asc or desc.".into())),
+    };
+    let known = sortable(kind);
+    if !known.contains(&field) {
+        return Err(refuse("order_unknown", format!("These lists can be ordered by {}.", known.join(", "))));
+    }
+    Ok(Order { field: field.to_owned(), direction })
+}
+
+/// The fields of the body and of every record, at the top level.
+pub(super) fn visible(kind: &Kind) -> Vec<&str> {
+    kind.output_schema()["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+fn fields(kind: &Kind, text: &str) -> Result<Vec<String>, Error> {
+    let known = visible(kind);
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(names),
+        Some(unknown) => {
+            let detail = format!("There is no field {unknown:?} here.");
+            Err(Error::invalid(format!("/fields: {detail}")).with_field("/fields", "unknown_field", detail))
+        }
+    }
+}
+
+fn pick(row: Value, names: Option<&[String]>) -> Value {
+    match (row, names) {
+        (Value::Object(row), Some(names)) => {
+            let kept: Map<String, Value> = row.into_iter().filter(|(name, _)| name == "id" || names.contains(name)).collect();
+            Value::Object(kept)
+        }
+        (row, _) => row,
+    }
+}

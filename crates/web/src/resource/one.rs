@@ -1,0 +1,132 @@
+//! Operations on one record.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use steward_base::filter;
+use steward_base::{Ctx, Error, ErrorKind, RecordId};
+use steward_store::{Expect, Model, Record, UnitOfWork};
+
+use super::{ById, Change, Hook, State, scope};
+use crate::call::Call;
+use crate::etag::{self, Match};
+use crate::input::MergePatch;
+use crate::reply::{Json, Reply};
+
+/// How often a change with `If-Match: *` is repeated when others were faster.
+const TRIES: usize = 8;
+
+pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<Json<Value>>, Error> {
+    let record = state.find(&call, call.path.id.record()).await?;
+    Ok(state.show(&record))
+}
+
+pub(super) async fn create<M: Model>(
+    state: Arc<State<M>>,
+    call: Call<(), (), Json<Map<String, Value>>>,
+) -> Result<Reply<Json<Value>>, Error> {
+    let Json(sent) = call.body;
+    let body = state.kind.create_body(sent)?;
+    let change = Change { id: state.store.mint_id(), before: None, body, unit: UnitOfWork::new() };
+    let Change { id, body, unit, .. } = run(state.options.on_create.as_ref(), &call.ctx, change).await?;
+    state.within(call.scope.clone(), &call.site, &body, id)?;
+    let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await?;
+    let record = written(committed.records, M::KIND, id)?;
+    let location = format!("/api/v1/{}/{}", state.options.plural, id.wire(M::PREFIX));
+    Ok(state.show(&record).location(&location))
+}
+
+pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (), MergePatch>) -> Result<Reply<Json<Value>>, Error> {
+    let id = call.path.id.record();
+    let mut tries = 0;
+    loop {
+        let record = state.find(&call, id).await?;
+        let named = precondition(&call.headers, &record)?;
+        let version = record.version;
+        let body = state.kind.patched_body(&record, &call.body.0)?;
+        let change = Change { id, before: Some(record), body, unit: UnitOfWork::new() };
+        let Change { body, unit, .. } = run(state.options.on_update.as_ref(), &call.ctx, change).await?;
+        state.within(call.scope.clone(), &call.site, &body, id)?;
+        match state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Version(version))).await {
+            Ok(committed) => return Ok(state.show(&written(committed.records, M::KIND, id)?)),
+            Err(error) => again(error, &named, &mut tries)?,
+        }
+    }
+}
+
+pub(super) async fn delete<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<()>, Error> {
+    let id = call.path.id.record();
+    let mut tries = 0;
+    loop {
+        let record = state.find(&call, id).await?;
+        let named = precondition(&call.headers, &record)?;
+        let version = record.version;
+        let change = Change { id, body: record.body.clone(), before: Some(record), unit: UnitOfWork::new() };
+        let unit = run(state.options.on_delete.as_ref(), &call.ctx, change).await?.unit;
+        match state.store.commit(&call.ctx, unit.delete(M::KIND, id, Expect::Version(version))).await {
+            Ok(_) => return Ok(Reply::empty()),
+            Err(error) => again(error, &named, &mut tries)?,
+        }
+    }
+}
+
+impl<M: Model> State<M> {
+    /// The record, if the caller may know of it.
+    async fn find<B>(&self, call: &Call<ById<M>, (), B>, id: RecordId) -> Result<Record, Error> {
+        let absent = || Error::not_found(&self.options.noun);
+        let record = self.store.get(&call.ctx, M::KIND, id).await?.ok_or_else(absent)?;
+        match scope(&self.kind, call.scope.clone(), call.site.clock().now())? {
+            Some(scope) if !filter::matches(&scope, &record.to_json(&self.kind)) => Err(absent()),
+            _ => Ok(record),
+        }
+    }
+
+    /// A caller cannot put a record where its permission does not reach.
+    fn within(&self, limit: Option<filter::Expr>, site: &crate::Site, body: &Map<String, Value>, id: RecordId) -> Result<(), Error> {
+        let Some(limit) = scope(&self.kind, limit, site.clock().now())? else { return Ok(()) };
+        let mut row = body.clone();
+        row.insert("id".into(), id.wire(M::PREFIX).into());
+        if filter::matches(&limit, &Value::Object(row)) {
+            return Ok(());
+        }
+        let detail = format!("Your permission covers only some of these records, and this {} would not be one of them.", self.options.noun);
+        Err(Error::new(ErrorKind::Forbidden, "outside_scope", detail))
+    }
+
+    fn show(&self, record: &Record) -> Reply<Json<Value>> {
+        Reply::json(record.to_json(&self.kind)).etag(record.version)
+    }
+}
+
+async fn run(hook: Option<&Hook>, ctx: &Ctx, change: Change) -> Result<Change, Error> {
+    match hook {
+        Some(hook) => hook(ctx.clone(), change).await,
+        None => Ok(change),
+    }
+}
+
+/// What `If-Match` names, once it is known to include the current version.
+fn precondition(headers: &http::HeaderMap, record: &Record) -> Result<Match, Error> {
+    let named = etag::if_match(headers)?;
+    if named.includes(record.version) { Ok(named) } else { Err(etag::stale(record.version)) }
+}
+
+/// Another change came between: whoever named a version is told, whoever said `*` gets another try.
+fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
+    if error.code() != "version_conflict" {
+        return Err(error);
+    }
+    *tries += 1;
+    match named {
+        Match::Any if *tries < TRIES => Ok(()),
+        _ => {
+            let detail = "The record changed at the same moment. Read it again and repeat the change on what you find.";
+            Err(Error::new(ErrorKind::PreconditionFailed, "version_conflict", detail).with_source(error))
+        }
+    }
+}
+
+fn written(records: Vec<Record>, kind: &str, id: RecordId) -> Result<Record, Error> {
+    let found = records.into_iter().find(|record| record.id == id && *record.kind == *kind);
+    found.ok_or_else(|| Error::internal("a commit answered without the record it wrote"))
+}

@@ -1,0 +1,295 @@
+//! JSON Schemas of the types that cross the wire: made from the type, made strict for input, and checked with stable error codes.
+
+use std::borrow::Cow;
+
+use jsonschema::error::ValidationErrorKind as Kind;
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+use steward_base::{Error, FieldError};
+
+/// The largest whole number that every JSON reader keeps exactly.
+pub const LARGEST_INTEGER: i64 = (1 << 53) - 1;
+/// How deep arrays and objects may nest.
+const DEPTH: usize = 32;
+/// More errors than this help nobody.
+const MOST_ERRORS: usize = 100;
+/// Text without U+0000, which PostgreSQL cannot store.
+const NO_NUL: &str = r"^[^\x00]*$";
+
+/// What `T` looks like when it is read: unknown fields are refused, whole numbers stay within ±(2^53−1). Definitions are under `$defs`.
+pub fn input_of<T: JsonSchema>() -> Value {
+    let mut schema = of::<T>(SchemaSettings::draft2020_12().for_deserialize());
+    tighten(&mut schema);
+    schema
+}
+
+/// What `T` looks like when it is written. Definitions are under `$defs`.
+pub fn output_of<T: JsonSchema>() -> Value {
+    of::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+fn of<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let mut generator = settings.into_generator();
+    let mut schema = generator.subschema_for::<T>().to_value();
+    let definitions = generator.take_definitions(true);
+    if let (Value::Object(root), false) = (&mut schema, definitions.is_empty()) {
+        root.insert("$defs".into(), Value::Object(definitions));
+    }
+    schema
+}
+
+/// Makes an input schema strict where it says nothing: no unknown fields, exact whole numbers, no U+0000.
+pub fn tighten(schema: &mut Value) {
+    let Value::Object(object) = schema else { return };
+    tighten_here(object);
+    // Inside an object that closes itself by what was evaluated, the branches must stay open.
+    let closes = object.contains_key("unevaluatedProperties");
+    for (keyword, value) in object.iter_mut() {
+        match (keyword.as_str(), value) {
+            ("properties" | "$defs" | "patternProperties", Value::Object(members)) => members.values_mut().for_each(tighten),
+            ("anyOf" | "oneOf", Value::Array(branches)) if !closes => branches.iter_mut().for_each(tighten),
+            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(tighten),
+            ("items" | "additionalProperties", inner @ Value::Object(_)) => tighten(inner),
+            _ => {}
+        }
+    }
+}
+
+fn tighten_here(object: &mut Map<String, Value>) {
+    let composed = ["allOf", "anyOf", "oneOf", "$ref", "if"].iter().any(|keyword| object.contains_key(*keyword));
+    if object.contains_key("properties") && !object.contains_key("additionalProperties") {
+        let keyword = if composed { "unevaluatedProperties" } else { "additionalProperties" };
+        object.entry(keyword).or_insert(Value::Bool(false));
+    }
+    if says(object, "object") && object.get("additionalProperties") != Some(&Value::Bool(false)) && !object.contains_key("properties") {
+        object.entry("propertyNames").or_insert_with(|| json!({ "pattern": NO_NUL }));
+    }
+    if says(object, "integer") {
+        let narrow = object.get("format").is_some_and(|format| format == "int32");
+        let (least, most) = if narrow { (i64::from(i32::MIN), i64::from(i32::MAX)) } else { (-LARGEST_INTEGER, LARGEST_INTEGER) };
+        object.entry("minimum").or_insert_with(|| least.into());
+        object.entry("maximum").or_insert_with(|| most.into());
+    }
+    let constrained = ["pattern", "format", "enum", "const"].iter().any(|keyword| object.contains_key(*keyword));
+    let password = object.get("format").is_some_and(|format| format == "password");
+    if says(object, "string") && (!constrained || password) {
+        object.entry("pattern").or_insert_with(|| NO_NUL.into());
+    }
+}
+
+/// Calls `visit` on a schema and on every schema inside it, outermost first; names of properties are not mistaken for keywords.
+pub fn each_subschema(schema: &mut Value, visit: &mut dyn FnMut(&mut Map<String, Value>)) {
+    let Value::Object(object) = schema else { return };
+    visit(object);
+    for (keyword, below) in object.iter_mut() {
+        match (keyword.as_str(), below) {
+            ("properties" | "patternProperties" | "$defs" | "dependentSchemas", Value::Object(named)) => {
+                named.values_mut().for_each(|schema| each_subschema(schema, visit));
+            }
+            ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(list)) => {
+                list.iter_mut().for_each(|schema| each_subschema(schema, visit))
+            }
+            (
+                "items" | "additionalProperties" | "unevaluatedProperties" | "not" | "if" | "then" | "else" | "contains" | "propertyNames",
+                below,
+            ) => {
+                each_subschema(below, visit);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn says(schema: &Map<String, Value>, kind: &str) -> bool {
+    match schema.get("type") {
+        Some(Value::String(one)) => one == kind,
+        Some(Value::Array(several)) => several.iter().any(|one| one == kind),
+        _ => false,
+    }
+}
+
+/// A schema compiled once and checked many times.
+#[derive(Debug)]
+pub struct Checker(Validator);
+
+impl Checker {
+    /// Compiles `schema`; formats are asserted and patterns run in linear time.
+    ///
+    /// # Panics
+    /// When the schema itself is wrong, which is a defect of the type it was made from and shows when the server starts.
+    pub fn new(schema: &Value) -> Self {
+        let built = jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex())
+            .build(schema);
+        Self(built.unwrap_or_else(|error| panic!("the schema {schema} does not compile: {error}")))
+    }
+
+    /// Fails with `invalid` and an entry per wrong field; pointers start with `prefix`.
+    pub fn check(&self, value: &Value) -> Result<(), Error> {
+        let mut fields = Vec::new();
+        for error in self.0.iter_errors(value) {
+            describe(&error, &mut fields);
+            if fields.len() >= MOST_ERRORS {
+                break;
+            }
+        }
+        if fields.is_empty() {
+            return Ok(());
+        }
+        Err(invalid(fields))
+    }
+}
+
+/// The error for these fields.
+pub(crate) fn invalid(fields: Vec<FieldError>) -> Error {
+    let detail = match fields.as_slice() {
+        [one] => format!("{}: {}", if one.pointer.is_empty() { "/" } else { &one.pointer }, one.detail),
+        several => format!("{} fields are wrong; each is listed under errors.", several.len()),
+    };
+    let error = Error::invalid(detail);
+    fields.into_iter().fold(error, |error, field| error.with_field(field.pointer, field.code, field.detail))
+}
+
+fn describe(error: &ValidationError<'_>, fields: &mut Vec<FieldError>) {
+    let at = error.instance_path().to_string();
+    let mut add = |pointer: String, code: &'static str, detail: String| {
+        fields.push(FieldError { pointer, code: Cow::Borrowed(code), detail });
+    };
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            for name in unexpected {
+                add(child(&at, name), "unknown_field", "There is no such field.".into());
+            }
+        }
+        Kind::Required { property } => add(child(&at, property.as_str().unwrap_or_default()), "required", "This field is required.".into()),
+        Kind::Type { .. } => add(at, "type", sentence(error)),
+        Kind::Enum { options } => add(at, "enum", format!("Use one of {options}.")),
+        Kind::Constant { expected_value } => add(at, "enum", format!("Use {expected_value}.")),
+        Kind::MinLength { limit } => add(at, "min_length", format!("At least {limit} characters are needed.")),
+        Kind::MaxLength { limit } => add(at, "max_length", format!("At most {limit} characters are allowed.")),
+        Kind::Minimum { limit } | Kind::ExclusiveMinimum { limit } => add(at, "minimum", format!("The lower limit is {limit}.")),
+        Kind::Maximum { limit } | Kind::ExclusiveMaximum { limit } => add(at, "maximum", format!("The upper limit is {limit}.")),
+        Kind::MinItems { limit } => add(at, "min_items", format!("At least {limit} items are needed.")),
+        Kind::MaxItems { limit } => add(at, "max_items", format!("At most {limit} items are allowed.")),
+        Kind::MinProperties { limit } => add(at, "min_properties", format!("At least {limit} entries are needed.")),
+        Kind::MaxProperties { limit } => add(at, "max_properties", format!("At most {limit} entries are allowed.")),
+        Kind::UniqueItems => add(at, "unique_items", "No item may appear twice.".into()),
+        Kind::Pattern { pattern } if pattern == NO_NUL => add(at, "nul_character", "The character U+0000 cannot be stored.".into()),
+        Kind::Pattern { pattern } => add(at, "pattern", format!("The text must match {pattern}.")),
+        Kind::Format { format } => add(at, "format", format!("This is not a valid {format}.")),
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => match nullable(context) {
+            Some(inner) => inner.iter().for_each(|error| describe(error, fields)),
+            None => add(at, "any_of", "This matches none of the allowed forms.".into()),
+        },
+        Kind::PropertyNames { .. } => add(at, "property_names", "A name in this map is not allowed.".into()),
+        _ => add(at, "invalid", sentence(error)),
+    }
+}
+
+/// For "T or null", what is wrong with T says more than that neither matched.
+fn nullable<'e>(context: &'e [Vec<ValidationError<'static>>]) -> Option<&'e [ValidationError<'static>]> {
+    let [one, other] = context else { return None };
+    let only_type = |errors: &[ValidationError<'_>]| matches!(errors, [error] if matches!(error.kind(), Kind::Type { kind: jsonschema::error::TypeKind::Single(kind) } if kind.to_string() == "null"));
+    match (only_type(one), only_type(other)) {
+        (false, true) => Some(one),
+        (true, false) => Some(other),
+        _ => None,
+    }
+}
+
+/// The validator's sentence without the value, which may be personal or secret.
+fn sentence(error: &ValidationError<'_>) -> String {
+    let mut text = error.masked_with("The value").to_string();
+    text.push('.');
+    text
+}
+
+/// `pointer` extended by one name (RFC 6901).
+pub(crate) fn child(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Brings parsed JSON to the one form that is stored: whole floats become integers.
+///
+/// Fails with `invalid` for integers outside ±(2^53−1), for U+0000 and for nesting beyond 32.
+pub fn canonical(value: &mut Value) -> Result<(), Error> {
+    let mut fields = Vec::new();
+    walk(value, &mut String::new(), 0, &mut fields);
+    if fields.is_empty() { Ok(()) } else { Err(invalid(fields)) }
+}
+
+fn walk(value: &mut Value, at: &mut String, depth: usize, fields: &mut Vec<FieldError>) {
+    let mut wrong = |at: &str, code: &'static str, detail: &str| {
+        fields.push(FieldError { pointer: at.to_owned(), code: code.into(), detail: detail.to_owned() });
+    };
+    match value {
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) if whole.abs() <= LARGEST_INTEGER => {}
+            (None, Some(float)) if number.is_f64() => {
+                if float.fract() == 0.0 && float.abs() <= LARGEST_INTEGER as f64 {
+                    *value = Value::from(float as i64);
+                }
+            }
+            _ => wrong(at, "number_out_of_range", "Whole numbers beyond ±(2^53−1) lose digits on the way; send this as text."),
+        },
+        Value::String(text) if text.contains('\0') => wrong(at, "nul_character", "The character U+0000 cannot be stored."),
+        Value::Array(_) | Value::Object(_) if depth >= DEPTH => wrong(at, "too_deep", "Arrays and objects may nest 32 deep."),
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                let length = at.len();
+                at.push_str(&format!("/{index}"));
+                walk(item, at, depth + 1, fields);
+                at.truncate(length);
+            }
+        }
+        Value::Object(members) => {
+            if members.keys().any(|name| name.contains('\0')) {
+                wrong(at, "nul_character", "The character U+0000 cannot be stored.");
+            }
+            for (name, member) in members.iter_mut() {
+                let length = at.len();
+                at.push('/');
+                at.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                walk(member, at, depth + 1, fields);
+                at.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(schemars::JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is looked at")]
+    struct Sample {
+        name: String,
+        count: Option<i64>,
+        labels: std::collections::BTreeMap<String, String>,
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_once() {
+        let checker = Checker::new(&input_of::<Sample>());
+        let error = checker.check(&json!({ "count": "x", "labels": {}, "a/b": 1 })).expect_err("is wrong");
+        let mut found: Vec<(&str, &str)> = error.fields().iter().map(|field| (field.pointer.as_str(), field.code.as_ref())).collect();
+        found.sort_unstable();
+        assert_eq!(found, [("/a~1b", "unknown_field"), ("/count", "type"), ("/name", "required")]);
+    }
+
+    #[test]
+    fn numbers_beyond_what_json_readers_keep_are_refused() {
+        let mut value = json!({ "a": 1.0, "b": [9_007_199_254_740_992_i64], "c": 1.5 });
+        let error = canonical(&mut value).expect_err("is refused");
+        assert_eq!(error.fields()[0].pointer, "/b/0");
+        assert_eq!(error.fields().len(), 1);
+        assert_eq!(value["a"], json!(1));
+        assert!(value["a"].is_i64());
+    }
+}
