@@ -1,0 +1,193 @@
+//! From memory to segments, from small segments to larger ones; off the async threads, one at a time.
+
+use std::sync::Arc;
+
+use steward_base::{Error, RecordId, Result};
+
+use crate::Key;
+use crate::engine::Core;
+use crate::manifest::{Delta, Published, SegmentMeta, segment_id};
+use crate::memtable::Entry;
+use crate::segment::{self, Segment, Written};
+
+/// Flushed together: one manifest delta instead of many.
+const KEYS_PER_DELTA: usize = 64;
+/// Entries below this size are joined in memory.
+pub(crate) const SMALL_ENTRY: usize = 256 * 1024;
+
+impl Core {
+    /// Writes everything that these tenants' signals have in memory to segments and publishes them.
+    pub(crate) fn flush_keys(&self, keys: &[Key]) -> Result<()> {
+        for keys in keys.chunks(KEYS_PER_DELTA) {
+            let mut delta = Delta::default();
+            let mut done = Vec::with_capacity(keys.len());
+            for key in keys {
+                let entries = self.tables.snapshot(*key).entries;
+                let Some(through) = entries.last().map(|entry| entry.batches.1) else { continue };
+                let mut rows = Vec::with_capacity(entries.len());
+                for entry in &entries {
+                    rows.extend(entry.rows()?);
+                }
+                let added = self.store_segment(*key, self.clock.now().to_string()[..10].to_owned(), &rows)?;
+                delta.added.extend(added.clone());
+                delta.published.push(Published { tenant: key.tenant, signal: key.signal, through });
+                done.push((*key, through, added));
+            }
+            if done.is_empty() {
+                continue;
+            }
+            self.manifest.lock().commit(delta)?;
+            let now = self.clock.monotonic();
+            for (key, through, added) in done {
+                let freed = self.tables.publish(now, key, through, added.map(|meta| Arc::new(Segment { meta })));
+                self.budget.give_back(key.tenant, freed);
+            }
+        }
+        self.remove_published_log()
+    }
+
+    /// Removes log files that are in segments whole.
+    pub(crate) fn remove_published_log(&self) -> Result<()> {
+        let manifest = self.manifest.lock();
+        self.wal.get().map_or(Ok(()), |wal| wal.remove_published(|key| manifest.published(key)).map_err(Error::internal))
+    }
+
+    /// Joins the small entries of one tenant's signal, so that ten thousand one-row batches do not cost ten thousand allocations.
+    pub(crate) fn coalesce(&self, key: Key) -> Result<()> {
+        let entries = self.tables.snapshot(key).entries;
+        let small = |entry: &Arc<Entry>| !entry.is_joined() && entry.bytes < SMALL_ENTRY;
+        for run in entries.chunk_by(|left, right| small(left) && small(right)).filter(|run| run.len() > 1) {
+            let mut rows = Vec::with_capacity(run.len());
+            for entry in run {
+                rows.extend(entry.rows()?);
+            }
+            let merged = segment::merge(key.signal, &rows).map_err(Error::internal)?;
+            if let Some(joined) = Entry::joined(run, merged) {
+                let (before, after) = self.tables.join(key, joined);
+                self.budget.force(key.tenant, after);
+                self.budget.give_back(key.tenant, before);
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins the small segments of one day of one tenant's signal when there are enough of them. Returns whether it did.
+    pub(crate) fn compact(&self, key: Key, segments: &[Arc<Segment>]) -> Result<bool> {
+        let Some(group) = self.small_segments(segments) else { return Ok(false) };
+        let mut rows = Vec::new();
+        for segment in &group {
+            for part in 0..self.reader.index(segment)?.groups.len() {
+                rows.push(self.reader.group(segment, part, None, None)?);
+            }
+        }
+        let Some(added) = self.store_segment(key, group[0].meta.day.clone(), &rows)? else { return Ok(false) };
+        let removed: Vec<String> = group.iter().map(|segment| segment.meta.id.clone()).collect();
+        self.manifest.lock().commit(Delta { added: vec![added.clone()], removed: removed.clone(), ..Delta::default() })?;
+        let gone = self.tables.replace(key, &removed, Arc::new(Segment { meta: added }));
+        drop(group);
+        self.retired.lock().extend(gone);
+        Ok(true)
+    }
+
+    /// The oldest day's small segments, at most about one full segment's worth.
+    fn small_segments(&self, segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
+        let mut small: Vec<&Arc<Segment>> = segments.iter().filter(|segment| segment.meta.bytes < self.options.compact_bytes).collect();
+        small.sort_by(|left, right| (&left.meta.day, &left.meta.id).cmp(&(&right.meta.day, &right.meta.id)));
+        small.chunk_by(|left, right| left.meta.day == right.meta.day).find_map(|day| {
+            let mut bytes = 0;
+            let room = |segment: &&&Arc<Segment>| {
+                bytes += segment.meta.bytes;
+                bytes <= self.options.compact_bytes * 2
+            };
+            let group: Vec<Arc<Segment>> = day.iter().take_while(room).map(|segment| Arc::clone(segment)).collect();
+            (group.len() >= self.options.compact_segments).then_some(group)
+        })
+    }
+
+    /// Deletes the objects of segments that no query reads any more.
+    pub(crate) fn delete_retired(&self) {
+        let mut retired = self.retired.lock();
+        retired.retain(|segment| {
+            let read = Arc::strong_count(segment) > 1;
+            let deleted = !read && self.delete_segment(&segment.meta.path(), &segment.meta.index_path());
+            !deleted
+        });
+    }
+
+    fn delete_segment(&self, path: &str, index: &str) -> bool {
+        let result = self.objects.delete(path).and_then(|()| self.objects.delete(index));
+        if let Err(error) = &result {
+            tracing::warn!(error = %error, path, "deleting a retired segment failed; it is tried again");
+        }
+        result.is_ok()
+    }
+
+    /// Deletes what a crash left between storing a segment and publishing it, or between retiring one and deleting it.
+    pub(crate) fn sweep(&self) -> Result<()> {
+        let _working = self.working();
+        for path in self.objects.list(None)? {
+            let Some(id) = segment_id(&path) else { continue };
+            let named = self.manifest.lock().contains(&id);
+            let retired = self.retired.lock().iter().any(|segment| segment.meta.id == id);
+            if !named && !retired {
+                self.objects.delete(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn store_segment(&self, key: Key, day: String, rows: &[arrow_array::RecordBatch]) -> Result<Option<SegmentMeta>> {
+        let Some(Written { parquet, index, rows, min_time, max_time }) = segment::write(key.signal, rows).map_err(Error::internal)? else {
+            return Ok(None);
+        };
+        let id = RecordId::new(&self.clock, &self.random).wire("seg");
+        let Key { tenant, signal } = key;
+        let meta = SegmentMeta { id, tenant, signal, day, rows, bytes: parquet.len() as u64, min_time, max_time };
+        let index = serde_json::to_vec(&index).map_err(Error::internal)?;
+        self.objects.create(&meta.index_path(), index)?;
+        self.objects.create(&meta.path(), parquet)?;
+        Ok(Some(meta))
+    }
+
+    /// What is due: the log too long, memory tight, rows old, segments full.
+    pub(crate) fn due(&self) -> Vec<Key> {
+        let now = self.clock.monotonic();
+        let tight = self.budget.is_tight();
+        let waiting = self.tables.waiting(SMALL_ENTRY);
+        let largest = waiting.iter().max_by_key(|waiting| waiting.bytes).map(|waiting| waiting.key);
+        let is_due = |waiting: &&crate::memtable::Waiting| {
+            waiting.bytes >= self.options.segment_bytes
+                || now.saturating_sub(waiting.since) >= self.options.flush_age
+                || (tight && Some(waiting.key) == largest)
+        };
+        let mut due: Vec<Key> = waiting.iter().filter(is_due).map(|waiting| waiting.key).collect();
+        if let Some(wal) = self.wal.get()
+            && wal.bytes() > self.options.wal_bytes
+        {
+            let manifest = self.manifest.lock();
+            due.extend(wal.pinning(|key| manifest.published(key)));
+        }
+        due.sort_unstable();
+        due.dedup();
+        due
+    }
+
+    /// One round of everything that is due.
+    pub(crate) fn maintain(&self) -> Result<()> {
+        let _working = self.working();
+        let due = self.due();
+        if !due.is_empty() {
+            self.flush_keys(&due)?;
+        }
+        for waiting in self.tables.waiting(SMALL_ENTRY) {
+            if waiting.small >= self.options.coalesce_bytes {
+                self.coalesce(waiting.key)?;
+            }
+        }
+        for (key, segments) in self.tables.segments() {
+            self.compact(key, &segments)?;
+        }
+        self.delete_retired();
+        Ok(())
+    }
+}

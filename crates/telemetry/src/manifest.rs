@@ -1,0 +1,211 @@
+//! Which segments exist, and how far each tenant's log has become segments.
+//!
+//! A log of deltas, one object each, created only if its number is free, with a snapshot now and then. A delta that adds a segment also says
+//! through which batch its tenant and signal are published: recovery replays what comes after, so a row is in the log or in a segment,
+//! never in both and never in neither.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use steward_base::{Error, ErrorKind, Result, TenantId};
+
+use crate::objects::Objects;
+use crate::{Key, Signal};
+
+const FOLDER: &str = "manifest";
+const SNAPSHOT_EVERY: u64 = 64;
+
+/// What is known of a segment without opening it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SegmentMeta {
+    /// `seg_…`
+    pub(crate) id: String,
+    pub(crate) tenant: TenantId,
+    pub(crate) signal: Signal,
+    /// When it was ingested, as in `2026-11-20`; segments of different days are never joined.
+    pub(crate) day: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) min_time: i64,
+    pub(crate) max_time: i64,
+}
+
+impl SegmentMeta {
+    pub(crate) fn key(&self) -> Key {
+        Key { tenant: self.tenant, signal: self.signal }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}/{}/segment-{}.parquet", self.tenant, self.signal.name(), self.day, self.id)
+    }
+
+    pub(crate) fn index_path(&self) -> String {
+        format!("{}/{}/{}/segment-{}.index", self.tenant, self.signal.name(), self.day, self.id)
+    }
+}
+
+/// `through` is the last batch of the tenant's signal that is in segments.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Published {
+    pub(crate) tenant: TenantId,
+    pub(crate) signal: Signal,
+    pub(crate) through: u64,
+}
+
+/// One change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Delta {
+    pub(crate) version: u64,
+    pub(crate) added: Vec<SegmentMeta>,
+    pub(crate) removed: Vec<String>,
+    pub(crate) published: Vec<Published>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Snapshot {
+    version: u64,
+    segments: Vec<SegmentMeta>,
+    published: Vec<Published>,
+}
+
+/// The manifest as of its last delta.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    objects: Objects,
+    version: u64,
+    snapshot: u64,
+    segments: BTreeMap<String, SegmentMeta>,
+    published: BTreeMap<Key, u64>,
+    /// A delta whose put failed, so that nobody knows whether it is there.
+    doubtful: Option<Delta>,
+}
+
+impl Manifest {
+    /// Reads the newest snapshot and every delta after it.
+    pub(crate) fn load(objects: Objects) -> Result<Self> {
+        let mut manifest = Self { objects, version: 0, snapshot: 0, segments: BTreeMap::new(), published: BTreeMap::new(), doubtful: None };
+        let paths = manifest.objects.list(Some(FOLDER))?;
+        if let Some(version) = paths.iter().filter_map(|path| number(path, "snapshot")).max() {
+            let Snapshot { segments, published, .. } = manifest.parse(&path(version, "snapshot"))?;
+            manifest.apply(Delta { version, added: segments, removed: Vec::new(), published });
+            manifest.snapshot = version;
+        }
+        let mut deltas: Vec<u64> =
+            paths.iter().filter_map(|path| number(path, "delta")).filter(|version| *version > manifest.version).collect();
+        deltas.sort_unstable();
+        for version in deltas {
+            if version != manifest.version + 1 {
+                return Err(damaged(format!("delta {} is missing", manifest.version + 1)));
+            }
+            let delta = manifest.parse(&path(version, "delta"))?;
+            manifest.apply(delta);
+        }
+        Ok(manifest)
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &SegmentMeta> {
+        self.segments.values()
+    }
+
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.segments.contains_key(id)
+    }
+
+    /// The last batch of this tenant's signal that is in segments.
+    pub(crate) fn published(&self, key: Key) -> u64 {
+        self.published.get(&key).copied().unwrap_or(0)
+    }
+
+    /// The last batch of anyone that is in segments.
+    pub(crate) fn highest(&self) -> u64 {
+        self.published.values().copied().max().unwrap_or(0)
+    }
+
+    /// Makes a change durable, then effective. Its version is filled in here.
+    pub(crate) fn commit(&mut self, mut delta: Delta) -> Result<()> {
+        delta.version = self.version + 1;
+        self.put(&delta)?;
+        self.apply(delta);
+        if self.version - self.snapshot >= SNAPSHOT_EVERY {
+            // The deltas already hold everything: a failed snapshot is tried again at the next delta.
+            if let Err(error) = self.write_snapshot() {
+                tracing::warn!(error = %error, "writing the telemetry manifest's snapshot failed");
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, delta: &Delta) -> Result<()> {
+        let bytes = serde_json::to_vec(delta).map_err(Error::internal)?;
+        let name = path(delta.version, "delta");
+        let doubtful = self.doubtful.replace(delta.clone());
+        let mut created = self.objects.create(&name, bytes.clone())?;
+        if !created {
+            // Our own earlier try, whose put had failed only as far as we know: its rows are still in memory, so it is taken back.
+            let found: Delta = self.parse(&name)?;
+            if doubtful.is_some_and(|doubtful| doubtful == found) {
+                self.objects.delete(&name)?;
+                created = self.objects.create(&name, bytes)?;
+            }
+        }
+        if !created {
+            let detail = "Another process writes to this telemetry folder. Stop it and start again.";
+            return Err(Error::new(ErrorKind::Unavailable, "telemetry_shared", detail));
+        }
+        self.doubtful = None;
+        Ok(())
+    }
+
+    fn write_snapshot(&mut self) -> Result<()> {
+        let published = self.published.iter().map(|(key, through)| Published { tenant: key.tenant, signal: key.signal, through: *through });
+        let snapshot =
+            Snapshot { version: self.version, segments: self.segments.values().cloned().collect(), published: published.collect() };
+        let bytes = serde_json::to_vec(&snapshot).map_err(Error::internal)?;
+        self.objects.create(&path(self.version, "snapshot"), bytes)?;
+        self.snapshot = self.version;
+        for path in self.objects.list(Some(FOLDER))? {
+            let old_delta = number(&path, "delta").is_some_and(|version| version <= self.snapshot);
+            let old_snapshot = number(&path, "snapshot").is_some_and(|version| version < self.snapshot);
+            if old_delta || old_snapshot {
+                self.objects.delete(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, delta: Delta) {
+        self.version = delta.version;
+        for id in &delta.removed {
+            self.segments.remove(id);
+        }
+        self.segments.extend(delta.added.into_iter().map(|meta| (meta.id.clone(), meta)));
+        for Published { tenant, signal, through } in delta.published {
+            let known = self.published.entry(Key { tenant, signal }).or_default();
+            *known = through.max(*known);
+        }
+    }
+
+    fn parse<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let bytes = self.objects.read(path)?;
+        serde_json::from_slice(&bytes).map_err(|error| damaged(format!("{path}: {error}")))
+    }
+}
+
+/// The segment id in an object's path.
+pub(crate) fn segment_id(path: &str) -> Option<String> {
+    let name = path.rsplit('/').next()?.strip_prefix("segment-")?;
+    name.split_once('.').map(|(id, _)| id.to_owned())
+}
+
+fn path(version: u64, kind: &str) -> String {
+    format!("{FOLDER}/{version:020}.{kind}")
+}
+
+fn number(path: &str, kind: &str) -> Option<u64> {
+    path.rsplit('/').next()?.strip_suffix(kind)?.strip_suffix('.')?.parse().ok()
+}
+
+fn damaged(source: String) -> Error {
+    let detail = "The telemetry manifest is damaged. Restore the folder `manifest` from a backup.";
+    Error::new(ErrorKind::Unavailable, "telemetry_manifest", detail).with_source(source)
+}

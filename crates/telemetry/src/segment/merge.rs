@@ -1,0 +1,155 @@
+//! Many batches become one sorted run.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float64Type, Int32Type, TimestampMicrosecondType, UInt64Type};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, PrimitiveArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
+};
+use arrow_schema::ArrowError;
+use arrow_select::concat::concat_batches;
+use arrow_select::interleave::interleave_record_batch;
+
+use super::GROUP_ROWS;
+use crate::Signal;
+use crate::columns::metric_schema;
+use crate::rows::{Places, Words, words};
+
+/// The rows of all `batches` in segment order, in runs of at most [`GROUP_ROWS`].
+pub(crate) fn merge(signal: Signal, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
+    match signal {
+        Signal::Logs => merge_logs(batches),
+        Signal::Metrics => merge_metrics(batches),
+    }
+}
+
+fn merge_logs(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
+    let Some(first) = batches.first() else { return Ok(Vec::new()) };
+    let places: Vec<Places<'_>> = batches.iter().map(Places::of).collect();
+    let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (source, place) in places.iter().enumerate() {
+        order.extend((0..place.time.len()).map(|row| (place.time[row], place.id(row), source, row)));
+    }
+    // Rows of one sender arrive in order: then nothing has to be moved row by row.
+    if order.is_sorted_by(|left, right| (left.0, left.1) <= (right.0, right.1)) {
+        let whole = concat_batches(&first.schema(), batches)?;
+        return Ok((0..whole.num_rows()).step_by(GROUP_ROWS).map(|at| whole.slice(at, GROUP_ROWS.min(whole.num_rows() - at))).collect());
+    }
+    order.sort_unstable_by_key(|(time, id, ..)| (*time, *id));
+    let sources: Vec<&RecordBatch> = batches.iter().collect();
+    let picks: Vec<(usize, usize)> = order.into_iter().map(|(.., source, row)| (source, row)).collect();
+    picks.chunks(GROUP_ROWS).map(|picks| interleave_record_batch(&sources, picks)).collect()
+}
+
+/// The columns that make a series, in schema order.
+const SERIES_COLUMNS: usize = 9;
+
+/// The distinct series of a batch of points and which one each row belongs to.
+#[derive(Debug)]
+pub(crate) struct SeriesTable<'a> {
+    columns: [Words<'a>; SERIES_COLUMNS],
+    hashes: &'a [u64],
+    /// Per row, its series.
+    pub(crate) of_row: Vec<u32>,
+    /// Per series, some row of it.
+    pub(crate) rows: Vec<usize>,
+}
+
+impl<'a> SeriesTable<'a> {
+    pub(crate) fn of(batch: &'a RecordBatch) -> Self {
+        let columns = std::array::from_fn(|at| words(batch.column(at)));
+        let hashes = batch["series"].as_primitive::<UInt64Type>().values();
+        let mut table = Self { columns, hashes, of_row: Vec::with_capacity(batch.num_rows()), rows: Vec::new() };
+        let mut known: HashMap<u64, Vec<u32>> = HashMap::new();
+        for row in 0..batch.num_rows() {
+            let series = match table.of_row.last() {
+                Some(&previous) if table.same_row(table.rows[previous as usize], row) => previous,
+                _ => {
+                    let candidates = known.entry(hashes[row]).or_default();
+                    let found = candidates.iter().copied().find(|series| table.same_row(table.rows[*series as usize], row));
+                    found.unwrap_or_else(|| {
+                        let new = table.rows.len() as u32;
+                        candidates.push(new);
+                        table.rows.push(row);
+                        new
+                    })
+                }
+            };
+            table.of_row.push(series);
+        }
+        table
+    }
+
+    /// The texts that make a series, in schema order.
+    pub(crate) fn texts(&self, series: u32) -> [&'a str; SERIES_COLUMNS] {
+        let row = self.rows[series as usize];
+        self.columns.map(|column| column.at(row))
+    }
+
+    pub(crate) fn hash(&self, series: u32) -> u64 {
+        self.hashes[self.rows[series as usize]]
+    }
+
+    fn same_row(&self, one: usize, other: usize) -> bool {
+        // Equal codes mean equal texts; different codes may too, because a dictionary may hold a text twice.
+        self.hashes[one] == self.hashes[other]
+            && self.columns.iter().all(|column| column.code(one) == column.code(other) || column.at(one) == column.at(other))
+    }
+}
+
+/// Where a point goes: rank of its series, time, arrival; and where it comes from.
+type Point = (u32, i64, u64, u32, u32, u32);
+
+fn merge_metrics(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
+    let tables: Vec<SeriesTable<'_>> = batches.iter().map(SeriesTable::of).collect();
+    let mut distinct: HashMap<[&str; SERIES_COLUMNS], u64> = HashMap::new();
+    for table in &tables {
+        for series in 0..table.rows.len() as u32 {
+            distinct.insert(table.texts(series), table.hash(series));
+        }
+    }
+    let mut ranked: Vec<([&str; SERIES_COLUMNS], u64)> = distinct.into_iter().collect();
+    ranked.sort_unstable();
+    let ranks: HashMap<[&str; SERIES_COLUMNS], u32> = ranked.iter().zip(0..).map(|((texts, _), rank)| (*texts, rank)).collect();
+    let mut points: Vec<Point> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (source, (batch, table)) in batches.iter().zip(&tables).enumerate() {
+        let rank_of: Vec<u32> = (0..table.rows.len() as u32).map(|series| ranks[&table.texts(series)]).collect();
+        let places = Places::of(batch);
+        points.extend(table.of_row.iter().enumerate().map(|(row, series)| {
+            (rank_of[*series as usize], places.time[row], places.batch[row], places.ordinal[row], source as u32, row as u32)
+        }));
+    }
+    points.sort_unstable();
+    let dictionaries: Vec<ArrayRef> = (0..SERIES_COLUMNS)
+        .map(|column| Arc::new(StringArray::from_iter_values(ranked.iter().map(|(texts, _)| texts[column]))) as ArrayRef)
+        .collect();
+    points.chunks(GROUP_ROWS).map(|points| gather(batches, points, &dictionaries, &ranked)).collect()
+}
+
+fn gather(
+    batches: &[RecordBatch],
+    points: &[Point],
+    dictionaries: &[ArrayRef],
+    ranked: &[([&str; SERIES_COLUMNS], u64)],
+) -> Result<RecordBatch, ArrowError> {
+    let starts: Vec<&[i64]> =
+        batches.iter().map(|batch| &**batch["start_time"].as_primitive::<TimestampMicrosecondType>().values()).collect();
+    let values: Vec<&[f64]> = batches.iter().map(|batch| &**batch["value"].as_primitive::<Float64Type>().values()).collect();
+    let codes = PrimitiveArray::<Int32Type>::from_iter_values(points.iter().map(|point| point.0 as i32));
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(SERIES_COLUMNS + 6);
+    for dictionary in dictionaries {
+        columns.push(Arc::new(DictionaryArray::try_new(codes.clone(), Arc::clone(dictionary))?));
+    }
+    let from = |point: &Point| (point.4 as usize, point.5 as usize);
+    let start = points.iter().map(from).map(|(source, row)| starts[source][row]);
+    let value = points.iter().map(from).map(|(source, row)| values[source][row]);
+    columns.push(Arc::new(UInt64Array::from_iter_values(points.iter().map(|point| ranked[point.0 as usize].1))));
+    columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(points.iter().map(|point| point.1)).with_timezone("UTC")));
+    columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(start).with_timezone("UTC")));
+    columns.push(Arc::new(Float64Array::from_iter_values(value)));
+    columns.push(Arc::new(UInt64Array::from_iter_values(points.iter().map(|point| point.2))));
+    columns.push(Arc::new(UInt32Array::from_iter_values(points.iter().map(|point| point.3))));
+    RecordBatch::try_new(metric_schema(), columns)
+}

@@ -1,0 +1,352 @@
+//! The thread that writes: it takes what has queued up, writes it, syncs once and answers everyone.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use steward_base::{Error, ErrorKind, Result};
+use tokio::sync::oneshot;
+
+use super::frame::{self, FILE_HEADER, Header};
+use super::recovery::file_name;
+use crate::columns::Encoded;
+use crate::disk::{Disk, DiskFile};
+use crate::{Ack, Key};
+
+const PROBE: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalOptions {
+    /// Bytes reserved per file.
+    pub(crate) file_bytes: u64,
+    /// Bytes written between two syncs at most.
+    pub(crate) group_bytes: usize,
+}
+
+/// A batch on its way to disk.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) key: Key,
+    pub(crate) encoded: Encoded,
+    pub(crate) reply: oneshot::Sender<Result<Ack>>,
+}
+
+/// Whether the log can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WalState {
+    Writable,
+    Full(String),
+    Failed(String),
+    Closed,
+}
+
+impl WalState {
+    pub(crate) fn error(&self) -> Option<Error> {
+        let (code, detail, cause) = match self {
+            WalState::Writable => return None,
+            WalState::Full(cause) => {
+                ("telemetry_full", "The disk for telemetry is full. Free space; ingest then resumes by itself.", cause)
+            }
+            WalState::Failed(cause) => (
+                "telemetry_failed",
+                "The disk for telemetry cannot be written. Check it; ingest resumes by itself when writing works again.",
+                cause,
+            ),
+            WalState::Closed => {
+                return Some(Error::new(ErrorKind::Unavailable, "telemetry_closed", "Steward is shutting down. Send it again."));
+            }
+        };
+        let error = Error::new(ErrorKind::Unavailable, code, detail).with_retry_after(Duration::from_secs(5));
+        Some(error.with_source(cause.clone()))
+    }
+}
+
+/// The log's handle: a queue to its thread.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    sender: Mutex<Option<Sender<Append>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    disk: Arc<dyn Disk>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<WalState>,
+    files: Mutex<Vec<FileState>>,
+}
+
+/// A file and, per tenant and signal, the last sequence in it.
+#[derive(Debug)]
+pub(crate) struct FileState {
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) through: HashMap<Key, u64>,
+}
+
+/// What the thread does with a group once it is durable: rows must be readable before their senders hear of it.
+pub(crate) type Publish = Box<dyn FnMut(Vec<(Header, Key, Vec<u8>, u32)>) + Send>;
+
+impl Wal {
+    pub(crate) fn start(
+        disk: Arc<dyn Disk>,
+        options: WalOptions,
+        recovered: Vec<FileState>,
+        next: (u64, u64),
+        publish: Publish,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::new(WalState::Writable), files: Mutex::new(recovered) });
+        let (sender, receiver) = channel();
+        let (next_sequence, next_file) = next;
+        let writer = Writer {
+            disk: Arc::clone(&disk),
+            options,
+            shared: Arc::clone(&shared),
+            file: None,
+            next_sequence,
+            next_file,
+            durable: next_sequence - 1,
+            publish,
+        };
+        let thread = std::thread::Builder::new().name("telemetry-wal".to_owned()).spawn(move || writer.run(&receiver))?;
+        Ok(Self { sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), shared, disk })
+    }
+
+    pub(crate) fn append(&self, append: Append) -> Result<()> {
+        let closed = || WalState::Closed.error().expect("closed is an error");
+        self.sender.lock().as_ref().ok_or_else(closed)?.send(append).map_err(|_| closed())
+    }
+
+    pub(crate) fn state(&self) -> WalState {
+        self.shared.state.lock().clone()
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shared.files.lock().iter().map(|file| file.size).sum()
+    }
+
+    /// The tenants and signals that keep the oldest file from being removed, when there is a file after it.
+    pub(crate) fn pinning(&self, published: impl Fn(Key) -> u64) -> Vec<Key> {
+        let files = self.shared.files.lock();
+        let oldest = if files.len() > 1 { files.first() } else { None };
+        let pins = oldest.into_iter().flat_map(|file| &file.through).filter(|(key, through)| published(**key) < **through);
+        pins.map(|(key, _)| *key).collect()
+    }
+
+    /// Removes the files that the manifest has published whole, except the one being written.
+    pub(crate) fn remove_published(&self, published: impl Fn(Key) -> u64) -> io::Result<()> {
+        let mut removed = Vec::new();
+        {
+            let mut files = self.shared.files.lock();
+            let last = files.len().saturating_sub(1);
+            let mut at = 0;
+            files.retain(|file| {
+                at += 1;
+                let done = at <= last && file.through.iter().all(|(key, through)| published(*key) >= *through);
+                if done {
+                    removed.push(file.name.clone());
+                }
+                !done
+            });
+        }
+        // Oldest first: a gap at the front is a shorter log, a gap in the middle would read as damage.
+        for name in &removed {
+            self.disk.remove(name)?;
+        }
+        if !removed.is_empty() {
+            self.disk.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued and stops the thread. Blocks.
+    pub(crate) fn close(&self) {
+        drop(self.sender.lock().take());
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the telemetry log's thread had panicked");
+        }
+    }
+}
+
+impl Drop for Wal {
+    fn drop(&mut self) {
+        drop(self.sender.lock().take());
+        // Waits, so that whoever opens the folder next finds nobody writing; the thread itself may be the last to let go.
+        if let Some(thread) = self.thread.lock().take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: Box<dyn DiskFile>,
+    offset: u64,
+    size: u64,
+}
+
+struct Writer {
+    disk: Arc<dyn Disk>,
+    options: WalOptions,
+    shared: Arc<Shared>,
+    file: Option<OpenFile>,
+    next_sequence: u64,
+    next_file: u64,
+    durable: u64,
+    publish: Publish,
+}
+
+struct Sealed {
+    header: Header,
+    key: Key,
+    frame: Vec<u8>,
+    rows: u32,
+    reply: oneshot::Sender<Result<Ack>>,
+}
+
+impl Writer {
+    fn run(mut self, receiver: &Receiver<Append>) {
+        loop {
+            let failed = *self.shared.state.lock() != WalState::Writable;
+            let first = match if failed { receiver.recv_timeout(PROBE) } else { receiver.recv().map_err(RecvTimeoutError::from) } {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.probe();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let mut bytes = first.encoded.frame.len();
+            let mut group = vec![first];
+            while bytes < self.options.group_bytes {
+                let Ok(more) = receiver.try_recv() else { break };
+                bytes += more.encoded.frame.len();
+                group.push(more);
+            }
+            self.commit(group);
+        }
+        *self.shared.state.lock() = WalState::Closed;
+    }
+
+    fn commit(&mut self, group: Vec<Append>) {
+        let first = self.next_sequence;
+        let mut sealed: Vec<Sealed> = group.into_iter().zip(first..).map(|(append, sequence)| self.seal(append, sequence)).collect();
+        let written = match self.write(&mut sealed) {
+            Ok(()) => Ok(()),
+            // A file that failed once is never trusted again: the kernel may have dropped the dirty pages and call the next sync a success.
+            Err(error) => {
+                tracing::error!(error = %error, "writing the telemetry log failed; trying a new file");
+                self.file = None;
+                self.write(&mut sealed)
+            }
+        };
+        match written {
+            Ok(()) => self.acknowledge(first, sealed),
+            Err(error) => self.refuse(&error, sealed),
+        }
+    }
+
+    fn seal(&self, append: Append, sequence: u64) -> Sealed {
+        let Append { key, encoded, reply } = append;
+        let length = encoded.frame.len() - crate::columns::PAYLOAD_AT;
+        let header = Header {
+            length,
+            signal: key.signal,
+            sequence,
+            durable: self.durable,
+            tenant: key.tenant,
+            min_time: encoded.min_time,
+            max_time: encoded.max_time,
+        };
+        let mut frame = encoded.frame;
+        frame::seal(&mut frame, &header);
+        Sealed { header, key, frame, rows: encoded.rows, reply }
+    }
+
+    fn write(&mut self, group: &mut [Sealed]) -> io::Result<()> {
+        let mut unsynced = false;
+        for Sealed { header, key, frame, .. } in group.iter() {
+            let length = frame.len() as u64;
+            if self.file.as_ref().is_none_or(|file| file.offset + length > file.size) {
+                if unsynced && let Some(file) = &mut self.file {
+                    file.file.sync()?;
+                }
+                self.rotate(header.sequence, length)?;
+            }
+            let Some(open) = &mut self.file else { continue };
+            open.file.write_at(open.offset, frame)?;
+            open.offset += length;
+            unsynced = true;
+            if let Some(file) = self.shared.files.lock().last_mut() {
+                file.through.insert(*key, header.sequence);
+            }
+        }
+        match &mut self.file {
+            Some(open) => open.file.sync(),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the next file. Its header and name are durable before anything in it is acknowledged.
+    fn rotate(&mut self, first: u64, room: u64) -> io::Result<()> {
+        self.file = None;
+        let name = file_name(self.next_file);
+        let size = self.options.file_bytes.max(FILE_HEADER as u64 + room);
+        self.next_file += 1;
+        let made = self.disk.create(&name, size).and_then(|mut file| {
+            file.write_at(0, &frame::file_header(first))?;
+            file.sync()?;
+            self.disk.sync()?;
+            Ok(file)
+        });
+        let file = made.inspect_err(|_| drop(self.disk.remove(&name)))?;
+        self.shared.files.lock().push(FileState { name, size, through: HashMap::new() });
+        self.file = Some(OpenFile { file, offset: FILE_HEADER as u64, size });
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, first: u64, group: Vec<Sealed>) {
+        self.next_sequence = first + group.len() as u64;
+        self.durable = self.next_sequence - 1;
+        *self.shared.state.lock() = WalState::Writable;
+        let mut replies = Vec::with_capacity(group.len());
+        let mut durable = Vec::with_capacity(group.len());
+        for Sealed { header, key, frame, rows, reply } in group {
+            replies.push((reply, Ack { batch: header.sequence, rows }));
+            durable.push((header, key, frame, rows));
+        }
+        (self.publish)(durable);
+        for (reply, ack) in replies {
+            // A sender that went away still has its rows stored.
+            let _ = reply.send(Ok(ack));
+        }
+    }
+
+    fn refuse(&mut self, error: &io::Error, group: Vec<Sealed>) {
+        self.file = None;
+        tracing::error!(error = %error, batches = group.len(), "the telemetry log cannot be written; batches are refused");
+        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let state = if full { WalState::Full(error.to_string()) } else { WalState::Failed(error.to_string()) };
+        *self.shared.state.lock() = state.clone();
+        for Sealed { reply, .. } in group {
+            let _ = reply.send(Err(state.error().expect("full and failed are errors")));
+        }
+    }
+
+    /// Without traffic nobody else would find out that the disk works again.
+    fn probe(&mut self) {
+        if self.rotate(self.next_sequence, 0).is_ok() {
+            tracing::info!("the telemetry log can be written again");
+            *self.shared.state.lock() = WalState::Writable;
+        }
+    }
+}
