@@ -128,12 +128,7 @@ impl Identity {
 
     /// A few expired sessions go with each new one, so that they cannot pile up.
     async fn forget_expired(&self, ctx: &Ctx) -> Result<UnitOfWork> {
-        let expired = filter::Expr::Compare(filter::Compare {
-            field: filter::FieldPath(vec!["expires_at".to_owned()]),
-            op: filter::Op::Lt,
-            value: filter::Literal::Time(self.0.clock.now()),
-            column: 1,
-        });
+        let expired = filter::Expr::compare("expires_at", filter::Op::Lt, filter::Literal::Time(self.0.clock.now()));
         let query = ListQuery { limit: 10, filter: Some(expired), kind: Session::KIND.to_owned(), ..ListQuery::default() };
         let page = self.0.store.list(ctx, query).await?;
         Ok(page.records.iter().fold(UnitOfWork::new(), |unit, old| unit.delete(Session::KIND, old.id, Expect::Any)))
