@@ -3,9 +3,17 @@
 //! Invariants: nothing is written beside [`Store::commit`]; an answered commit is on disk; a unit of work is all or nothing; events are
 //! gapless per tenant and chained; every statement binds the tenant; a namespace has one writer at a time.
 
+mod chain;
+mod engine;
 mod kind;
+mod list;
+mod plan;
+mod postgres;
+mod prepare;
 mod query;
 mod record;
+mod rows;
+mod sqlite;
 mod store;
 mod unit;
 mod value;

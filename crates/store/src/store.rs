@@ -8,10 +8,11 @@ use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
+use crate::engine::{Engine, Surroundings};
 use crate::kind::{Kind, Kinds, Model};
 use crate::query::{ListQuery, Page};
 use crate::unit::{Committed, UnitOfWork};
-use crate::Record;
+use crate::{Record, list, prepare};
 
 /// How often [`Store::update`] tries again when someone else was faster.
 const UPDATE_TRIES: usize = 16;
@@ -47,6 +48,7 @@ pub struct Options {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
+    engine: Engine,
     kinds: Arc<Kinds>,
     clock: Clock,
     random: Random,
@@ -59,8 +61,9 @@ impl Store {
     pub async fn open(options: Options, kinds: Kinds, clock: Clock, random: Random) -> Result<Self, Error> {
         kinds.verify().map_err(Error::internal)?;
         let kinds = Arc::new(kinds);
-        let _ = options.backend;
-        let store = Self(Arc::new(Inner { kinds, clock, random }));
+        let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone() };
+        let engine = Engine::open(options.backend, surroundings).await?;
+        let store = Self(Arc::new(Inner { engine, kinds, clock, random }));
         store.provision(TenantId::OPERATOR).await?;
         Ok(store)
     }
@@ -87,15 +90,14 @@ impl Store {
 
     /// Makes the namespace of a tenant; nothing happens when it is there.
     pub async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
-        let _ = tenant;
-        Ok(())
+        self.0.engine.provision(tenant).await
     }
 
     /// A live record.
     pub async fn get(&self, ctx: &Ctx, kind: &str, id: RecordId) -> Result<Option<Record>, Error> {
         let kind = self.kind(kind)?;
-        let _ = (ctx.tenant(), kind, id);
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        let found = self.0.engine.get(ctx.tenant(), kind, id).await?;
+        found.filter(|row| row.deleted_at.is_none()).map(|row| row.into_record(self.0.kinds.at(kind), id)).transpose()
     }
 
     /// The live record with this value in a unique field; text is compared without case.
@@ -105,8 +107,8 @@ impl Store {
         let unique = kind.fields().iter().enumerate().find(|(_, known)| known.path == field && known.unique);
         let (number, field) = unique.ok_or_else(|| Error::internal(format!("{}.{field} is not unique", kind.name())))?;
         let Some(key) = crate::value::unique(field.value, &Value::from(value)) else { return Ok(None) };
-        let _ = (ctx.tenant(), number, key);
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        let found = self.0.engine.find(ctx.tenant(), at, number, key).await?;
+        found.map(|(id, row)| row.into_record(kind, id)).transpose()
     }
 
     /// A page of live records.
@@ -114,15 +116,13 @@ impl Store {
     /// Errors: `order_unknown`, `order_unsupported`, `cursor`.
     pub async fn list(&self, ctx: &Ctx, query: ListQuery) -> Result<Page, Error> {
         let kind = self.kind(&query.kind)?;
-        let _ = (ctx.tenant(), kind, query);
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        list::page(&self.0.engine, ctx.tenant(), self.0.kinds.at(kind), kind, query).await
     }
 
     /// How many live records pass a filter, exactly; it looks at every row that no index can count.
     pub async fn count(&self, ctx: &Ctx, kind: &str, filter: Option<Expr>) -> Result<u64, Error> {
         let at = self.kind(kind)?;
-        let _ = (ctx.tenant(), at, filter);
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        list::count(&self.0.engine, ctx.tenant(), self.0.kinds.at(at), at, filter).await
     }
 
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
@@ -130,8 +130,8 @@ impl Store {
     /// Errors: `invalid` with fields, `version_conflict`, `already_exists`, `not_found`, `unique_taken`, `reference_missing`, `referenced`,
     /// `record_too_large`, `unit_too_large`, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<Committed, Error> {
-        let _ = (ctx.tenant(), unit);
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        let prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
+        self.0.engine.commit(ctx.tenant(), prepared).await
     }
 
     /// Reads a record, changes it and writes it; tries again when someone else was faster. Fields that `M` does not know stay.
@@ -173,32 +173,30 @@ impl Store {
 
     /// Events after a position, oldest first.
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
-        let _ = (ctx.tenant(), after, limit.min(MAX_EVENTS));
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
+        stored.into_iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
 
     /// Checks that every event of the tenant follows from the one before; answers the head's position.
     ///
     /// Errors: `chain_broken`, naming the position.
     pub async fn verify_chain(&self, ctx: &Ctx) -> Result<i64, Error> {
-        let _ = ctx.tenant();
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        crate::chain::verify(&self.0.engine, ctx.tenant()).await
     }
 
     /// The last committed position of a tenant, now and whenever it changes: a wake-up, not a queue. 0 until the first is known.
     pub fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
-        let _ = tenant;
-        watch::channel(0).1
+        self.0.engine.watch(tenant)
     }
 
     /// Whether it can write; otherwise why not: `storage_full`, `storage_read_only`, `storage_failed`, `database_unavailable`.
     pub async fn health(&self) -> Result<(), Error> {
-        Err(Error::new(ErrorKind::Unavailable, "storage_failed", "This build has no storage engine."))
+        self.0.engine.health().await
     }
 
     /// Finishes what was begun, refuses what comes after and lets go of the files.
     pub async fn close(&self) {
-        
+        self.0.engine.close().await;
     }
 
     fn kind(&self, name: &str) -> Result<usize, Error> {

@@ -66,12 +66,6 @@ pub(crate) fn text(written: &str) -> Vec<u8> {
     tagged(TEXT, &folded.as_bytes()[..cut(&folded)])
 }
 
-/// Whether text of this index value may have been cut, so that equal values need not be equal texts.
-pub(crate) fn maybe_cut(encoded: &[u8]) -> bool {
-    // A cut falls on a character, and the longest has four bytes.
-    encoded.first() == Some(&TEXT) && encoded.len() > MAX_TEXT - 3
-}
-
 fn cut(folded: &str) -> usize {
     if folded.len() <= MAX_TEXT { folded.len() } else { folded.floor_char_boundary(MAX_TEXT) }
 }

@@ -1,5 +1,7 @@
 //! From a body as it came to the body as it is stored: limits checked, numbers and times in one form, keys sorted.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Number, Value};
 use steward_base::{Error, ErrorKind, Timestamp};
 
@@ -16,9 +18,9 @@ const SEALED: &str = "$sealed";
 /// A body that may be stored, with everything that is derived from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Canonical {
-    pub(crate) body: Map<String, Value>,
-    pub(crate) text: String,
-    pub(crate) entries: Entries,
+    pub(crate) body: Arc<Map<String, Value>>,
+    pub(crate) text: Arc<str>,
+    pub(crate) entries: Arc<Entries>,
 }
 
 /// The keys of a body: index values and unique keys by field number.
@@ -35,9 +37,11 @@ impl Kind {
         let mut pointer = String::new();
         normalise_object(&mut body, 1, &mut pointer, &mut problems);
         if !problems.is_empty() {
-            return Err(problems.into_iter().fold(Error::invalid("The record holds values that cannot be stored."), |error, (pointer, code, detail)| {
-                error.with_field(pointer, code, detail)
-            }));
+            return Err(problems
+                .into_iter()
+                .fold(Error::invalid("The record holds values that cannot be stored."), |error, (pointer, code, detail)| {
+                    error.with_field(pointer, code, detail)
+                }));
         }
         self.normalise_times(&mut body);
         self.drop_nulls(&mut body);
@@ -49,10 +53,11 @@ impl Kind {
         }
         let entries = self.entries(&body);
         if entries.index.len() > MAX_ENTRIES {
-            let detail = format!("A record has at most {MAX_ENTRIES} index entries; this one has {}: shorten its lists.", entries.index.len());
+            let detail =
+                format!("A record has at most {MAX_ENTRIES} index entries; this one has {}: shorten its lists.", entries.index.len());
             return Err(Error::new(ErrorKind::Invalid, "too_many_index_entries", detail));
         }
-        Ok(Canonical { body, text, entries })
+        Ok(Canonical { body: Arc::new(body), text: text.into(), entries: Arc::new(entries) })
     }
 
     /// The index values and unique keys of a body.
@@ -131,7 +136,11 @@ fn normalise(value: &mut Value, depth: usize, pointer: &mut String, problems: &m
         Value::String(_) => {}
         Value::Number(number) => match one_form(number) {
             Some(one_form) => *number = one_form,
-            None => problems.push((pointer.clone(), "number_range", "Numbers beyond ±2^53 are not exact everywhere: send this one as text.".into())),
+            None => problems.push((
+                pointer.clone(),
+                "number_range",
+                "Numbers beyond ±2^53 are not exact everywhere: send this one as text.".into(),
+            )),
         },
         Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => {
             problems.push((pointer.clone(), "too_deep", format!("Values nest at most {MAX_DEPTH} deep.")));

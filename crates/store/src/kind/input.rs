@@ -118,4 +118,3 @@ fn merge(body: &mut Map<String, Value>, patch: &Map<String, Value>) {
 fn read_only(pointer: String) -> FieldError {
     FieldError { pointer, code: "read_only".into(), detail: "This field is written by the platform: leave it out.".into() }
 }
-

@@ -52,8 +52,7 @@ impl Kind {
     /// indexed): that is a defect in the program and shows at the first start.
     pub fn of<M: Model>() -> Self {
         let schema = schema::of_type::<M>();
-        Self::from_schema(M::KIND, M::PREFIX, schema)
-            .unwrap_or_else(|problem| panic!("kind {} breaks a rule of kinds: {problem}", M::KIND))
+        Self::from_schema(M::KIND, M::PREFIX, schema).unwrap_or_else(|problem| panic!("kind {} breaks a rule of kinds: {problem}", M::KIND))
     }
 
     /// The kind with this schema; the error says which rule of kinds it breaks.
@@ -118,6 +117,12 @@ impl Kind {
     /// The field at a dotted path.
     pub fn field(&self, path: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.path == path)
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kind({})", self.name)
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) fn strict(stored: &Value) -> Value {
             return;
         }
         object.entry("additionalProperties").or_insert(Value::Bool(false));
-        let read_only: Vec<String> = properties(object).filter(|(_, property)| is_read_only(property)).map(|(name, _)| name.clone()).collect();
+        let read_only: Vec<String> =
+            properties(object).filter(|(_, property)| is_read_only(property)).map(|(name, _)| name.clone()).collect();
         if let Some(Value::Array(required)) = object.get_mut("required") {
             required.retain(|name| !read_only.iter().any(|known| name == known));
             if required.is_empty() {

@@ -1,0 +1,137 @@
+//! The two engines behind one handle.
+
+use std::sync::Arc;
+
+use steward_base::{Clock, Error, Random, RecordId, TenantId};
+use tokio::sync::watch;
+
+use crate::kind::Kinds;
+use crate::list::{Range, Scan, Scanned};
+use crate::postgres::Postgres;
+use crate::prepare::Prepared;
+use crate::rows::{EventRow, IndexField, Row};
+use crate::sqlite::Sqlite;
+use crate::store::Backend;
+use crate::unit::Committed;
+
+pub(crate) enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+/// What both engines are given.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+impl Engine {
+    pub(crate) async fn open(backend: Backend, surroundings: Surroundings) -> Result<Self, Error> {
+        Ok(match backend {
+            Backend::Sqlite { dir } => Self::Sqlite(Sqlite::open(dir, surroundings).await?),
+            Backend::Postgres { url, connections } => Self::Postgres(Postgres::open(&url, connections, surroundings).await?),
+        })
+    }
+
+    pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(engine) => engine.provision(tenant).await,
+            Self::Postgres(engine) => engine.provision(tenant).await,
+        }
+    }
+
+    /// A record, deleted or not.
+    pub(crate) async fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.get(tenant, kind, id),
+            Self::Postgres(engine) => engine.get(tenant, kind, id).await,
+        }
+    }
+
+    /// The live record that holds a unique key.
+    pub(crate) async fn find(&self, tenant: TenantId, kind: usize, field: usize, key: Vec<u8>) -> Result<Option<(RecordId, Row)>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.find(tenant, kind, field, &key),
+            Self::Postgres(engine) => engine.find(tenant, kind, field, key).await,
+        }
+    }
+
+    /// How many index entries lie in a range, counting no further than `most`.
+    pub(crate) async fn count(
+        &self,
+        tenant: TenantId,
+        kind: usize,
+        field: IndexField,
+        range: Range,
+        most: Option<i64>,
+    ) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.count(tenant, kind, field, range, most).await,
+            Self::Postgres(engine) => engine.count(tenant, kind, field, range, most).await,
+        }
+    }
+
+    /// Looks at the next rows along an index.
+    pub(crate) async fn scan(&self, tenant: TenantId, scan: Scan) -> Result<Scanned, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.scan(tenant, scan).await,
+            Self::Postgres(engine) => engine.scan(tenant, scan).await,
+        }
+    }
+
+    pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.commit(tenant, unit).await,
+            Self::Postgres(engine) => engine.commit(tenant, unit).await,
+        }
+    }
+
+    pub(crate) async fn events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.events(tenant, after, limit).await,
+            Self::Postgres(engine) => engine.events(tenant, after, limit).await,
+        }
+    }
+
+    /// Position and hash of the last event.
+    pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
+        match self {
+            Self::Sqlite(engine) => engine.head(tenant).await,
+            Self::Postgres(engine) => engine.head(tenant).await,
+        }
+    }
+
+    pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
+        match self {
+            Self::Sqlite(engine) => engine.watch(tenant),
+            Self::Postgres(engine) => engine.watch(tenant),
+        }
+    }
+
+    pub(crate) async fn health(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(engine) => engine.health().await,
+            Self::Postgres(engine) => engine.health().await,
+        }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Sqlite(engine) => engine.close().await,
+            Self::Postgres(engine) => engine.close().await,
+        }
+    }
+}
+
+/// The tenant has no namespace.
+pub(crate) fn no_namespace() -> Error {
+    Error::not_found("tenant")
+}
+
+/// The store was closed: the process is going down.
+pub(crate) fn closed() -> Error {
+    let detail = "The server is shutting down: try again in a moment.";
+    Error::new(steward_base::ErrorKind::Unavailable, "shutting_down", detail).with_retry_after(std::time::Duration::from_secs(1))
+}

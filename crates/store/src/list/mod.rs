@@ -1,0 +1,263 @@
+//! Lists and counts: one driving index, the rest of the filter on the row, at most 20,000 rows looked at per page.
+
+mod choose;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use steward_base::filter::{Expr, matches};
+use steward_base::{Error, ErrorKind, RecordId, TenantId};
+
+use crate::engine::Engine;
+use crate::kind::Kind;
+use crate::query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
+use crate::record::RecordRow;
+use crate::rows::{IndexField, Row};
+use crate::{Record, value};
+use choose::{Candidate, SELECTIVE};
+
+const DEFAULT_LIMIT: usize = 50;
+/// Most rows looked at for one page.
+const MAX_SCANNED: usize = 20_000;
+/// Most rows of one step: between steps others get their turn.
+const STEP: usize = 1_000;
+
+/// Index values between two bounds, both included.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) low: Vec<u8>,
+    pub(crate) high: Vec<u8>,
+}
+
+impl Range {
+    /// Every value, the explicit nulls included.
+    pub(crate) fn all() -> Self {
+        Self { low: vec![0x00], high: vec![0xff] }
+    }
+
+    fn is_point(&self) -> bool {
+        self.low == self.high
+    }
+}
+
+/// What leads through the rows.
+#[derive(Clone, Debug)]
+pub(crate) enum Drive {
+    /// The ids.
+    Id,
+    /// The ids of one index value.
+    Equal(IndexField, Vec<u8>),
+    /// Value by value, and by id within a value.
+    Index(IndexField, Range),
+}
+
+/// The next rows along an index.
+#[derive(Clone, Debug)]
+pub(crate) struct Scan {
+    pub(crate) kind: usize,
+    pub(crate) model: Arc<Kind>,
+    pub(crate) drive: Drive,
+    pub(crate) direction: Direction,
+    /// Where to go on: value and id of the last row looked at.
+    pub(crate) after: Option<(Vec<u8>, RecordId)>,
+    pub(crate) filter: Option<Arc<Expr>>,
+    /// Most rows to look at.
+    pub(crate) rows: usize,
+    /// Enough matches.
+    pub(crate) hits: usize,
+}
+
+/// What a scan saw.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    /// Matches with their index value.
+    pub(crate) hits: Vec<(Vec<u8>, Record)>,
+    /// The last row looked at.
+    pub(crate) last: Option<(Vec<u8>, RecordId)>,
+    pub(crate) looked_at: usize,
+    /// There are no further rows.
+    pub(crate) end: bool,
+}
+
+impl Scan {
+    /// Looks at one row; answers whether to go on.
+    pub(crate) fn look(&self, scanned: &mut Scanned, value: Vec<u8>, id: RecordId, row: &Row) -> Result<bool, Error> {
+        scanned.looked_at += 1;
+        let mut body = Value::Object(row.parse()?);
+        let mut record = row.with_body(&self.model, id, serde_json::Map::new());
+        let passes =
+            self.filter.as_ref().is_none_or(|filter| matches(filter, &RecordRow { kind: &self.model, record: &record, body: &body }));
+        scanned.last = Some((value.clone(), id));
+        if passes {
+            if let Value::Object(taken) = &mut body {
+                record.body = std::mem::take(taken);
+            }
+            scanned.hits.push((value, record));
+        }
+        Ok(scanned.hits.len() < self.hits)
+    }
+
+    /// Ends a scan whose rows gave out before it was told to stop.
+    pub(crate) fn finish(&self, mut scanned: Scanned) -> Scanned {
+        scanned.end = scanned.looked_at < self.rows && scanned.hits.len() < self.hits;
+        scanned
+    }
+}
+
+/// What a page is ordered by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum By {
+    Id,
+    Field(IndexField),
+}
+
+pub(crate) async fn page(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, number: usize, query: ListQuery) -> Result<Page, Error> {
+    let limit = match query.limit {
+        0 => DEFAULT_LIMIT,
+        asked => asked.min(MAX_LIMIT),
+    };
+    let (by, direction) = ordered_by(kind, &query.order)?;
+    let after = match query.after {
+        None => None,
+        Some(cursor) => Some(resume(by, &cursor)?),
+    };
+    let candidates = query.filter.as_ref().map(|filter| choose::candidates(kind, filter)).unwrap_or_default();
+    let choice = choose::drive(engine, tenant, number, by, &candidates).await?;
+    let scan = Scan {
+        kind: number,
+        model: kind.clone(),
+        drive: choice.drive,
+        direction,
+        after,
+        filter: query.filter.map(Arc::new),
+        rows: 0,
+        hits: limit + 1,
+    };
+    if choice.sorts { sorted_page(engine, tenant, scan, by, limit).await } else { driven_page(engine, tenant, scan, by, limit).await }
+}
+
+/// The driving index has the order asked for.
+async fn driven_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, limit: usize) -> Result<Page, Error> {
+    let mut hits: Vec<(Vec<u8>, Record)> = Vec::new();
+    let mut looked_at = 0;
+    let mut step = if scan.filter.is_some() { (limit + 1).max(128) } else { limit + 1 };
+    loop {
+        scan.rows = step.min(MAX_SCANNED - looked_at);
+        scan.hits = limit + 1 - hits.len();
+        let scanned = engine.scan(tenant, scan.clone()).await?;
+        looked_at += scanned.looked_at;
+        hits.extend(scanned.hits);
+        if hits.len() > limit {
+            hits.truncate(limit);
+            let next = hits.last().map(|(value, record)| cursor(by, value, record.id));
+            return Ok(Page { records: hits.into_iter().map(|(_, record)| record).collect(), next });
+        }
+        let out_of_patience = looked_at >= MAX_SCANNED;
+        if scanned.end || out_of_patience {
+            let next = scanned.last.filter(|_| !scanned.end).map(|(value, id)| cursor(by, &value, id));
+            return Ok(Page { records: hits.into_iter().map(|(_, record)| record).collect(), next });
+        }
+        scan.after = scanned.last.or(scan.after);
+        step = (step * 2).min(STEP);
+    }
+}
+
+/// Few rows match: they are all read and sorted.
+async fn sorted_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, limit: usize) -> Result<Page, Error> {
+    let (after, direction, kind) = (scan.after.take(), scan.direction, scan.model.clone());
+    scan.direction = Direction::Ascending;
+    scan.hits = usize::MAX;
+    scan.rows = STEP;
+    let mut found: Vec<((Vec<u8>, RecordId), Record)> = Vec::new();
+    loop {
+        let scanned = engine.scan(tenant, scan.clone()).await?;
+        found.extend(scanned.hits.into_iter().map(|(_, record)| ((order_value(&kind, by, &record), record.id), record)));
+        if scanned.end {
+            break;
+        }
+        scan.after = scanned.last;
+    }
+    let turn = |ordering: std::cmp::Ordering| if direction == Direction::Ascending { ordering } else { ordering.reverse() };
+    found.sort_by(|(a, _), (b, _)| turn(a.cmp(b)));
+    let after = |key: &(Vec<u8>, RecordId)| after.as_ref().is_none_or(|after| turn(key.cmp(after)).is_gt());
+    found.retain(|(key, _)| after(key));
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|((value, id), _)| cursor(by, value, *id));
+    Ok(Page { records: found.into_iter().map(|(_, record)| record).collect(), next })
+}
+
+pub(crate) async fn count(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, number: usize, filter: Option<Expr>) -> Result<u64, Error> {
+    let Some(filter) = filter else {
+        let all = engine.count(tenant, number, IndexField::CreatedAt, Range::all(), None).await?;
+        return Ok(u64::try_from(all).unwrap_or(0));
+    };
+    let candidates: Vec<Candidate> = choose::candidates(kind, &filter);
+    let drive = choose::drive(engine, tenant, number, By::Id, &candidates).await?.drive;
+    let mut scan = Scan {
+        kind: number,
+        model: kind.clone(),
+        drive,
+        direction: Direction::Ascending,
+        after: None,
+        filter: Some(Arc::new(filter)),
+        rows: STEP,
+        hits: usize::MAX,
+    };
+    let mut counted = 0;
+    loop {
+        let scanned = engine.scan(tenant, scan.clone()).await?;
+        counted += scanned.hits.len() as u64;
+        if scanned.end {
+            return Ok(counted);
+        }
+        scan.after = scanned.last;
+    }
+}
+
+fn ordered_by(kind: &Kind, order: &[Order]) -> Result<(By, Direction), Error> {
+    let refuse =
+        |code: &'static str, detail: String| Error::new(ErrorKind::Invalid, code, detail.clone()).with_field("/order_by", code, detail);
+    let (first, rest) = match order {
+        [] => return Ok((By::Id, Direction::Ascending)),
+        [first, rest @ ..] => (first, rest),
+    };
+    if !rest.iter().all(|also| also.field == "id" && also.direction == first.direction) {
+        return Err(refuse("order_unsupported", "A list is ordered by one field; the id breaks ties.".into()));
+    }
+    match first.field.as_str() {
+        "id" => Ok((By::Id, first.direction)),
+        "created_at" => Ok((By::Field(IndexField::CreatedAt), first.direction)),
+        name => match kind.fields().iter().position(|field| field.path == name) {
+            Some(at) if kind.fields()[at].sortable() => Ok((By::Field(IndexField::Body(at)), first.direction)),
+            Some(_) => Err(refuse("order_unsupported", format!("A list cannot be ordered by {name}: it has no index for that."))),
+            None => Err(refuse("order_unknown", format!("There is no field {name} to order by."))),
+        },
+    }
+}
+
+/// By id, the index value in a position is unused and empty.
+fn resume(by: By, cursor: &Cursor) -> Result<(Vec<u8>, RecordId), Error> {
+    let stale = || Error::new(ErrorKind::Invalid, "cursor", "The cursor does not belong to this list: start again without it.");
+    match (by, cursor.parts().ok_or_else(stale)?) {
+        (By::Id, (None, id)) => Ok((Vec::new(), id)),
+        (By::Field(_), (Some(value), id)) => Ok((value, id)),
+        _ => Err(stale()),
+    }
+}
+
+fn cursor(by: By, value: &[u8], id: RecordId) -> Cursor {
+    Cursor::new((by != By::Id).then_some(value), id)
+}
+
+fn order_value(kind: &Kind, by: By, record: &Record) -> Vec<u8> {
+    match by {
+        By::Id => Vec::new(),
+        By::Field(IndexField::CreatedAt) => value::time(record.created_at),
+        By::Field(IndexField::Body(field)) => {
+            kind.fields()[field].index_values(&record.body).into_iter().next().unwrap_or_else(|| value::NULL.to_vec())
+        }
+    }
+}
+
+const _: () = assert!(SELECTIVE as usize <= MAX_SCANNED, "what is sorted in memory is bounded");

@@ -1,0 +1,264 @@
+//! What a batch of units does, decided in memory: the engines load what is wanted, this decides, the engines write each table once.
+//!
+//! Both engines and every unit go through the same code, so that a unit sees the ones before it in its batch exactly as it would see them
+//! committed. A refused unit leaves no trace.
+
+mod references;
+mod state;
+mod told;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use steward_base::{Clock, Error, ErrorKind, Random, RecordId, TenantId};
+
+use crate::Record;
+use crate::kind::{Canonical, Entries, Kinds};
+use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
+use crate::rows::{Key, Row, UniqueKey, Writes};
+use crate::unit::{Committed, Expect};
+pub(crate) use state::{Inbound, State, Wanted};
+
+/// Decides one batch after another.
+pub(crate) struct Planner<'a> {
+    pub(crate) kinds: &'a Kinds,
+    pub(crate) clock: &'a Clock,
+    pub(crate) random: &'a Random,
+    pub(crate) tenant: TenantId,
+}
+
+/// The body of a live record with its keys.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    body: Arc<Map<String, Value>>,
+    entries: Arc<Entries>,
+}
+
+/// What one unit makes of one record.
+#[derive(Debug)]
+struct Effect {
+    key: Key,
+    /// As it was before the unit, when it was live.
+    before: Option<Live>,
+    row: Row,
+    /// `None` once it is deleted.
+    after: Option<Live>,
+    /// Text or parent differ, so that it is written.
+    changed: bool,
+    told: bool,
+}
+
+/// The effects of one unit so far, in order.
+#[derive(Debug, Default)]
+struct Effects {
+    list: Vec<Effect>,
+    by_key: HashMap<Key, usize>,
+}
+
+/// What a unit is answered once its batch is on disk.
+#[derive(Debug)]
+pub(crate) struct Done {
+    records: Vec<(Key, Row, Arc<Map<String, Value>>)>,
+    pub(crate) position: i64,
+}
+
+impl Done {
+    pub(crate) fn into_committed(self, kinds: &Kinds) -> Committed {
+        let record = |((kind, id), row, body): (Key, Row, Arc<Map<String, Value>>)| -> Record {
+            row.with_body(kinds.at(kind), id, Arc::unwrap_or_clone(body))
+        };
+        Committed { records: self.records.into_iter().map(record).collect(), position: self.position }
+    }
+}
+
+impl Planner<'_> {
+    /// Decides every unit in order; what is answered holds only if the writes are committed.
+    pub(crate) fn batch<'u>(&self, state: &mut State, units: impl Iterator<Item = &'u Prepared>) -> (Vec<Result<Done, Error>>, Writes) {
+        let answers = units.map(|unit| self.unit(state, unit)).collect();
+        let writes = state.writes();
+        (answers, writes)
+    }
+
+    fn unit(&self, state: &mut State, unit: &Prepared) -> Result<Done, Error> {
+        let now = self.clock.now();
+        let mut effects = Effects::default();
+        for write in &unit.writes {
+            self.write(state, unit, now.micros(), write, &mut effects)?;
+        }
+        self.follow_references(state, unit, now.micros(), &mut effects)?;
+        if effects.list.len() > MAX_WRITES {
+            let detail = format!("More than {MAX_WRITES} records would be deleted or changed with it: delete them first.");
+            return Err(Error::new(ErrorKind::Conflict, "cascade_too_large", detail));
+        }
+        self.check_unique(state, &effects)?;
+        self.check_targets(state, unit, &effects)?;
+        for (id, version) in &unit.guards {
+            self.check_guard(state, *id, *version)?;
+        }
+        let events = self.tell(state, unit, now, &effects)?;
+        let position = state.apply(&mut effects, events);
+        let asked = unit.writes.iter().filter_map(|write| effects.by_key.get(&write.key).map(|at| &effects.list[*at]));
+        let records = asked.filter_map(|effect| {
+            let live = effect.after.as_ref().or(effect.before.as_ref())?;
+            Some((effect.key, effect.row.clone(), live.body.clone()))
+        });
+        Ok(Done { records: records.collect(), position })
+    }
+
+    fn write(&self, state: &mut State, unit: &Prepared, now: i64, write: &PreparedWrite, effects: &mut Effects) -> Result<(), Error> {
+        let before = state.live(self.kinds, write.key)?;
+        let row = state.row(write.key);
+        self.check_expected(write, before.is_some(), row.as_ref())?;
+        let effect = match &write.change {
+            Change::Put(canonical, _) => self.put(unit, now, write, before, row, canonical),
+            Change::Delete => match (before, row) {
+                (Some(before), Some(row)) => deleted(write.key, before, row, now, &unit.actor, write.told),
+                // `Any` deletes what there is, here nothing.
+                _ => return Ok(()),
+            },
+        };
+        effects.add(effect);
+        Ok(())
+    }
+
+    fn check_expected(&self, write: &PreparedWrite, live: bool, row: Option<&Row>) -> Result<(), Error> {
+        let noun = self.kinds.at(write.key.0).name().replace('_', " ");
+        match (write.expect, live, row) {
+            (Expect::Absent, true, _) => {
+                Err(Error::new(ErrorKind::Conflict, "already_exists", format!("There is already a {noun} with this id.")))
+            }
+            (Expect::Version(_), false, _) | (Expect::Version(_), true, None) => Err(Error::not_found(&noun)),
+            (Expect::Version(expected), true, Some(row)) if row.version != expected => Err(version_conflict(&noun, row.version)),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(
+        &self,
+        unit: &Prepared,
+        now: i64,
+        write: &PreparedWrite,
+        before: Option<Live>,
+        row: Option<Row>,
+        canonical: &Canonical,
+    ) -> Effect {
+        let after = Some(Live { body: canonical.body.clone(), entries: canonical.entries.clone() });
+        let (row, changed) = match (row, &before) {
+            (Some(row), Some(_)) => {
+                let parent = write.parent.or(row.parent);
+                let changed = row.body != canonical.text || row.parent != parent;
+                let written = Row {
+                    version: row.version + 1,
+                    parent,
+                    body: canonical.text.clone(),
+                    updated_at: now,
+                    updated_by: unit.actor.clone(),
+                    ..row.clone()
+                };
+                (if changed { written } else { row }, changed)
+            }
+            // Over a deleted record the version goes on: an old ETag never matches a new record.
+            (gone, _) => {
+                let version = gone.map_or(1, |gone| gone.version + 1);
+                let (created_by, updated_by) = (unit.actor.clone(), unit.actor.clone());
+                let body = canonical.text.clone();
+                (
+                    Row { version, parent: write.parent, body, created_at: now, created_by, updated_at: now, updated_by, deleted_at: None },
+                    true,
+                )
+            }
+        };
+        Effect { key: write.key, before, row, after, changed, told: write.told }
+    }
+
+    /// Claims of the unit against everyone else's; what the unit itself frees is free.
+    fn check_unique(&self, state: &State, effects: &Effects) -> Result<(), Error> {
+        let mut claimed: HashMap<UniqueKey, RecordId> = HashMap::new();
+        for effect in &effects.list {
+            let Some(after) = &effect.after else { continue };
+            for (field, value) in &after.entries.unique {
+                let key = (effect.key.0, *field, value.clone());
+                let kept = effect.before.as_ref().is_some_and(|before| before.entries.unique.contains(&(*field, value.clone())));
+                let owner = state.owner(&key).filter(|owner| *owner != effect.key.1 && !effects.frees(&key, *owner));
+                let twice = claimed.insert(key, effect.key.1).is_some_and(|other| other != effect.key.1);
+                if (!kept && owner.is_some()) || twice {
+                    let field = &self.kinds.at(effect.key.0).fields()[*field];
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        "unique_taken",
+                        "A value that must be unique is already used; see errors.",
+                    )
+                    .with_field(field.pointer(), "unique_taken", "Another record has this value: choose another one."));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_targets(&self, state: &State, unit: &Prepared, effects: &Effects) -> Result<(), Error> {
+        for write in &unit.writes {
+            let Change::Put(_, targets) = &write.change else { continue };
+            for target in targets {
+                let live = match effects.by_key.get(&target.key) {
+                    Some(at) => effects.list[*at].after.is_some(),
+                    None => state.is_live(target.key),
+                };
+                if !live {
+                    return Err(self.missing(write.key.0, target));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn missing(&self, kind: usize, target: &Target) -> Error {
+        let field = &self.kinds.at(kind).fields()[target.field];
+        let detail = format!("There is no such {}.", self.kinds.at(target.key.0).name().replace('_', " "));
+        Error::invalid("One field is not valid; see errors.").with_field(field.pointer(), "reference_missing", detail)
+    }
+
+    /// Guards are judged by the state before the unit: a unit may guard what it writes.
+    fn check_guard(&self, state: &State, id: RecordId, version: i64) -> Result<(), Error> {
+        let versions = self.kinds.iter().enumerate().filter_map(|(kind, _)| state.live_version((kind, id)));
+        let mut found = None;
+        for known in versions {
+            if known == version {
+                return Ok(());
+            }
+            found = Some(known);
+        }
+        match found {
+            Some(known) => Err(version_conflict("record", known)),
+            None => Err(Error::not_found("record")),
+        }
+    }
+}
+
+fn deleted(key: Key, before: Live, row: Row, now: i64, actor: &Arc<str>, told: bool) -> Effect {
+    let row = Row { version: row.version + 1, updated_at: now, updated_by: actor.clone(), deleted_at: Some(now), ..row };
+    Effect { key, before: Some(before), row, after: None, changed: true, told }
+}
+
+fn version_conflict(noun: &str, current: i64) -> Error {
+    let detail = format!("The {noun} was changed meanwhile and is at version {current}: read it again and repeat the change.");
+    Error::new(ErrorKind::Conflict, "version_conflict", detail)
+}
+
+impl Effects {
+    fn add(&mut self, effect: Effect) {
+        self.by_key.insert(effect.key, self.list.len());
+        self.list.push(effect);
+    }
+
+    fn get_mut(&mut self, key: Key) -> Option<&mut Effect> {
+        self.by_key.get(&key).map(|at| &mut self.list[*at])
+    }
+
+    /// Whether the unit takes the unique key away from its owner.
+    fn frees(&self, key: &UniqueKey, owner: RecordId) -> bool {
+        let Some(at) = self.by_key.get(&(key.0, owner)) else { return false };
+        let after = self.list[*at].after.as_ref();
+        !after.is_some_and(|after| after.entries.unique.iter().any(|(field, value)| *field == key.1 && *value == key.2))
+    }
+}

@@ -1,0 +1,207 @@
+//! What a batch knows: the records, keys and references it asked for, as they are after its units so far.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use steward_base::{Error, RecordId};
+
+use super::{Effects, Live};
+use crate::kind::{Entries, Kinds};
+use crate::prepare::{Change, Prepared, inbound};
+use crate::rows::{EventRow, IndexField, IndexKey, Key, Row, UniqueKey, Writes};
+use crate::value;
+
+/// What is to be loaded before a batch can be decided.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) records: HashSet<Key>,
+    /// Records of whatever kind: guards name no kind.
+    pub(crate) any_kind: HashSet<RecordId>,
+    pub(crate) unique: HashSet<UniqueKey>,
+    /// Records about to be deleted whose referrers are looked for.
+    pub(crate) inbound: HashSet<Key>,
+}
+
+impl Wanted {
+    /// What a batch needs at first.
+    pub(crate) fn by<'u>(kinds: &Kinds, units: impl Iterator<Item = &'u Prepared>) -> Self {
+        let mut wanted = Self::default();
+        for unit in units {
+            wanted.any_kind.extend(unit.guards.iter().map(|(id, _)| *id));
+            for write in &unit.writes {
+                wanted.records.insert(write.key);
+                match &write.change {
+                    Change::Put(canonical, targets) => {
+                        wanted.records.extend(targets.iter().map(|target| target.key));
+                        wanted.unique.extend(canonical.entries.unique.iter().map(|(field, value)| (write.key.0, *field, value.clone())));
+                    }
+                    Change::Delete if inbound(kinds, write.key.0).next().is_some() => {
+                        wanted.inbound.insert(write.key);
+                    }
+                    Change::Delete => {}
+                }
+            }
+        }
+        wanted
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.any_kind.is_empty() && self.unique.is_empty() && self.inbound.is_empty()
+    }
+}
+
+/// A record that refers to another one.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbound {
+    pub(crate) key: Key,
+    pub(crate) field: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    stored: Option<Row>,
+    /// Keys of the stored row, read off its body when they are needed.
+    stored_live: Option<Live>,
+    /// As the units so far leave it, when they touch it.
+    now: Option<(Row, Option<Live>)>,
+}
+
+/// The state of a batch.
+#[derive(Debug)]
+pub(crate) struct State {
+    position: i64,
+    hash: [u8; 32],
+    slots: HashMap<Key, Slot>,
+    owners: HashMap<UniqueKey, Option<RecordId>>,
+    pub(super) inbound: HashMap<Key, Vec<Inbound>>,
+    events: Vec<EventRow>,
+    /// Records in the order in which they were first touched.
+    touched: Vec<Key>,
+}
+
+impl State {
+    pub(crate) fn new(position: i64, hash: [u8; 32]) -> Self {
+        let (slots, owners, inbound) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { position, hash, slots, owners, inbound, events: Vec::new(), touched: Vec::new() }
+    }
+
+    pub(crate) fn loaded_record(&mut self, key: Key, row: Row) {
+        self.slots.entry(key).or_insert(Slot { stored: Some(row), stored_live: None, now: None });
+    }
+
+    pub(crate) fn loaded_owner(&mut self, key: UniqueKey, owner: RecordId) {
+        self.owners.insert(key, Some(owner));
+    }
+
+    pub(crate) fn loaded_inbound(&mut self, key: Key, referrers: Vec<Inbound>) {
+        self.inbound.insert(key, referrers);
+    }
+
+    /// What the answers so far make necessary: the referrers, and the referrers of those that are deleted with them.
+    pub(crate) fn wants_more(&self, kinds: &Kinds) -> Wanted {
+        let mut wanted = Wanted::default();
+        for referrer in self.inbound.values().flatten() {
+            if !self.slots.contains_key(&referrer.key) {
+                wanted.records.insert(referrer.key);
+            }
+            let reference = kinds.at(referrer.key.0).fields()[referrer.field].reference.as_ref();
+            let cascades = reference.is_some_and(|reference| reference.on_delete == crate::OnDelete::Cascade);
+            if cascades && !self.inbound.contains_key(&referrer.key) && inbound(kinds, referrer.key.0).next().is_some() {
+                wanted.inbound.insert(referrer.key);
+            }
+        }
+        wanted
+    }
+
+    pub(super) fn row(&self, key: Key) -> Option<Row> {
+        let slot = self.slots.get(&key)?;
+        slot.now.as_ref().map(|(row, _)| row).or(slot.stored.as_ref()).cloned()
+    }
+
+    pub(super) fn live_version(&self, key: Key) -> Option<i64> {
+        let slot = self.slots.get(&key)?;
+        let row = slot.now.as_ref().map(|(row, _)| row).or(slot.stored.as_ref())?;
+        row.deleted_at.is_none().then_some(row.version)
+    }
+
+    pub(super) fn is_live(&self, key: Key) -> bool {
+        self.live_version(key).is_some()
+    }
+
+    /// The record's body and keys, when it is live.
+    pub(super) fn live(&mut self, kinds: &Kinds, key: Key) -> Result<Option<Live>, Error> {
+        let Some(slot) = self.slots.get_mut(&key) else { return Ok(None) };
+        if let Some((_, live)) = &slot.now {
+            return Ok(live.clone());
+        }
+        if slot.stored_live.is_none()
+            && let Some(row) = slot.stored.as_ref().filter(|row| row.deleted_at.is_none())
+        {
+            let body = row.parse()?;
+            let entries = kinds.at(key.0).entries(&body);
+            slot.stored_live = Some(Live { body: Arc::new(body), entries: Arc::new(entries) });
+        }
+        Ok(slot.stored_live.clone())
+    }
+
+    pub(super) fn owner(&self, key: &UniqueKey) -> Option<RecordId> {
+        self.owners.get(key).copied().flatten()
+    }
+
+    pub(super) fn head(&self) -> (i64, [u8; 32]) {
+        (self.position, self.hash)
+    }
+
+    /// Takes over a unit that was decided; answers the position after it.
+    pub(super) fn apply(&mut self, effects: &mut Effects, events: Vec<EventRow>) -> i64 {
+        let changed = || effects.list.iter().filter(|effect| effect.changed);
+        for effect in changed() {
+            for (field, value) in effect.before.iter().flat_map(|live| &live.entries.unique) {
+                self.owners.insert((effect.key.0, *field, value.clone()), None);
+            }
+        }
+        for effect in changed() {
+            for (field, value) in effect.after.iter().flat_map(|live| &live.entries.unique) {
+                self.owners.insert((effect.key.0, *field, value.clone()), Some(effect.key.1));
+            }
+            let slot = self.slots.entry(effect.key).or_insert(Slot { stored: None, stored_live: None, now: None });
+            if slot.now.is_none() {
+                self.touched.push(effect.key);
+            }
+            slot.now = Some((effect.row.clone(), effect.after.clone()));
+        }
+        if let Some(last) = events.last() {
+            (self.position, self.hash) = (last.position, last.hash);
+        }
+        self.events.extend(events);
+        self.position
+    }
+
+    /// The rows that bring the database to this state.
+    pub(super) fn writes(&mut self) -> Writes {
+        let mut writes = Writes { events: std::mem::take(&mut self.events), head: self.head(), ..Writes::default() };
+        for key in &self.touched {
+            let Some(Slot { stored, stored_live, now: Some((row, live)) }) = self.slots.get(key) else { continue };
+            let nothing = Entries::default();
+            let before = stored_live.as_ref().map_or(&nothing, |live| &live.entries);
+            let after = live.as_ref().map_or(&nothing, |live| &live.entries);
+            let index = |(field, value): &(usize, Vec<u8>)| -> IndexKey { (key.0, IndexField::Body(*field), value.clone(), key.1) };
+            let unique = |(field, value): &(usize, Vec<u8>)| ((key.0, *field, value.clone()), key.1);
+            writes.index_gone.extend(before.index.iter().filter(|entry| !after.index.contains(entry)).map(index));
+            writes.index_new.extend(after.index.iter().filter(|entry| !before.index.contains(entry)).map(index));
+            writes.unique_gone.extend(before.unique.iter().filter(|entry| !after.unique.contains(entry)).map(unique));
+            writes.unique_new.extend(after.unique.iter().filter(|entry| !before.unique.contains(entry)).map(unique));
+            let created = |row: &Row| -> IndexKey {
+                (key.0, IndexField::CreatedAt, value::time(steward_base::Timestamp::from_micros(row.created_at)), key.1)
+            };
+            let was = stored.as_ref().filter(|row| row.deleted_at.is_none()).map(created);
+            let is = live.as_ref().map(|_| created(row));
+            if was != is {
+                writes.index_gone.extend(was);
+                writes.index_new.extend(is);
+            }
+            writes.records.push((*key, row.clone()));
+        }
+        writes
+    }
+}

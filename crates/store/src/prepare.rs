@@ -1,0 +1,166 @@
+//! Everything about a unit of work that can be done before its turn: validation, canonical bodies, keys, references.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use steward_base::{Ctx, Error, ErrorKind, RecordId};
+
+use crate::kind::{Canonical, Kind, Kinds};
+use crate::rows::Key;
+use crate::store::unknown_kind;
+use crate::unit::{EventDraft, Expect, UnitOfWork, Write};
+
+pub(crate) const MAX_WRITES: usize = 1_000;
+
+/// A unit of work ready for its batch.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) writes: Vec<PreparedWrite>,
+    pub(crate) guards: Vec<(RecordId, i64)>,
+    pub(crate) events: Vec<PreparedEvent>,
+    pub(crate) ctx: Ctx,
+    pub(crate) actor: Arc<str>,
+    /// Rows it will write, about.
+    pub(crate) weight: usize,
+    /// It deletes what others may refer to: what was written earlier in the same batch is not in the index yet, so it begins a batch.
+    pub(crate) opens_batch: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct PreparedWrite {
+    pub(crate) key: Key,
+    pub(crate) expect: Expect,
+    pub(crate) parent: Option<RecordId>,
+    pub(crate) change: Change,
+    /// An explicit event of the unit takes the place of the standard one.
+    pub(crate) told: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Change {
+    Put(Canonical, Vec<Target>),
+    Delete,
+}
+
+/// A record that a body refers to, by the number of the field.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) field: usize,
+    pub(crate) key: Key,
+}
+
+#[derive(Debug)]
+pub(crate) struct PreparedEvent {
+    pub(crate) event_type: String,
+    pub(crate) subject: RecordId,
+    /// Wire id of the subject.
+    pub(crate) subject_id: String,
+    pub(crate) version: i32,
+    pub(crate) data: Map<String, Value>,
+    pub(crate) scope: Option<Map<String, Value>>,
+    pub(crate) causation_id: Option<String>,
+}
+
+pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepared, Error> {
+    if let Some(problem) = unit.problem {
+        return Err(problem);
+    }
+    if unit.writes.len() + unit.events.len() > MAX_WRITES {
+        let detail = format!("At most {MAX_WRITES} changes are committed together: split the request.");
+        return Err(Error::new(ErrorKind::TooLarge, "unit_too_large", detail));
+    }
+    let told: HashSet<RecordId> = unit.events.iter().map(|event| event.subject).collect();
+    let mut seen = HashSet::with_capacity(unit.writes.len());
+    let mut writes = Vec::with_capacity(unit.writes.len());
+    for write in unit.writes {
+        let prepared = prepare_write(kinds, write, &told)?;
+        if !seen.insert(prepared.key) {
+            return Err(Error::internal("a unit of work writes one record twice"));
+        }
+        writes.push(prepared);
+    }
+    let events = unit.events.into_iter().map(|draft| prepare_event(kinds, &writes, draft)).collect::<Result<Vec<_>, _>>()?;
+    let weight = 1 + events.len() + writes.iter().map(PreparedWrite::weight).sum::<usize>();
+    let deletes = |write: &&PreparedWrite| matches!(write.change, Change::Delete);
+    let opens_batch = writes.iter().filter(deletes).any(|write| inbound(kinds, write.key.0).next().is_some());
+    Ok(Prepared { writes, guards: unit.guards, events, actor: ctx.actor().into(), ctx: ctx.clone(), weight, opens_batch })
+}
+
+fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>) -> Result<PreparedWrite, Error> {
+    let number = kinds.index(&write.kind).ok_or_else(|| unknown_kind(&write.kind))?;
+    let change = match write.body {
+        Some(body) => {
+            let canonical = kinds.at(number).canonical(body)?;
+            let targets = targets(kinds, kinds.at(number), &canonical.body)?;
+            Change::Put(canonical, targets)
+        }
+        None => Change::Delete,
+    };
+    Ok(PreparedWrite { key: (number, write.id), expect: write.expect, parent: write.parent, change, told: told.contains(&write.id) })
+}
+
+impl PreparedWrite {
+    fn weight(&self) -> usize {
+        match &self.change {
+            Change::Put(canonical, _) => 3 + canonical.entries.index.len() + canonical.entries.unique.len() + canonical.text.len() / 2048,
+            Change::Delete => 10,
+        }
+    }
+}
+
+/// The records that a body refers to; text that is no id of the right kind is refused here.
+pub(crate) fn targets(kinds: &Kinds, kind: &Kind, body: &Map<String, Value>) -> Result<Vec<Target>, Error> {
+    let mut targets = Vec::new();
+    let mut scalars = Vec::new();
+    for (number, field) in kind.fields().iter().enumerate() {
+        let Some(reference) = &field.reference else { continue };
+        let Some(target) = kinds.index(&reference.kind) else { continue };
+        let prefix = kinds.at(target).prefix();
+        scalars.clear();
+        field.scalars(body, &mut scalars);
+        for scalar in &scalars {
+            let id = scalar.as_str().and_then(|text| RecordId::parse(prefix, text));
+            let id = id.ok_or_else(|| {
+                let detail = format!("An id of the form {prefix}_… is expected.");
+                Error::invalid("One field is not valid; see errors.").with_field(field.pointer(), "reference", detail)
+            })?;
+            targets.push(Target { field: number, key: (target, id) });
+        }
+    }
+    Ok(targets)
+}
+
+/// The fields of all kinds that refer to a kind: kind number, field number.
+pub(crate) fn inbound(kinds: &Kinds, target: usize) -> impl Iterator<Item = (usize, usize)> {
+    let name = kinds.at(target).name();
+    kinds.iter().enumerate().flat_map(move |(number, kind)| {
+        let fields = kind.fields().iter().enumerate();
+        fields
+            .filter(move |(_, field)| field.reference.as_ref().is_some_and(|reference| reference.kind == name))
+            .map(move |(field, _)| (number, field))
+    })
+}
+
+fn prepare_event(kinds: &Kinds, writes: &[PreparedWrite], draft: EventDraft) -> Result<PreparedEvent, Error> {
+    let Value::Object(data) = draft.data else {
+        return Err(Error::internal(format!("the data of event {} is not an object", draft.event_type)));
+    };
+    let kind = match &draft.subject_kind {
+        Some(named) => kinds.get(named),
+        None => match writes.iter().find(|write| write.key.1 == draft.subject) {
+            Some(write) => Some(kinds.at(write.key.0)),
+            None => draft.event_type.split('.').next().and_then(|word| kinds.get(word)),
+        },
+    };
+    let kind = kind.ok_or_else(|| Error::internal(format!("event {} does not say of which kind its subject is", draft.event_type)))?;
+    Ok(PreparedEvent {
+        subject_id: draft.subject.wire(kind.prefix()),
+        event_type: draft.event_type.into_owned(),
+        subject: draft.subject,
+        version: draft.version,
+        data,
+        scope: draft.scope,
+        causation_id: draft.causation_id,
+    })
+}

@@ -1,0 +1,107 @@
+//! What the engines keep, in the form that both share.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use steward_base::{Error, RecordId, Timestamp};
+
+use crate::Record;
+use crate::kind::Kind;
+
+/// The number of a kind in the list given at start, and a record's id.
+pub(crate) type Key = (usize, RecordId);
+
+/// The columns of a record beside its key.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) version: i64,
+    pub(crate) parent: Option<RecordId>,
+    pub(crate) body: Arc<str>,
+    pub(crate) created_at: i64,
+    pub(crate) created_by: Arc<str>,
+    pub(crate) updated_at: i64,
+    pub(crate) updated_by: Arc<str>,
+    pub(crate) deleted_at: Option<i64>,
+}
+
+impl Row {
+    pub(crate) fn parse(&self) -> Result<Map<String, Value>, Error> {
+        serde_json::from_str(&self.body).map_err(|error| Error::internal(format!("a stored body is not JSON: {error}")))
+    }
+
+    pub(crate) fn into_record(self, kind: &Kind, id: RecordId) -> Result<Record, Error> {
+        let body = self.parse()?;
+        Ok(self.with_body(kind, id, body))
+    }
+
+    pub(crate) fn with_body(&self, kind: &Kind, id: RecordId, body: Map<String, Value>) -> Record {
+        Record {
+            id,
+            kind: kind.shared_name(),
+            version: self.version,
+            parent: self.parent,
+            body,
+            created_at: Timestamp::from_micros(self.created_at),
+            created_by: self.created_by.to_string(),
+            updated_at: Timestamp::from_micros(self.updated_at),
+            updated_by: self.updated_by.to_string(),
+            deleted_at: self.deleted_at.map(Timestamp::from_micros),
+        }
+    }
+}
+
+/// A unique key: kind, field number, value.
+pub(crate) type UniqueKey = (usize, usize, Vec<u8>);
+
+/// An index entry: kind, field, value, record.
+pub(crate) type IndexKey = (usize, IndexField, Vec<u8>, RecordId);
+
+/// What an index entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum IndexField {
+    /// When the record was created: every record has this entry, so that it counts the records too.
+    CreatedAt,
+    /// A field of the body, by its number.
+    Body(usize),
+}
+
+/// The name under which the entries of [`IndexField::CreatedAt`] are kept; no body may declare it.
+pub(crate) const CREATED_AT: &str = "created_at";
+
+/// An event as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct EventRow {
+    pub(crate) position: i64,
+    pub(crate) subject: RecordId,
+    pub(crate) hash: [u8; 32],
+    pub(crate) body: Vec<u8>,
+}
+
+/// Everything a batch writes: the engine runs one statement per table.
+#[derive(Debug, Default)]
+pub(crate) struct Writes {
+    pub(crate) records: Vec<(Key, Row)>,
+    pub(crate) index_gone: Vec<IndexKey>,
+    pub(crate) index_new: Vec<IndexKey>,
+    pub(crate) unique_gone: Vec<(UniqueKey, RecordId)>,
+    pub(crate) unique_new: Vec<(UniqueKey, RecordId)>,
+    pub(crate) events: Vec<EventRow>,
+    /// Position and hash of the last event.
+    pub(crate) head: (i64, [u8; 32]),
+}
+
+impl Writes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.events.is_empty()
+    }
+
+    /// Rows to be written, for the budget of a batch.
+    pub(crate) fn rows(&self) -> usize {
+        self.records.len()
+            + self.index_gone.len()
+            + self.index_new.len()
+            + self.unique_gone.len()
+            + self.unique_new.len()
+            + self.events.len()
+    }
+}

@@ -1,0 +1,145 @@
+//! Every statement of the SQLite engine.
+
+/// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
+pub(super) const MIGRATIONS: [(&str, &str); 1] = [("first tables", FIRST_TABLES)];
+
+pub(super) const MIGRATION_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
+
+/// Tables with long rows have a rowid, so that their trees keep a high fan-out; key-only tables have none.
+const FIRST_TABLES: &str = "
+CREATE TABLE tenant (tenant INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE) STRICT;
+CREATE TABLE kind (kind INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE field (field INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE key_state (
+    kind INTEGER NOT NULL, field INTEGER NOT NULL, role TEXT NOT NULL, state TEXT NOT NULL,
+    PRIMARY KEY (kind, field, role)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tenant_head (tenant INTEGER PRIMARY KEY, position INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+CREATE TABLE record (
+    row INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL, kind INTEGER NOT NULL, id BLOB NOT NULL,
+    parent BLOB, version INTEGER NOT NULL, body TEXT NOT NULL, scope TEXT, sealed BLOB,
+    created_at INTEGER NOT NULL, created_by TEXT NOT NULL, updated_at INTEGER NOT NULL, updated_by TEXT NOT NULL,
+    deleted_at INTEGER,
+    UNIQUE (tenant, kind, id)
+) STRICT;
+CREATE INDEX record_deleted ON record (tenant, deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX record_parent ON record (tenant, parent) WHERE parent IS NOT NULL;
+CREATE TABLE record_index (
+    tenant INTEGER NOT NULL, kind INTEGER NOT NULL, field INTEGER NOT NULL, value BLOB NOT NULL, id BLOB NOT NULL,
+    PRIMARY KEY (tenant, kind, field, value, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE record_unique (
+    tenant INTEGER NOT NULL, kind INTEGER NOT NULL, field INTEGER NOT NULL, value BLOB NOT NULL, id BLOB NOT NULL,
+    PRIMARY KEY (tenant, kind, field, value)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE event (
+    row INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL, position INTEGER NOT NULL, subject BLOB NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL,
+    UNIQUE (tenant, position)
+) STRICT;
+CREATE INDEX event_subject ON event (tenant, subject);
+CREATE TABLE inbox (
+    tenant INTEGER NOT NULL, source TEXT NOT NULL, message TEXT NOT NULL, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, source, message)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE idempotency (
+    tenant INTEGER NOT NULL, principal TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL,
+    request BLOB NOT NULL, status INTEGER, answer BLOB, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, principal, operation, key)
+) STRICT;
+CREATE TABLE job (
+    row INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, priority INTEGER NOT NULL, run_at INTEGER NOT NULL,
+    unique_key TEXT, attempts INTEGER NOT NULL, epoch INTEGER NOT NULL, lease_until INTEGER, payload TEXT NOT NULL, progress TEXT, last_error TEXT,
+    created_at INTEGER NOT NULL, finished_at INTEGER,
+    UNIQUE (tenant, id)
+) STRICT;
+CREATE INDEX job_due ON job (state, run_at, priority);
+CREATE UNIQUE INDEX job_unique ON job (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND finished_at IS NULL;
+CREATE TABLE probe (one INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
+INSERT INTO probe VALUES (1, 0);
+";
+
+pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
+pub(super) const REMEMBER_MIGRATION: &str = "INSERT INTO migration VALUES (?1, ?2, ?3)";
+
+pub(super) const INTERN_TENANT: &str = "INSERT INTO tenant (id) VALUES (?1) ON CONFLICT DO NOTHING";
+pub(super) const TENANT: &str = "SELECT tenant FROM tenant WHERE id = ?1";
+pub(super) const INTERN_KIND: &str = "INSERT INTO kind (name) VALUES (?1) ON CONFLICT DO NOTHING";
+pub(super) const KIND: &str = "SELECT kind FROM kind WHERE name = ?1";
+pub(super) const INTERN_FIELD: &str = "INSERT INTO field (name) VALUES (?1) ON CONFLICT DO NOTHING";
+pub(super) const FIELD: &str = "SELECT field FROM field WHERE name = ?1";
+
+pub(super) const KEY_STATES: &str = "SELECT field, role FROM key_state WHERE kind = ?1 AND state = 'ready'";
+pub(super) const KEY_READY: &str =
+    "INSERT INTO key_state (kind, field, role, state) VALUES (?1, ?2, ?3, 'ready') ON CONFLICT DO UPDATE SET state = excluded.state";
+pub(super) const KEY_GONE: &str = "DELETE FROM key_state WHERE kind = ?1 AND field = ?2 AND role = ?3";
+pub(super) const FORGET_INDEX: &str = "DELETE FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
+pub(super) const FORGET_UNIQUE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
+pub(super) const ALL_LIVE: &str = "SELECT id, body FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL";
+
+pub(super) const HEAD: &str = "SELECT position, hash FROM tenant_head WHERE tenant = ?1";
+pub(super) const FIRST_HEAD: &str = "INSERT INTO tenant_head VALUES (?1, 0, zeroblob(32)) ON CONFLICT DO NOTHING";
+pub(super) const MOVE_HEAD: &str = "UPDATE tenant_head SET position = ?2, hash = ?3 WHERE tenant = ?1";
+
+macro_rules! columns {
+    () => {
+        "version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at"
+    };
+}
+
+pub(super) const RECORD: &str = concat!("SELECT ", columns!(), " FROM record WHERE tenant = ?1 AND kind = ?2 AND id = ?3");
+pub(super) const PUT_RECORD: &str = "
+INSERT INTO record (tenant, kind, id, version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, parent = excluded.parent, body = excluded.body,
+    created_at = excluded.created_at, created_by = excluded.created_by, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
+    deleted_at = excluded.deleted_at";
+
+pub(super) const OWNER: &str = "SELECT id FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4";
+pub(super) const CLAIM: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) const FREE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4";
+
+pub(super) const ENTER: &str = "INSERT INTO record_index VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) const LEAVE: &str = "DELETE FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4 AND id = ?5";
+pub(super) const REFERRERS: &str =
+    "SELECT id FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4 ORDER BY id LIMIT ?5";
+
+pub(super) const APPEND: &str = "INSERT INTO event (tenant, position, subject, hash, body) VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) const EVENTS: &str =
+    "SELECT position, subject, hash, body FROM event WHERE tenant = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+
+pub(super) const COUNT: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value BETWEEN ?4 AND ?5 LIMIT ?6)";
+
+// Rows along an index. `CROSS JOIN` fixes the order: the index leads, the record is looked up.
+pub(super) const BY_ID_UP: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", id FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4"
+);
+pub(super) const BY_ID_DOWN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", id FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id < ?3 ORDER BY id DESC LIMIT ?4"
+);
+
+macro_rules! joined {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.version, r.parent, r.body, r.created_at, r.created_by, r.updated_at, r.updated_by, r.deleted_at, i.id, i.value ",
+            "FROM record_index i CROSS JOIN record r ON r.tenant = i.tenant AND r.kind = i.kind AND r.id = i.id ",
+            "WHERE i.tenant = ?1 AND i.kind = ?2 AND i.field = ?3 AND ",
+            $rest
+        )
+    };
+}
+
+pub(super) const EQUAL_UP: &str = joined!("i.value = ?4 AND i.id > ?5 ORDER BY i.id LIMIT ?6");
+pub(super) const EQUAL_DOWN: &str = joined!("i.value = ?4 AND i.id < ?5 ORDER BY i.id DESC LIMIT ?6");
+pub(super) const RANGE_UP: &str = joined!("(i.value, i.id) > (?4, ?5) AND i.value <= ?6 ORDER BY i.value, i.id LIMIT ?7");
+pub(super) const RANGE_DOWN: &str = joined!("(i.value, i.id) < (?4, ?5) AND i.value >= ?6 ORDER BY i.value DESC, i.id DESC LIMIT ?7");
+
+pub(super) const PROBE: &str = "UPDATE probe SET count = count + 1";

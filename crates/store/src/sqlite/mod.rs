@@ -1,0 +1,302 @@
+//! The SQLite engine: one file per namespace in a folder that this process alone opens.
+
+mod codes;
+mod dialect;
+mod failure;
+mod namespace;
+mod read;
+mod write;
+mod writers;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use parking_lot::{Mutex, RwLock};
+use rustix::fs::FlockOperation;
+use steward_base::{Error, ErrorKind, RecordId, TenantId};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use crate::engine::{Surroundings, closed, no_namespace};
+use crate::list::{Range, Scan, Scanned};
+use crate::prepare::Prepared;
+use crate::rows::{EventRow, IndexField, Row};
+use crate::unit::Committed;
+use codes::Codes;
+use failure::{Failure, system};
+use namespace::{Namespace, Open, Pending};
+use writers::Line;
+
+/// Most files open at once.
+const OPEN_FILES: usize = 128;
+/// Lists, counts and event reads that run at once; point reads run where they are asked for.
+const LONG_READS: usize = 8;
+
+pub(crate) struct Sqlite {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    surroundings: Surroundings,
+    namespaces: RwLock<HashMap<TenantId, Arc<Namespace>>>,
+    ready: Line,
+    checkpoints: Line,
+    long_reads: Semaphore,
+    /// Namespaces whose last write the disk refused, and why.
+    failing: Mutex<HashMap<TenantId, &'static str>>,
+    turn: AtomicU64,
+    closed: AtomicBool,
+    /// Held for as long as the files may be open.
+    lock: Mutex<Option<File>>,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(dir: PathBuf, surroundings: Surroundings) -> Result<Self, Error> {
+        let prepared = tokio::task::spawn_blocking(move || lock(&dir).map(|lock| (dir, lock))).await;
+        let (dir, lock) = prepared.map_err(Error::internal)??;
+        let shared = Arc::new(Shared {
+            dir,
+            surroundings,
+            namespaces: RwLock::default(),
+            ready: Line::default(),
+            checkpoints: Line::default(),
+            long_reads: Semaphore::new(LONG_READS),
+            failing: Mutex::default(),
+            turn: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            lock: Mutex::new(Some(lock)),
+        });
+        let mut threads = Vec::new();
+        for number in 0..writers::THREADS {
+            threads.push(spawn(format!("store-writer-{number}"), &shared, writers::run)?);
+        }
+        threads.push(spawn("store-checkpoint".into(), &shared, writers::checkpoint)?);
+        Ok(Self { shared, threads: Mutex::new(threads) })
+    }
+
+    pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let namespace = shared.new_namespace(tenant);
+            namespace.create(&shared.surroundings).map_err(|failure| failure.into_error(&shared.dir))?;
+            shared.close_some();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs where it is asked for: it takes 3 µs, and handing it to another thread takes ten times that.
+    pub(crate) fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
+        self.shared.read(tenant, |connection, codes| read::record(connection, codes, kind, id))
+    }
+
+    pub(crate) fn find(&self, tenant: TenantId, kind: usize, field: usize, key: &[u8]) -> Result<Option<(RecordId, Row)>, Error> {
+        self.shared.read(tenant, |connection, codes| read::find(connection, codes, kind, field, key))
+    }
+
+    pub(crate) async fn count(
+        &self,
+        tenant: TenantId,
+        kind: usize,
+        field: IndexField,
+        range: Range,
+        most: Option<i64>,
+    ) -> Result<i64, Error> {
+        self.long_read(tenant, move |connection, codes| read::count(connection, codes, kind, field, &range, most)).await
+    }
+
+    pub(crate) async fn scan(&self, tenant: TenantId, scan: Scan) -> Result<Scanned, Error> {
+        self.long_read(tenant, move |connection, codes| read::scan(connection, codes, &scan)).await
+    }
+
+    pub(crate) async fn events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        self.long_read(tenant, move |connection, codes| read::events(connection, codes, after, limit)).await
+    }
+
+    pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
+        self.shared.read(tenant, read::head)
+    }
+
+    pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {
+        let namespace = self.shared.namespace(tenant)?;
+        let (answer, answered) = oneshot::channel();
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        if namespace.enqueue(Pending { unit, answer }) {
+            self.shared.ready.push(namespace);
+        }
+        let done = answered.await.map_err(|_| closed())??;
+        Ok(done.into_committed(&self.shared.surroundings.kinds))
+    }
+
+    pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
+        match self.shared.namespace(tenant) {
+            Ok(namespace) => {
+                // Opening learns the position; one that cannot be opened has none yet.
+                let _ = self.shared.open(&namespace);
+                namespace.position.subscribe()
+            }
+            Err(_) => watch::Sender::new(0).subscribe(),
+        }
+    }
+
+    /// Writes for real: to control, and wherever the disk refused the last write.
+    pub(crate) async fn health(&self) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            if shared.closed.load(Ordering::Acquire) {
+                return Err(closed());
+            }
+            let mut asked: Vec<TenantId> = shared.failing.lock().keys().copied().collect();
+            asked.push(TenantId::OPERATOR);
+            for tenant in asked {
+                let namespace = shared.namespace(tenant)?;
+                let probe = |open: Arc<Open>| open.writer.lock().execute(dialect::PROBE, []).map_err(Failure::from);
+                if let Err(failure) = shared.open(&namespace).and_then(probe) {
+                    let error = failure.into_error(&shared.dir);
+                    shared.failing(tenant, &error);
+                    return Err(error);
+                }
+                shared.healthy(tenant);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let shared = self.shared.clone();
+        let _ = tokio::task::spawn_blocking(move || shared.shut(threads)).await;
+    }
+
+    async fn long_read<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        read: impl FnOnce(&rusqlite::Connection, &Codes) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _turn = self.shared.long_reads.acquire().await.map_err(|_| closed())?;
+        let shared = self.shared.clone();
+        blocking(move || shared.read(tenant, read)).await
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        let threads = std::mem::take(self.threads.get_mut());
+        if !threads.is_empty() {
+            self.shared.shut(threads);
+        }
+    }
+}
+
+impl Shared {
+    /// The namespace of a tenant that has a file.
+    fn namespace(&self, tenant: TenantId) -> Result<Arc<Namespace>, Error> {
+        if let Some(namespace) = self.namespaces.read().get(&tenant) {
+            return Ok(namespace.clone());
+        }
+        // Strangers' ids must not fill the map.
+        if self.path(tenant).exists() { Ok(self.new_namespace(tenant)) } else { Err(no_namespace()) }
+    }
+
+    fn new_namespace(&self, tenant: TenantId) -> Arc<Namespace> {
+        let fresh = || Arc::new(Namespace::new(tenant, self.path(tenant)));
+        self.namespaces.write().entry(tenant).or_insert_with(fresh).clone()
+    }
+
+    fn path(&self, tenant: TenantId) -> PathBuf {
+        if tenant == TenantId::OPERATOR { self.dir.join("control.db") } else { self.dir.join("tenants").join(format!("{tenant}.db")) }
+    }
+
+    fn open(&self, namespace: &Arc<Namespace>) -> Result<Arc<Open>, Failure> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (open, opened_now) = namespace.open(&self.surroundings, turn)?;
+        if opened_now {
+            self.close_some();
+        }
+        Ok(open)
+    }
+
+    fn read<T>(&self, tenant: TenantId, read: impl FnOnce(&rusqlite::Connection, &Codes) -> Result<T, Failure>) -> Result<T, Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        let namespace = self.namespace(tenant)?;
+        self.open(&namespace).and_then(|open| open.read(read)).map_err(|failure| failure.into_error(&self.dir))
+    }
+
+    /// Keeps the number of open files in bounds: whoever was used longest ago goes.
+    fn close_some(&self) {
+        let all: Vec<Arc<Namespace>> = self.namespaces.read().values().cloned().collect();
+        let mut open = all.iter().filter(|namespace| namespace.is_open()).count();
+        let mut idle: Vec<_> = all.iter().filter_map(|namespace| Some((namespace.closable()?, namespace))).collect();
+        idle.sort_by_key(|(used, _)| *used);
+        for (_, namespace) in idle {
+            if open <= OPEN_FILES {
+                break;
+            }
+            drop(namespace.close());
+            open -= 1;
+        }
+    }
+
+    fn failing(&self, tenant: TenantId, error: &Error) {
+        if self.failing.lock().insert(tenant, error.code()) != Some(error.code()) {
+            tracing::error!(error.code = error.code(), error.causes = %error.causes(), "the store cannot write");
+        }
+    }
+
+    fn healthy(&self, tenant: TenantId) {
+        let mut failing = self.failing.lock();
+        if !failing.is_empty() && failing.remove(&tenant).is_some() {
+            tracing::info!("the store can write again");
+        }
+    }
+
+    /// Ends the threads once the queues are empty, then closes the files and lets go of the folder.
+    fn shut(&self, threads: Vec<JoinHandle<()>>) {
+        self.ready.end();
+        self.checkpoints.end();
+        for thread in threads {
+            let _ = thread.join();
+        }
+        for (_, namespace) in self.namespaces.write().drain() {
+            // Closing the last connection checkpoints the log and removes it.
+            drop(namespace.close());
+        }
+        self.lock.lock().take();
+    }
+}
+
+/// Makes the folder and takes it for this process.
+fn lock(dir: &std::path::Path) -> Result<File, Error> {
+    std::fs::create_dir_all(dir.join("tenants")).map_err(system)?;
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(system)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+        if error == rustix::io::Errno::WOULDBLOCK {
+            let detail = format!("Another process serves {}: stop it first, or choose another folder.", dir.display());
+            Error::new(ErrorKind::Unavailable, "data_dir_locked", detail)
+        } else {
+            system(error.into())
+        }
+    })?;
+    Ok(file)
+}
+
+fn spawn(name: String, shared: &Arc<Shared>, life: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {
+    let shared = shared.clone();
+    std::thread::Builder::new().name(name).spawn(move || life(&shared)).map_err(system)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}

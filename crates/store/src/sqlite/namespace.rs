@@ -1,0 +1,229 @@
+//! One namespace: a file, the connections to it, and the queue of units for it.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+use steward_base::{Error, TenantId};
+use tokio::sync::{oneshot, watch};
+
+use super::codes::{self, Codes};
+use super::failure::{Failure, system};
+use crate::engine::{Surroundings, no_namespace};
+use crate::plan::Done;
+use crate::prepare::Prepared;
+
+/// Idle reader connections kept per open file.
+const READERS: usize = 4;
+const STATEMENTS: usize = 64;
+/// A batch should take this long at most.
+const BATCH_NANOS: u64 = 8_000_000;
+/// Before anything was measured: a page write and a tree descent.
+const FIRST_PACE: u64 = 8_000;
+/// Batches this full make a file hot: its writer gets a large page cache.
+const HOT_ROWS: u64 = 100_000;
+
+/// A unit of work and where its answer goes.
+pub(super) struct Pending {
+    pub(super) unit: Prepared,
+    pub(super) answer: oneshot::Sender<Result<Done, Error>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    units: VecDeque<Pending>,
+    /// A writer has it or will take it.
+    scheduled: bool,
+}
+
+/// A namespace, whether its file is open or not.
+pub(super) struct Namespace {
+    pub(super) tenant: TenantId,
+    pub(super) path: PathBuf,
+    queue: Mutex<Queue>,
+    open: Mutex<Option<Arc<Open>>>,
+    /// Turn of the last use, for choosing whom to close.
+    used: AtomicU64,
+    /// Nanoseconds per row written, smoothed.
+    pace: AtomicU64,
+    rows_written: AtomicU64,
+    pub(super) position: watch::Sender<i64>,
+}
+
+/// An open file.
+pub(super) struct Open {
+    pub(super) codes: Codes,
+    pub(super) writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    pub(super) checkpointer: Mutex<Option<Connection>>,
+    path: PathBuf,
+    /// The checkpoint thread has been asked.
+    pub(super) checkpoint_asked: AtomicBool,
+    /// The checkpoint thread is done: what it left, the writer finishes, so that the log starts over.
+    pub(super) checkpoint_finish: AtomicBool,
+    pub(super) hot: AtomicBool,
+}
+
+impl Namespace {
+    pub(super) fn new(tenant: TenantId, path: PathBuf) -> Self {
+        Self {
+            tenant,
+            path,
+            queue: Mutex::default(),
+            open: Mutex::default(),
+            used: AtomicU64::new(0),
+            pace: AtomicU64::new(FIRST_PACE),
+            rows_written: AtomicU64::new(0),
+            position: watch::Sender::new(0),
+        }
+    }
+
+    /// Adds a unit; answers whether a writer must be told.
+    pub(super) fn enqueue(&self, pending: Pending) -> bool {
+        let mut queue = self.queue.lock();
+        queue.units.push_back(pending);
+        !std::mem::replace(&mut queue.scheduled, true)
+    }
+
+    /// The units of the next batch.
+    pub(super) fn take(&self) -> Vec<Pending> {
+        let budget = (BATCH_NANOS / self.pace.load(Ordering::Relaxed).max(1)).clamp(64, 20_000) as usize;
+        let mut queue = self.queue.lock();
+        let (mut batch, mut weight) = (Vec::with_capacity(queue.units.len().min(256)), 0);
+        while let Some(next) = queue.units.front() {
+            if !batch.is_empty() && (next.unit.opens_batch || weight + next.unit.weight > budget) {
+                break;
+            }
+            weight += next.unit.weight;
+            batch.extend(queue.units.pop_front());
+        }
+        batch
+    }
+
+    /// Ends a writer's turn; answers whether there is more to do.
+    pub(super) fn yield_turn(&self) -> bool {
+        let mut queue = self.queue.lock();
+        queue.scheduled = !queue.units.is_empty();
+        queue.scheduled
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        !self.queue.lock().scheduled
+    }
+
+    /// Learns how fast the disk is.
+    pub(super) fn paced(&self, rows: usize, nanos: u64) {
+        if rows >= 16 {
+            let known = self.pace.load(Ordering::Relaxed);
+            self.pace.store((known * 7 + nanos / rows as u64) / 8, Ordering::Relaxed);
+        }
+        self.rows_written.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_hot(&self) -> bool {
+        self.rows_written.load(Ordering::Relaxed) > HOT_ROWS
+    }
+
+    /// The open file; opens it when it is not. Answers also whether it was opened just now.
+    pub(super) fn open(&self, surroundings: &Surroundings, turn: u64) -> Result<(Arc<Open>, bool), Failure> {
+        self.used.store(turn, Ordering::Relaxed);
+        let mut slot = self.open.lock();
+        if let Some(open) = &*slot {
+            return Ok((open.clone(), false));
+        }
+        if !self.path.exists() {
+            return Err(no_namespace().into());
+        }
+        let open = Arc::new(self.open_file(surroundings)?);
+        *slot = Some(open.clone());
+        Ok((open, true))
+    }
+
+    /// Makes the file when there is none.
+    pub(super) fn create(&self, surroundings: &Surroundings) -> Result<(), Failure> {
+        let mut slot = self.open.lock();
+        if slot.is_none() {
+            *slot = Some(Arc::new(self.open_file(surroundings)?));
+            // The file's name is part of what must survive.
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
+        }
+        Ok(())
+    }
+
+    fn open_file(&self, surroundings: &Surroundings) -> Result<Open, Failure> {
+        let writer = connect(&self.path)?;
+        writer.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048;",
+        )?;
+        // After a burst the log file shrinks back to this.
+        writer.execute_batch("PRAGMA journal_size_limit = 67108864")?;
+        let codes = codes::migrate(&writer, &surroundings.kinds, &surroundings.clock, self.tenant)?;
+        let (position, _) = super::read::head(&writer, &codes)?;
+        self.position.send_if_modified(|known| std::mem::replace(known, position) != position);
+        Ok(Open {
+            codes,
+            writer: Mutex::new(writer),
+            readers: Mutex::default(),
+            checkpointer: Mutex::default(),
+            path: self.path.clone(),
+            checkpoint_asked: AtomicBool::new(false),
+            checkpoint_finish: AtomicBool::new(false),
+            hot: AtomicBool::new(false),
+        })
+    }
+
+    /// The turn of its last use, when the file is open and nobody is using it.
+    pub(super) fn closable(&self) -> Option<u64> {
+        let slot = self.open.try_lock()?;
+        let unused = slot.as_ref().is_some_and(|open| Arc::strong_count(open) == 1);
+        (unused && self.is_idle()).then(|| self.used.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
+    /// The open file without opening it.
+    pub(super) fn opened(&self) -> Option<Arc<Open>> {
+        self.open.lock().clone()
+    }
+
+    /// Lets go of the file; whoever drops the answer last closes it.
+    pub(super) fn close(&self) -> Option<Arc<Open>> {
+        self.open.lock().take()
+    }
+}
+
+impl Open {
+    /// Runs a read on a connection of its own.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Connection, &Codes) -> Result<T, Failure>) -> Result<T, Failure> {
+        let pooled = self.readers.lock().pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path)?;
+                // A writer's commit empties the cache anyway: a large one would only cost memory.
+                connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -256")?;
+                connection
+            }
+        };
+        let answer = read(&connection, &self.codes);
+        let mut readers = self.readers.lock();
+        if readers.len() < READERS {
+            readers.push(connection);
+        }
+        answer
+    }
+}
+
+pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}

@@ -1,0 +1,129 @@
+//! Reads of one connection.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use steward_base::RecordId;
+
+use super::codes::{Codes, id_at};
+use super::dialect;
+use super::failure::Failure;
+use crate::list::{Drive, Range, Scan, Scanned};
+use crate::query::Direction;
+use crate::rows::{EventRow, IndexField, Row};
+
+/// Below and above every id.
+const FIRST: &[u8] = &[];
+const LAST: &[u8] = &[0xff; 17];
+
+pub(super) fn record(connection: &Connection, codes: &Codes, kind: usize, id: RecordId) -> Result<Option<Row>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::RECORD)?;
+    Ok(statement.query_row(params![codes.tenant, codes.kind(kind), &id.bytes()[..]], |row| row_of(row)).optional()?)
+}
+
+pub(super) fn find(
+    connection: &Connection,
+    codes: &Codes,
+    kind: usize,
+    field: usize,
+    key: &[u8],
+) -> Result<Option<(RecordId, Row)>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::OWNER)?;
+    let owner =
+        statement.query_row(params![codes.tenant, codes.kind(kind), codes.field(kind, field), key], |row| id_at(row, 0)).optional()?;
+    let Some(id) = owner else { return Ok(None) };
+    Ok(record(connection, codes, kind, id)?.map(|row| (id, row)))
+}
+
+pub(super) fn count(
+    connection: &Connection,
+    codes: &Codes,
+    kind: usize,
+    field: IndexField,
+    range: &Range,
+    most: Option<i64>,
+) -> Result<i64, Failure> {
+    let mut statement = connection.prepare_cached(dialect::COUNT)?;
+    let bound = params![codes.tenant, codes.kind(kind), codes.index_field(kind, field), range.low, range.high, most.unwrap_or(-1)];
+    Ok(statement.query_row(bound, |row| row.get(0))?)
+}
+
+pub(super) fn events(connection: &Connection, codes: &Codes, after: i64, limit: usize) -> Result<Vec<EventRow>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::EVENTS)?;
+    let rows = statement.query_map(params![codes.tenant, after, limit as i64], |row| {
+        Ok(EventRow { position: row.get(0)?, subject: id_at(row, 1)?, hash: row.get(2)?, body: row.get(3)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn head(connection: &Connection, codes: &Codes) -> Result<(i64, [u8; 32]), Failure> {
+    let mut statement = connection.prepare_cached(dialect::HEAD)?;
+    Ok(statement.query_row([codes.tenant], |row| Ok((row.get(0)?, row.get(1)?)))?)
+}
+
+pub(super) fn scan(connection: &Connection, codes: &Codes, scan: &Scan) -> Result<Scanned, Failure> {
+    let up = scan.direction == Direction::Ascending;
+    let (tenant, kind, most) = (codes.tenant, codes.kind(scan.kind), scan.rows as i64);
+    let id_bytes = scan.after.as_ref().map(|(_, id)| id.bytes());
+    let id: &[u8] = match &id_bytes {
+        Some(bytes) => bytes,
+        None if up => FIRST,
+        None => LAST,
+    };
+    let mut scanned = Scanned::default();
+    let mut look = |row: &SqlRow<'_>, valued: bool| -> Result<ControlFlow<()>, Failure> {
+        let value = if valued { row.get(9)? } else { Vec::new() };
+        let on = scan.look(&mut scanned, value, id_at(row, 8)?, &row_of(row)?)?;
+        Ok(if on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    };
+    match &scan.drive {
+        Drive::Id => {
+            let sql = if up { dialect::BY_ID_UP } else { dialect::BY_ID_DOWN };
+            run(connection, sql, params![tenant, kind, id, most], |row| look(row, false))?;
+        }
+        Drive::Equal(field, value) => {
+            let sql = if up { dialect::EQUAL_UP } else { dialect::EQUAL_DOWN };
+            let field = codes.index_field(scan.kind, *field);
+            // The ids alone are the order here: the place to go on has no value.
+            run(connection, sql, params![tenant, kind, field, value, id, most], |row| look(row, false))?;
+        }
+        Drive::Index(field, range) => {
+            let field = codes.index_field(scan.kind, *field);
+            let (sql, edge, other) =
+                if up { (dialect::RANGE_UP, &range.low, &range.high) } else { (dialect::RANGE_DOWN, &range.high, &range.low) };
+            let from = scan.after.as_ref().map_or(edge, |(value, _)| value);
+            run(connection, sql, params![tenant, kind, field, from, id, other, most], |row| look(row, true))?;
+        }
+    }
+    Ok(scan.finish(scanned))
+}
+
+fn run(
+    connection: &Connection,
+    sql: &str,
+    bound: &[&dyn rusqlite::ToSql],
+    mut look: impl FnMut(&SqlRow<'_>) -> Result<ControlFlow<()>, Failure>,
+) -> Result<(), Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(bound)?;
+    while let Some(row) = rows.next()? {
+        if look(row)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The eight columns that every statement for records begins with.
+pub(super) fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        version: row.get(0)?,
+        parent: row.get::<_, Option<[u8; 16]>>(1)?.map(RecordId::from_bytes),
+        body: row.get(2)?,
+        created_at: row.get(3)?,
+        created_by: row.get(4)?,
+        updated_at: row.get(5)?,
+        updated_by: row.get(6)?,
+        deleted_at: row.get(7)?,
+    })
+}

@@ -1,0 +1,134 @@
+//! One batch in one transaction: load what is wanted, decide, write each table once.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use steward_base::Error;
+
+use super::codes::{Codes, id_at};
+use super::failure::Failure;
+use super::{dialect, read};
+use crate::plan::{Done, Inbound, Planner, State, Wanted};
+use crate::prepare::{MAX_WRITES, Prepared, inbound};
+use crate::rows::{Key, Writes};
+use crate::value;
+
+/// What a committed batch came to.
+pub(super) struct Committed {
+    pub(super) answers: Vec<Result<Done, Error>>,
+    pub(super) position: i64,
+    pub(super) rows: usize,
+}
+
+/// Runs the units as one transaction; on an error nothing of it happened.
+pub(super) fn batch(connection: &Connection, codes: &Codes, planner: &Planner<'_>, units: &[&Prepared]) -> Result<Committed, Failure> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let done = inside(connection, codes, planner, units);
+    let done = match done {
+        Ok(done) => connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map(|_| done).map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    done
+}
+
+fn inside(connection: &Connection, codes: &Codes, planner: &Planner<'_>, units: &[&Prepared]) -> Result<Committed, Failure> {
+    let (position, hash) = read::head(connection, codes)?;
+    let mut state = State::new(position, hash);
+    let mut wanted = Wanted::by(planner.kinds, units.iter().copied());
+    while !wanted.is_empty() {
+        load(connection, codes, planner, &wanted, &mut state)?;
+        wanted = state.wants_more(planner.kinds);
+    }
+    let (answers, writes) = planner.batch(&mut state, units.iter().copied());
+    let (position, rows) = (writes.head.0, writes.rows());
+    write(connection, codes, writes)?;
+    Ok(Committed { answers, position, rows })
+}
+
+fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {
+    for key in &wanted.records {
+        if let Some(row) = read::record(connection, codes, key.0, key.1)? {
+            state.loaded_record(*key, row);
+        }
+    }
+    for id in &wanted.any_kind {
+        for kind in 0..planner.kinds.iter().count() {
+            if let Some(row) = read::record(connection, codes, kind, *id)? {
+                state.loaded_record((kind, *id), row);
+            }
+        }
+    }
+    let mut owners = connection.prepare_cached(dialect::OWNER)?;
+    for key in &wanted.unique {
+        let (kind, field, value) = key;
+        let bound = params![codes.tenant, codes.kind(*kind), codes.field(*kind, *field), value];
+        if let Some(owner) = owners.query_row(bound, |row| id_at(row, 0)).optional()? {
+            state.loaded_owner(key.clone(), owner);
+        }
+    }
+    for key in &wanted.inbound {
+        state.loaded_inbound(*key, referrers(connection, codes, planner, *key)?);
+    }
+    Ok(())
+}
+
+/// The records that refer to one, up to more than a unit may delete.
+fn referrers(connection: &Connection, codes: &Codes, planner: &Planner<'_>, target: Key) -> Result<Vec<Inbound>, Failure> {
+    let wire = value::text(&target.1.wire(planner.kinds.at(target.0).prefix()));
+    let mut found = Vec::new();
+    let mut statement = connection.prepare_cached(dialect::REFERRERS)?;
+    for (kind, field) in inbound(planner.kinds, target.0) {
+        let bound = params![codes.tenant, codes.kind(kind), codes.field(kind, field), wire, MAX_WRITES as i64 + 1];
+        for id in statement.query_map(bound, |row| id_at(row, 0))? {
+            found.push(Inbound { key: (kind, id?), field });
+        }
+    }
+    Ok(found)
+}
+
+fn write(connection: &Connection, codes: &Codes, mut writes: Writes) -> Result<(), Failure> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let tenant = codes.tenant;
+    let mut put = connection.prepare_cached(dialect::PUT_RECORD)?;
+    for ((kind, id), row) in &writes.records {
+        let parent = row.parent.map(|parent| parent.bytes());
+        put.execute(params![
+            tenant,
+            codes.kind(*kind),
+            &id.bytes()[..],
+            row.version,
+            parent.as_ref().map(|bytes| &bytes[..]),
+            &*row.body,
+            row.created_at,
+            &*row.created_by,
+            row.updated_at,
+            &*row.updated_by,
+            row.deleted_at
+        ])?;
+    }
+    for (sql, entries) in [(dialect::LEAVE, &mut writes.index_gone), (dialect::ENTER, &mut writes.index_new)] {
+        // In the order of the tree, so that neighbours share pages while they are hot.
+        entries.sort_unstable();
+        let mut statement = connection.prepare_cached(sql)?;
+        for (kind, field, value, id) in entries.iter() {
+            statement.execute(params![tenant, codes.kind(*kind), codes.index_field(*kind, *field), value, &id.bytes()[..]])?;
+        }
+    }
+    let mut free = connection.prepare_cached(dialect::FREE)?;
+    for ((kind, field, value), _) in &writes.unique_gone {
+        free.execute(params![tenant, codes.kind(*kind), codes.field(*kind, *field), value])?;
+    }
+    let mut claim = connection.prepare_cached(dialect::CLAIM)?;
+    for ((kind, field, value), id) in &writes.unique_new {
+        claim.execute(params![tenant, codes.kind(*kind), codes.field(*kind, *field), value, &id.bytes()[..]])?;
+    }
+    let mut append = connection.prepare_cached(dialect::APPEND)?;
+    for event in &writes.events {
+        append.execute(params![tenant, event.position, &event.subject.bytes()[..], &event.hash[..], event.body])?;
+    }
+    connection.prepare_cached(dialect::MOVE_HEAD)?.execute(params![tenant, writes.head.0, &writes.head.1[..]])?;
+    Ok(())
+}

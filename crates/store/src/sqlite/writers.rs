@@ -1,0 +1,178 @@
+//! The writer threads: four for all namespaces, each taking one namespace's batch at a time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::{Condvar, Mutex};
+use rusqlite::wal::CheckpointMode;
+use steward_base::Error;
+
+use super::failure::Failure;
+use super::namespace::{Namespace, Open, Pending};
+use super::{Shared, write};
+use crate::plan::Planner;
+use crate::prepare::Prepared;
+
+pub(super) const THREADS: usize = 4;
+const PAGE: i64 = 4096;
+/// From here on the checkpoint thread works.
+const SOFT_LOG: i64 = 16 << 20;
+/// From here on writers wait for a checkpoint.
+const HARD_LOG: i64 = 128 << 20;
+
+/// Namespaces waiting for a thread.
+#[derive(Default)]
+pub(super) struct Line {
+    state: Mutex<(VecDeque<Arc<Namespace>>, bool)>,
+    moved: Condvar,
+}
+
+impl Line {
+    pub(super) fn push(&self, namespace: Arc<Namespace>) {
+        self.state.lock().0.push_back(namespace);
+        self.moved.notify_one();
+    }
+
+    /// The next namespace; `None` once the line was ended and is empty.
+    pub(super) fn next(&self) -> Option<Arc<Namespace>> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(namespace) = state.0.pop_front() {
+                return Some(namespace);
+            }
+            if state.1 {
+                return None;
+            }
+            self.moved.wait(&mut state);
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.state.lock().1 = true;
+        self.moved.notify_all();
+    }
+}
+
+/// The life of a writer thread.
+pub(super) fn run(shared: &Arc<Shared>) {
+    while let Some(namespace) = shared.ready.next() {
+        let batch = namespace.take();
+        if !batch.is_empty() {
+            serve(shared, &namespace, batch);
+        }
+        if namespace.yield_turn() {
+            shared.ready.push(namespace);
+        }
+    }
+}
+
+fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) {
+    let open = match shared.open(namespace) {
+        Ok(open) => open,
+        Err(failure) => return refuse(shared, namespace, batch, failure),
+    };
+    let writer = open.writer.lock();
+    if open.checkpoint_finish.swap(false, Ordering::AcqRel) {
+        // A passive checkpoint waits for nobody; with the rest of the log copied, the next commit begins it anew.
+        let _ = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
+    }
+    if namespace.is_hot() && !open.hot.swap(true, Ordering::Relaxed) {
+        let _ = writer.execute_batch("PRAGMA cache_size = -65536");
+    }
+    let planner = Planner {
+        kinds: &shared.surroundings.kinds,
+        clock: &shared.surroundings.clock,
+        random: &shared.surroundings.random,
+        tenant: namespace.tenant,
+    };
+    let began = shared.surroundings.clock.monotonic();
+    let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
+    match write::batch(&writer, &open.codes, &planner, &units) {
+        Ok(committed) => {
+            let took = shared.surroundings.clock.monotonic().saturating_sub(began);
+            namespace.paced(committed.rows, took.as_nanos() as u64);
+            shared.healthy(namespace.tenant);
+            answer(namespace, batch, committed.answers, committed.position);
+        }
+        Err(failure) if batch.len() > 1 && !failure.is_storage() => one_by_one(shared, namespace, &open, &writer, &planner, batch),
+        Err(failure) => refuse(shared, namespace, batch, failure),
+    }
+    keep_log_short(shared, namespace, &open, &writer);
+}
+
+/// Something unexpected: whichever unit causes it must not take the others with it.
+fn one_by_one(
+    shared: &Shared,
+    namespace: &Namespace,
+    open: &Open,
+    writer: &rusqlite::Connection,
+    planner: &Planner<'_>,
+    batch: Vec<Pending>,
+) {
+    for pending in batch {
+        match write::batch(writer, &open.codes, planner, &[&pending.unit]) {
+            Ok(committed) => answer(namespace, vec![pending], committed.answers, committed.position),
+            Err(failure) => refuse(shared, namespace, vec![pending], failure),
+        }
+    }
+}
+
+fn answer(namespace: &Namespace, batch: Vec<Pending>, answers: Vec<Result<crate::plan::Done, Error>>, position: i64) {
+    namespace.position.send_if_modified(|known| std::mem::replace(known, position) != position);
+    for (pending, answer) in batch.into_iter().zip(answers) {
+        // Whoever asked may have gone; the unit is committed all the same.
+        let _ = pending.answer.send(answer);
+    }
+}
+
+fn refuse(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, failure: Failure) {
+    let storage = failure.is_storage();
+    let error = failure.into_error(&shared.dir);
+    if storage {
+        shared.failing(namespace.tenant, &error);
+    }
+    for pending in batch {
+        let mut copy = Error::new(error.kind(), error.code(), error.detail().to_owned()).with_source(error.causes());
+        if let Some(after) = error.retry_after() {
+            copy = copy.with_retry_after(after);
+        }
+        let _ = pending.answer.send(Err(copy));
+    }
+}
+
+fn keep_log_short(shared: &Shared, namespace: &Arc<Namespace>, open: &Open, writer: &rusqlite::Connection) {
+    let Ok((frames, _)) = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP) else { return };
+    let bytes = i64::from(frames) * PAGE;
+    if bytes > HARD_LOG {
+        let done = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::RESTART);
+        if let Err(error) = done {
+            tracing::warn!(storage.path = %namespace.path.display(), error = %error, "the write-ahead log is over its cap and cannot be checkpointed");
+        }
+    } else if bytes > SOFT_LOG && !open.checkpoint_asked.swap(true, Ordering::AcqRel) {
+        shared.checkpoints.push(namespace.clone());
+    }
+}
+
+/// The life of the checkpoint thread.
+pub(super) fn checkpoint(shared: &Arc<Shared>) {
+    while let Some(namespace) = shared.checkpoints.next() {
+        // A file that was closed meanwhile was checkpointed by that.
+        let Some(open) = namespace.opened() else { continue };
+        let mut slot = open.checkpointer.lock();
+        let connected = match slot.take() {
+            Some(connection) => Ok(connection),
+            None => super::namespace::connect(&namespace.path),
+        };
+        let done = connected.and_then(|connection| {
+            connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+            *slot = Some(connection);
+            Ok(())
+        });
+        match done {
+            Ok(()) => open.checkpoint_finish.store(true, Ordering::Release),
+            Err(error) => tracing::warn!(storage.path = %namespace.path.display(), error = %error, "a checkpoint failed"),
+        }
+        open.checkpoint_asked.store(false, Ordering::Release);
+    }
+}

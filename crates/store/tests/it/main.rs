@@ -1,0 +1,9 @@
+//! The record kernel through its public interface, on both engines.
+
+mod contract;
+mod input;
+mod kinds;
+mod lists;
+mod references;
+mod support;
+mod writers;

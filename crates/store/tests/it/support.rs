@@ -1,0 +1,152 @@
+//! Stores to test on.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use steward_base::filter::Expr;
+use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, Secret, TenantId, Timestamp};
+use steward_store::{Backend, Kind, Kinds, Model, Options, Store};
+
+/// A group of things; a thing may not outlive it unnoticed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Team {
+    #[schemars(length(min = 1, max = 200), extend("indexed" = true, "unique" = true, "searchable" = true))]
+    pub(crate) name: String,
+}
+
+impl Model for Team {
+    const KIND: &'static str = "team";
+    const PREFIX: &'static str = "tea";
+}
+
+/// Something with a field of every sort.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Thing {
+    #[schemars(length(min = 1, max = 400), extend("indexed" = true, "searchable" = true))]
+    pub(crate) name: String,
+    #[schemars(extend("unique" = true))]
+    pub(crate) serial: Option<String>,
+    #[schemars(extend("indexed" = true))]
+    pub(crate) size: Option<i64>,
+    #[schemars(extend("indexed" = true))]
+    pub(crate) weight: Option<f64>,
+    #[schemars(extend("indexed" = true))]
+    pub(crate) active: Option<bool>,
+    #[schemars(extend("indexed" = true))]
+    pub(crate) seen: Option<Timestamp>,
+    #[serde(default)]
+    #[schemars(extend("indexed" = true))]
+    pub(crate) tags: Vec<String>,
+    #[serde(default)]
+    pub(crate) place: Place,
+    #[schemars(extend("reference" = "team"))]
+    pub(crate) team_id: Option<String>,
+    #[schemars(extend("reference" = "team", "on_delete" = "clear"))]
+    pub(crate) helper_id: Option<String>,
+    #[schemars(extend("reference" = "thing", "on_delete" = "cascade"))]
+    pub(crate) inside_id: Option<String>,
+    #[schemars(extend("readOnly" = true))]
+    pub(crate) status: Option<String>,
+    #[schemars(extend("secret" = true))]
+    pub(crate) pin: Option<String>,
+    #[schemars(extend("personal" = true))]
+    pub(crate) contact: Option<String>,
+}
+
+/// Where a thing is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Place {
+    #[schemars(extend("indexed" = true))]
+    pub(crate) room: Option<String>,
+    pub(crate) shelf: Option<i64>,
+}
+
+impl Model for Thing {
+    const KIND: &'static str = "thing";
+    const PREFIX: &'static str = "thg";
+}
+
+impl Thing {
+    pub(crate) fn named(name: &str) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+pub(crate) fn kinds() -> Kinds {
+    Kinds::new().with(Kind::of::<Team>()).with(Kind::of::<Thing>())
+}
+
+/// A store with a tenant of its own.
+pub(crate) struct Bench {
+    pub(crate) store: Store,
+    pub(crate) ctx: Ctx,
+    pub(crate) engine: &'static str,
+    _dir: Option<tempfile::TempDir>,
+}
+
+pub(crate) fn ctx(tenant: TenantId) -> Ctx {
+    Ctx::mint(Parts {
+        principal: Principal::System,
+        tenant,
+        grants: Arc::new([]),
+        reason: "test".into(),
+        origin: Some(Arc::new(Origin { ip: Some("192.0.2.1".into()), user_agent: None })),
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".into()),
+        request_id: Some("req-1".into()),
+    })
+}
+
+/// Where PostgreSQL is, when the caller started one.
+#[expect(clippy::disallowed_methods, reason = "tests are told by the script that runs them")]
+pub(crate) fn postgres_url() -> Option<String> {
+    let url = std::env::var("STEWARD_TEST_POSTGRES").ok();
+    if url.is_none() {
+        eprintln!("STEWARD_TEST_POSTGRES is not set: this ran on SQLite only");
+    }
+    url
+}
+
+pub(crate) async fn bench_on(backend: Backend, engine: &'static str, dir: Option<tempfile::TempDir>) -> Bench {
+    let (clock, random) = (Clock::system(), Random::system());
+    let tenant = TenantId::new(&clock, &random);
+    let store = Store::open(Options { backend }, kinds(), clock, random).await.expect("opens");
+    store.provision(tenant).await.expect("provisions");
+    Bench { store, ctx: ctx(tenant), engine, _dir: dir }
+}
+
+pub(crate) async fn sqlite() -> Bench {
+    let dir = tempfile::tempdir().expect("a folder");
+    bench_on(Backend::Sqlite { dir: dir.path().to_owned() }, "sqlite", Some(dir)).await
+}
+
+pub(crate) async fn postgres() -> Option<Bench> {
+    let url = postgres_url()?;
+    Some(bench_on(Backend::Postgres { url: Secret::new(url), connections: 8 }, "postgres", None).await)
+}
+
+/// Runs a test on every engine there is.
+pub(crate) async fn on_each(test: impl AsyncFn(&Bench)) {
+    let bench = sqlite().await;
+    test(&bench).await;
+    bench.store.close().await;
+    if let Some(bench) = postgres().await {
+        test(&bench).await;
+        bench.store.close().await;
+    }
+}
+
+/// A filter as a handler would pass it.
+pub(crate) fn filter(store: &Store, kind: &str, text: &str) -> Expr {
+    let expr = steward_base::filter::parse(text).expect("parses");
+    let kind = store.kinds().get(kind).expect("a kind");
+    steward_base::filter::check(expr, kind.filter_registry(), store.clock().now()).expect("checks")
+}
+
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is not an object"),
+    }
+}
