@@ -37,18 +37,19 @@ function linguiMacro(): Plugin {
  */
 function colorSchemeScript(): Plugin {
   const source = "/src/color-scheme.js";
-  let fileName: string | undefined;
   return {
     name: "color-scheme-script",
     buildStart() {
-      if (this.meta.watchMode) return;
       const code = readFileSync(new URL(`.${source}`, import.meta.url), "utf8");
-      fileName = this.emitFile({ type: "asset", name: "color-scheme.js", source: code });
+      this.emitFile({ type: "asset", name: "color-scheme.js", source: code });
     },
-    generateBundle(_, bundle) {
-      const html = bundle["index.html"];
-      if (!fileName || html?.type !== "asset") return;
-      html.source = String(html.source).replace(/src="[^"]*color-scheme\.js"/, `src="/console/${this.getFileName(fileName)}"`);
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle }) {
+        const emitted = Object.keys(bundle ?? {}).find((file) => /color-scheme-[^/]*\.js$/.test(file));
+        if (!emitted) throw new Error("color-scheme.js was not emitted");
+        return html.replace(`src="${source}"`, `src="/console/${emitted}"`);
+      },
     },
   };
 }

@@ -2,7 +2,6 @@ import "./ui/styles";
 import { i18n } from "@lingui/core";
 import { I18nProvider } from "@lingui/react";
 import { MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
@@ -13,6 +12,7 @@ import { ApiError } from "./lib/problem";
 import { makeRouter } from "./routes/router";
 import { ShortcutProvider } from "./ui/shortcuts";
 import { cssVariables, theme } from "./ui/theme";
+import { Toasts } from "./ui/toasts";
 
 const MAX_RETRIES = 2;
 
@@ -43,7 +43,7 @@ async function start(): Promise<void> {
     <StrictMode>
       <I18nProvider i18n={i18n}>
         <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
-          <Notifications position="bottom-right" autoClose={3500} />
+          <Toasts />
           <QueryClientProvider client={queries}>
             <ShortcutProvider>
               <RouterProvider router={router} />

@@ -6,7 +6,8 @@ import type { paths } from "./schema";
 type Path = "/api/v1/organizations" | "/api/v1/projects" | "/api/v1/services" | "/api/v1/devices" | "/api/v1/api-keys" | "/api/v1/enrollment-tokens";
 
 type Json<R> = R extends { content: { "application/json": infer T } } ? T : never;
-type Row<P extends Path> = Json<paths[P]["get"]["responses"][200]> extends { data: (infer T)[] } ? T : never;
+// A list may be asked for some fields only, so its rows promise less; the console always asks for all of them.
+type Row<P extends Path> = Json<paths[`${P}/{id}`]["get"]["responses"][200]>;
 type Draft<P extends Path> = paths[P] extends { post: { requestBody: { content: { "application/json": infer T } } } } ? T : never;
 type Created<P extends Path> = paths[P] extends { post: { responses: { 201: infer R } } } ? Json<R> : never;
 
@@ -103,6 +104,11 @@ export type ApiKey = Row<"/api/v1/api-keys">;
 export type ApiKeyInput = Draft<"/api/v1/api-keys">;
 export type EnrollmentToken = Row<"/api/v1/enrollment-tokens">;
 export type EnrollmentTokenInput = Draft<"/api/v1/enrollment-tokens">;
+
+/** The version of the software that a service runs. A number is the record's own version, which shares the name in answers. */
+export function runningVersion(service: { version?: unknown }): string | null {
+  return typeof service.version === "string" ? service.version : null;
+}
 
 const PRESENCE_MS = 10_000;
 

@@ -49,7 +49,7 @@ interface Page<T> {
   data: T[];
   next_cursor?: string | null;
   has_more: boolean;
-  total?: number | null;
+  count?: number;
 }
 interface Stored {
   id: string;
@@ -101,7 +101,7 @@ export interface paths {
   "/api/v1/api-keys/{id}": Single<Schemas["ApiKey"], Schemas["ApiKeyInput"]>;
   "/api/v1/enrollment-tokens": Collection<Schemas["EnrollmentToken"], Schemas["EnrollmentTokenInput"], Schemas["EnrollmentToken"] & { secret: string }>;
   "/api/v1/enrollment-tokens/{id}": Single<Schemas["EnrollmentToken"], Schemas["EnrollmentTokenInput"]>;
-  "/api/v1/events": { get: Read<{ after?: number; before?: number; limit?: number; order?: "asc" | "desc"; filter?: string }, Page<Schemas["Event"]>> };
+  "/api/v1/events": { get: Read<{ after?: number; limit?: number; filter?: string }, Page<Schemas["Event"]>> };
   "/api/v1/logs": {
     get: Read<
       { from?: string; to?: string; filter?: string; order?: "asc" | "desc"; limit?: number; cursor?: string },
@@ -147,7 +147,7 @@ export interface components {
       permissions: { allow: string[]; deny: string[] };
       expires_at: string;
     };
-    SetupInput: { token: string; email: string; name: string; password: string; tenant_name: string; tenant_slug: string; sample?: boolean };
+    SetupInput: { token: string; email: string; name: string; password: string; tenant_name: string; tenant_slug: string };
     LoginInput: { email: string; password: string; tenant?: string };
     OrganizationInput: {
       name: string;
@@ -188,7 +188,14 @@ export interface components {
       status_reason: string;
       last_seen?: string | null;
     };
-    Presence: { status: "online" | "stale" | "offline"; status_reason: string; last_seen?: string | null; uptime_seconds?: number | null };
+    Presence: {
+      status: "online" | "stale" | "offline";
+      reason: string;
+      last_heartbeat?: string | null;
+      uptime_seconds?: number | null;
+      spool_bytes?: number | null;
+      dropped_total?: number | null;
+    };
     ApiKeyInput: { name: string; permissions?: string[]; expires_at?: string | null };
     ApiKey: Stored & Schemas["ApiKeyInput"] & { last_used_at?: string | null };
     EnrollmentTokenInput: { name: string; organization_id?: string | null; max_uses?: number | null; expires_at?: string | null };

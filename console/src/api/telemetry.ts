@@ -69,6 +69,19 @@ export function fetchHistogram(span: Span, filter: string | undefined, signal: A
   return data(client.GET("/api/v1/logs/histogram", { params: { query: { from: iso(span.from), to: iso(span.to), filter, step } }, signal }));
 }
 
+/** Lines per step and level over a range that is relative to `anchor`, or to the moment of each fetch without one. */
+export function histogramQuery(range: TimeRange, anchor: number | null, filter: string | undefined) {
+  return queryOptions({
+    queryKey: ["logs", "histogram", range, anchor, filter],
+    queryFn: async ({ signal }) => {
+      const span = resolveRange(range, anchor ?? Date.now());
+      return { span, ...(await fetchHistogram(span, filter, signal)) };
+    },
+    placeholderData: keepPreviousData,
+    retry: false,
+  });
+}
+
 export function logTailUrl(filter: string | undefined): string {
   return filter ? `/api/v1/logs/tail?${new URLSearchParams({ filter })}` : "/api/v1/logs/tail";
 }

@@ -16,13 +16,13 @@ export function stringifySearch(search: Record<string, unknown>): string {
 }
 
 /** Keeps the named keys that are non-empty strings; everything else in the URL is ignored. */
-export function pickSearch<const K extends readonly string[]>(search: Record<string, unknown>, keys: K): { [P in K[number]]?: string } {
+export function pickSearch<const K extends readonly string[]>(search: Record<string, unknown>, keys: K): Partial<Record<K[number], string>> {
   const out: Record<string, string> = {};
   for (const key of keys) {
     const value = search[key];
     if (typeof value === "string" && value !== "") out[key] = value;
   }
-  return out as { [P in K[number]]?: string };
+  return out as Partial<Record<K[number], string>>;
 }
 
 export interface Sort {

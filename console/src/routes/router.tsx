@@ -1,6 +1,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { createRouter } from "@tanstack/react-router";
 import { parseSearch, stringifySearch } from "~/lib/search";
+import { RouteFault } from "./shell/faults";
 import { Pending } from "./shell/pending";
 import { routeTree } from "./tree";
 
@@ -15,6 +16,7 @@ export function makeRouter(queries: QueryClient) {
     // The query cache decides what is fresh, not the router.
     defaultPreloadStaleTime: 0,
     defaultPendingComponent: Pending,
+    defaultErrorComponent: RouteFault,
     scrollRestoration: true,
   });
 }

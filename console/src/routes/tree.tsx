@@ -4,7 +4,7 @@ import { sessionQuery } from "~/api/session";
 import { pickSearch } from "~/lib/search";
 import { RANGE_KEYS } from "~/ui/range-view";
 import { TABLE_KEYS } from "~/ui/table-view";
-import { NotFound, RouteFault } from "./shell/faults";
+import { NotFound, RootFault, RootNotFound } from "./shell/faults";
 
 export interface RouterContext {
   queries: QueryClient;
@@ -14,8 +14,8 @@ export interface RouterContext {
 
 const root = createRootRouteWithContext<RouterContext>()({
   component: Outlet,
-  notFoundComponent: NotFound,
-  errorComponent: RouteFault,
+  notFoundComponent: RootNotFound,
+  errorComponent: RootFault,
 });
 
 const index = createRoute({
@@ -50,6 +50,8 @@ const tenant = createRoute({
     if (!session) throw redirect({ to: "/sign-in", search: { next: location.href, tenant: params.tenant } });
   },
   component: lazyRouteComponent(() => import("./shell/tenant-shell")),
+  errorComponent: RootFault,
+  notFoundComponent: NotFound,
 });
 
 const overview = createRoute({

@@ -1,13 +1,13 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button, Group, Modal, Radio, Stack, Table, Text } from "@mantine/core";
 import { useForm, type UseFormReturnType } from "@mantine/form";
-import { notifications } from "@mantine/notifications";
 import { useMutation } from "@tanstack/react-query";
 import { useBlocker } from "@tanstack/react-router";
 import { type ReactNode, useRef, useState } from "react";
 import { type FieldConflict, type Flat, conflicts, mergePatch } from "~/lib/merge-patch";
 import { type ApiError, asApiError } from "~/lib/problem";
 import { ErrorCard } from "./states";
+import { toast } from "./toasts";
 
 type Values = Record<string, string>;
 
@@ -64,7 +64,7 @@ export function RecordForm<V extends Values>({ initial, validate, toFields, fiel
   };
   const done = () => {
     leaving.current = true;
-    notifications.show({ message: t`Saved`, color: "green" });
+    toast(t`Saved`);
   };
 
   const submission = useMutation({

@@ -5,7 +5,7 @@ import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-q
 import { KeyRound, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { type ApiKey, apiKeys } from "~/api/resources";
-import { useCan } from "~/api/session";
+import { useCan, useSession } from "~/api/session";
 import { asApiError } from "~/lib/problem";
 import { ConfirmDelete } from "~/ui/confirm-delete";
 import { type Column, DataTable } from "~/ui/data-table";
@@ -22,6 +22,7 @@ export default function ApiKeysPage() {
   const { t } = useLingui();
   const queries = useQueryClient();
   const view = useTableView();
+  const { tenant } = useSession();
   const query = useInfiniteQuery(apiKeys.list({ filter: view.filter || undefined, orderBy: orderBy(view.sort) ?? "name asc" }));
   const canWrite = useCan("api-keys:write");
   const canDelete = useCan("api-keys:delete");
@@ -31,9 +32,9 @@ export default function ApiKeysPage() {
   const refresh = () => void queries.invalidateQueries({ queryKey: apiKeys.key });
   const columns: Column<ApiKey>[] = [
     { id: "name", header: t`Name`, sortBy: "name", cell: (k) => k.name },
-    { id: "permissions", header: t`May`, wide: true, cell: (k) => <Permissions of={k.permissions ?? []} /> },
-    { id: "expires", header: t`Ends`, sortBy: "expires_at", cell: (k) => <Expiry at={k.expires_at} /> },
-    { id: "created", header: t`Made`, wide: true, cell: (k) => <TimeAgo value={k.created_at} /> },
+    { id: "permissions", header: t`Permissions`, wide: true, cell: (k) => <Permissions of={k.permissions ?? []} /> },
+    { id: "expires", header: t`Expires`, sortBy: "expires_at", cell: (k) => <Expiry at={k.expires_at} /> },
+    { id: "created", header: t`Created`, wide: true, cell: (k) => <TimeAgo value={k.created_at} /> },
     { id: "id", header: t`Id`, optional: true, cell: (k) => <span className="mono">{k.id}</span> },
     {
       id: "actions",
@@ -70,7 +71,7 @@ export default function ApiKeysPage() {
             icon={<KeyRound size={26} />}
             title={t`No API keys yet`}
             action={canWrite ? create : null}
-            command={`steward admin api-key --data ./steward-data --tenant SLUG --permissions "logs:read,metrics:read"`}
+            command={`steward admin api-key --data ./steward-data --tenant ${tenant.slug} --permissions "logs:read,metrics:read"`}
           >
             <Trans>An API key lets a script or another system use the API of this tenant.</Trans>
           </EmptyState>

@@ -7,7 +7,7 @@ import { useState } from "react";
 import { OrganizationName } from "~/api/names";
 import { OrganizationSelect } from "~/api/pickers";
 import { type EnrollmentToken, enrollmentTokens } from "~/api/resources";
-import { useCan } from "~/api/session";
+import { useCan, useSession } from "~/api/session";
 import { allOf } from "~/lib/filter";
 import { asApiError } from "~/lib/problem";
 import { ConfirmDelete } from "~/ui/confirm-delete";
@@ -24,6 +24,7 @@ export default function EnrollmentTokensPage() {
   const { t } = useLingui();
   const queries = useQueryClient();
   const view = useTableView();
+  const { tenant } = useSession();
   const org = useOrgFilter();
   const query = useInfiniteQuery(enrollmentTokens.list({ filter: allOf(org, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }));
   const canWrite = useCan("enrollment-tokens:write");
@@ -36,8 +37,8 @@ export default function EnrollmentTokensPage() {
     { id: "name", header: t`Name`, sortBy: "name", cell: (k) => k.name },
     { id: "organization", header: t`Organization`, wide: true, cell: (k) => <OrganizationName id={k.organization_id} /> },
     { id: "uses", header: t`Used`, numeric: true, cell: (k) => (k.max_uses ? `${k.uses ?? 0} / ${k.max_uses}` : (k.uses ?? 0)) },
-    { id: "expires", header: t`Ends`, cell: (k) => <Expiry at={k.expires_at} /> },
-    { id: "created", header: t`Made`, wide: true, cell: (k) => <TimeAgo value={k.created_at} /> },
+    { id: "expires", header: t`Expires`, cell: (k) => <Expiry at={k.expires_at} /> },
+    { id: "created", header: t`Created`, wide: true, cell: (k) => <TimeAgo value={k.created_at} /> },
     {
       id: "actions",
       header: t`Actions`,
@@ -73,7 +74,7 @@ export default function EnrollmentTokensPage() {
             icon={<Ticket size={26} />}
             title={t`No enrolment tokens`}
             action={canWrite ? create : null}
-            command="steward admin enroll-token --data ./steward-data --tenant SLUG"
+            command={`steward admin enroll-token --data ./steward-data --tenant ${tenant.slug}`}
           >
             <Trans>A token lets machines enrol themselves, up to a number of uses and a date.</Trans>
           </EmptyState>

@@ -18,7 +18,7 @@ export function ExpirySelect({ value, onChange }: { value: string; onChange(valu
         { value: "30", label: t`30 days` },
         { value: "90", label: t`90 days` },
         { value: "365", label: t`One year` },
-        { value: "", label: t`No end` },
+        { value: "", label: t`Never` },
       ]}
     />
   );
@@ -31,7 +31,7 @@ export function expiresAt(days: string): string | null {
 export function Expiry({ at }: { at: string | null | undefined }) {
   const { t } = useLingui();
   const now = useNow();
-  if (!at) return <>{t`No end`}</>;
+  if (!at) return <>{t`Never`}</>;
   if (Date.parse(at) < now)
     return (
       <Text span size="sm" c="var(--mantine-color-error)">

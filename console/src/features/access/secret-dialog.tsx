@@ -21,7 +21,7 @@ export function SecretDialog({ title, secret, command, onClose }: SecretDialogPr
         </Text>
         <CodeLine value={secret} label={t`Secret`} />
         <Text size="sm" c="dimmed">
-          <Trans>To use it</Trans>
+          <Trans>How to use it</Trans>
         </Text>
         <CodeLine value={command} label={t`Command`} />
         <Group justify="flex-end">

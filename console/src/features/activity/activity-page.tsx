@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Anchor, Code, Modal, Stack } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Activity } from "lucide-react";
 import { useState } from "react";
 import { type Event, eventsQuery } from "~/api/events";
@@ -15,7 +15,7 @@ import { TimeAgo } from "~/ui/time-ago";
 export default function ActivityPage() {
   const { t } = useLingui();
   const view = useTableView();
-  const query = useInfiniteQuery(eventsQuery(view.filter || undefined));
+  const query = useInfiniteQuery(eventsQuery(useQueryClient(), view.filter || undefined));
   const [open, setOpen] = useState<Event | null>(null);
   const columns: Column<Event>[] = [
     { id: "time", header: t`When`, cell: (e) => <TimeAgo value={e.time} /> },
@@ -41,6 +41,7 @@ export default function ActivityPage() {
         columns={columns}
         rowKey={(e) => e.id}
         view={view}
+        filterExample={`type:"device" AND time > now-1h`}
         permission="events:read"
         empty={
           <EmptyState

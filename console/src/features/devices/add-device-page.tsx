@@ -68,10 +68,10 @@ export default function AddDevicePage() {
         >
           <Stack gap="md">
             <Fields>
-              <OrganizationSelect value={organization} onChange={setOrganization} description={t`Devices that use the line belong to it.`} />
+              <OrganizationSelect value={organization} onChange={setOrganization} description={t`Devices that enrol with the command belong to it.`} />
               <NativeSelect
                 label={t`How many devices`}
-                description={t`The line stops working afterwards, and after a day.`}
+                description={t`The command stops working after that many, and after a day.`}
                 value={uses}
                 onChange={(event) => setUses(event.currentTarget.value)}
                 data={[
@@ -85,7 +85,7 @@ export default function AddDevicePage() {
             {issue.error && <Failure error={asApiError(issue.error)} permission="enrollment-tokens:write" />}
             <div>
               <Button type="submit" loading={issue.isPending}>
-                <Trans>Make the line</Trans>
+                <Trans>Create the command</Trans>
               </Button>
             </div>
           </Stack>

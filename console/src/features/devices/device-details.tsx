@@ -1,21 +1,16 @@
 import { useLingui } from "@lingui/react/macro";
 import { Stack } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import type { Device } from "~/api/resources";
-import { seriesQuery } from "~/api/telemetry";
-import { equals } from "~/lib/filter";
+import { type Device, presenceQuery } from "~/api/resources";
 import { formatBytes, formatNumber, formatUptime } from "~/lib/format";
-import { latest } from "~/lib/series";
 import { CopyButton } from "~/ui/copy";
 import { Facts, Panel } from "~/ui/page";
 import { TimeAgo } from "~/ui/time-ago";
 
 export function DeviceDetails({ device }: { device: Device }) {
   const { t, i18n } = useLingui();
-  const uptime = useQuery(
-    seriesQuery({ name: "system.uptime", aggregate: "last", filter: equals("device_id", device.id) }, { kind: "relative", seconds: 900 }),
-  );
-  const seconds = latest(uptime.data?.series[0]?.points);
+  const { data: now } = useQuery(presenceQuery(device.id));
+  const seconds = now?.uptime_seconds ?? null;
   const mono = (text: string | null | undefined) => (text ? <span className="mono">{text}</span> : null);
   return (
     <Stack gap="md">
@@ -26,8 +21,10 @@ export function DeviceDetails({ device }: { device: Device }) {
             [t`System`, [device.os?.name, device.os?.version].filter(Boolean).join(" ")],
             [t`Kernel`, mono(device.os?.kernel)],
             [t`Architecture`, mono(device.os?.arch)],
-            [t`Up for`, seconds === null ? null : formatUptime(seconds)],
+            [t`Uptime`, seconds === null ? null : formatUptime(seconds)],
             [t`Agent`, mono(device.agent_version)],
+            [t`Waiting in its spool`, now?.spool_bytes === undefined || now.spool_bytes === null ? null : formatBytes(now.spool_bytes, i18n.locale)],
+            [t`Rows it had to drop`, now?.dropped_total === undefined || now.dropped_total === null ? null : formatNumber(now.dropped_total, i18n.locale)],
           ]}
         />
       </Panel>

@@ -34,6 +34,7 @@ interface ChartSpec {
   single: string;
   format(value: number): string;
   max?: number;
+  binary?: boolean;
 }
 
 /** The machine's figures over the range in the URL; a relative range moves with the clock until it is paused. */
@@ -45,7 +46,7 @@ export function DeviceMetrics({ device }: { device: Device }) {
   const paused = search.live === "off";
   const live = range.kind === "relative" && !paused;
   const locale = i18n.locale;
-  const percent = (v: number) => formatPercent(v, locale, v < 0.1 ? 1 : 0);
+  const percent = (v: number) => formatPercent(v, locale, v > 0 && v < 0.1 ? 1 : 0);
   const bytes = (v: number) => formatBytes(v, locale);
   const perSecond = (v: number) => `${formatBytes(v, locale)}/s`;
   const memory = device.hardware?.memory_bytes;
@@ -62,6 +63,7 @@ export function DeviceMetrics({ device }: { device: Device }) {
       names: { used: t`Used`, cached: t`Cached` },
       single: t`Used`,
       format: bytes,
+      binary: true,
       ...(memory ? { max: memory } : {}),
     },
     { id: "filesystem", title: t`Disk space`, request: { name: "system.filesystem.utilization", aggregate: "max", groupBy: "mountpoint" }, by: "mountpoint", single: t`Used`, format: percent, max: 1 },
@@ -73,6 +75,7 @@ export function DeviceMetrics({ device }: { device: Device }) {
       names: { read: t`Read`, write: t`Written` },
       single: t`All`,
       format: perSecond,
+      binary: true,
     },
     {
       id: "network",
@@ -82,6 +85,7 @@ export function DeviceMetrics({ device }: { device: Device }) {
       names: { receive: t`Received`, transmit: t`Sent` },
       single: t`All`,
       format: perSecond,
+      binary: true,
     },
   ];
   const toggle = () => void navigate({ to: ".", search: (prev) => ({ ...prev, live: paused ? undefined : "off" }), replace: true });
@@ -151,6 +155,7 @@ function MetricPanel({ spec, device, range, live, onSelect }: MetricPanelProps) 
           format={spec.format}
           sync={`device-${device}`}
           onSelect={onSelect}
+          binary={spec.binary ?? false}
           {...(spec.max === undefined ? {} : { max: spec.max })}
         />
       )}

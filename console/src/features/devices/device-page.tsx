@@ -103,14 +103,15 @@ function PresenceBadge({ device }: { device: Device }) {
 /** Why the device is in its state, where it belongs, and when it was last heard. */
 function StateLine({ device }: { device: Device }) {
   const presence = useQuery(presenceQuery(device.id));
-  const now = presence.data ?? device;
+  const reason = presence.data?.reason ?? device.status_reason;
+  const seen = presence.data?.last_heartbeat ?? device.last_seen;
   return (
     <span className={classes.state}>
-      {now.status_reason && <span>{now.status_reason}</span>}
-      {now.last_seen && (
+      {reason && <span>{reason}</span>}
+      {seen && (
         <span>
           <Trans>
-            Last seen <TimeAgo value={now.last_seen} />
+            Last seen <TimeAgo value={seen} />
           </Trans>
         </span>
       )}

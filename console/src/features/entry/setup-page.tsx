@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Checkbox, PasswordInput, Stack, TextInput } from "@mantine/core";
+import { Button, PasswordInput, Stack, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useLocation, useNavigate } from "@tanstack/react-router";
@@ -58,6 +58,8 @@ export function LinkNeeded() {
   );
 }
 
+const LEAST_PASSWORD = 12;
+
 function SetupForm({ token }: { token: string }) {
   const { t } = useLingui();
   const queries = useQueryClient();
@@ -65,12 +67,12 @@ function SetupForm({ token }: { token: string }) {
   const [ownSlug, setOwnSlug] = useState(false);
   const required = (value: string) => (value.trim() === "" ? t`This is needed.` : null);
   const form = useForm({
-    initialValues: { email: "", name: "", password: "", tenant_name: "", tenant_slug: "", sample: false },
+    initialValues: { email: "", name: "", password: "", tenant_name: "", tenant_slug: "" },
     validateInputOnBlur: true,
     validate: {
       email: (value) => (/^\S+@\S+$/.test(value) ? null : t`This is not an e-mail address.`),
       name: required,
-      password: required,
+      password: (value) => (value.length >= LEAST_PASSWORD ? null : t`At least ${LEAST_PASSWORD} characters.`),
       tenant_name: required,
       tenant_slug: (value) => (/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])$/.test(value) ? null : t`Two to forty lowercase letters, digits and hyphens.`),
     },
@@ -87,7 +89,7 @@ function SetupForm({ token }: { token: string }) {
   });
   return (
     <EntryFrame title={t`Set up Steward`} lead={t`You become the owner of the first tenant. Everything can be changed later.`}>
-      <form onSubmit={form.onSubmit(({ sample, ...values }) => submission.mutate({ ...values, token, ...(sample ? { sample } : {}) }))} noValidate>
+      <form onSubmit={form.onSubmit((values) => submission.mutate({ ...values, token }))} noValidate>
         <Stack gap="sm">
           <TextInput label={t`E-mail`} type="email" autoComplete="username" required {...form.getInputProps("email")} />
           <TextInput label={t`Your name`} autoComplete="name" required {...form.getInputProps("name")} />
@@ -123,7 +125,6 @@ function SetupForm({ token }: { token: string }) {
               form.setFieldValue("tenant_slug", event.currentTarget.value);
             }}
           />
-          <Checkbox label={t`Load a sample company to look around`} size="sm" {...form.getInputProps("sample", { type: "checkbox" })} />
           {submission.error && <ErrorCard error={asApiError(submission.error)} compact />}
           <Button type="submit" fullWidth loading={submission.isPending}>
             <Trans>Create owner and tenant</Trans>

@@ -30,7 +30,7 @@ export default function SignInPage() {
   const error = submission.error ? asApiError(submission.error) : null;
   const wrong = error?.code === "invalid_credentials";
   return (
-    <EntryFrame title={t`Sign in`} {...(tenant ? { lead: t`To open ${tenant}` } : {})}>
+    <EntryFrame title={t`Sign in`} {...(tenant ? { lead: t`To continue to ${tenant}` } : {})}>
       <form onSubmit={form.onSubmit((values) => submission.mutate({ ...values, ...(tenant ? { tenant } : {}) }))}>
         <Stack gap="sm">
           <TextInput label={t`E-mail`} type="email" autoComplete="username" required autoFocus {...form.getInputProps("email")} />

@@ -1,11 +1,11 @@
 import { useLingui } from "@lingui/react/macro";
 import { Skeleton } from "@mantine/core";
-import { keepPreviousData, queryOptions, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { fetchHistogram, type Severity } from "~/api/telemetry";
+import { histogramQuery, type Severity } from "~/api/telemetry";
 import { formatNumber } from "~/lib/format";
 import { stack } from "~/lib/series";
-import { resolveRange, type TimeRange } from "~/lib/time-range";
+import type { TimeRange } from "~/lib/time-range";
 import { Chart } from "~/ui/chart/chart";
 import { COLOR, SEVERITIES } from "./levels";
 import classes from "./logs.module.css";
@@ -23,18 +23,7 @@ interface HistogramProps {
 /** Lines per step and level over the whole range, whatever part of it is loaded below. Dragging over it narrows the range. */
 export function Histogram({ range, anchor, filter, live, onSelect }: HistogramProps) {
   const { t, i18n } = useLingui();
-  const { data } = useQuery(
-    queryOptions({
-      queryKey: ["logs", "histogram", range, live ? "live" : anchor, filter],
-      queryFn: async ({ signal }) => {
-        const span = resolveRange(range, live ? Date.now() : anchor);
-        return { span, ...(await fetchHistogram(span, filter, signal)) };
-      },
-      placeholderData: keepPreviousData,
-      refetchInterval: live ? LIVE_MS : false,
-      retry: false,
-    }),
-  );
+  const { data } = useQuery({ ...histogramQuery(range, live ? null : anchor, filter), refetchInterval: live ? LIVE_MS : false });
   const drawn = useMemo(() => {
     if (!data) return null;
     const present = SEVERITIES.filter((s) => data.buckets.some((b) => (b.counts[s] ?? 0) > 0));

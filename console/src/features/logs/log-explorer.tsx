@@ -67,7 +67,7 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
       <div className={classes.bar}>
         <FilterInput className={classes.filter ?? ""} label={t`Filter log lines`} placeholder={`timeout AND service = "api"`} value={text} onChange={setFilter} error={failure} />
         <NativeSelect
-          aria-label={t`Least level`}
+          aria-label={t`Minimum level`}
           value={level}
           onChange={(event) => set({ level: event.currentTarget.value || undefined })}
           data={Object.entries(LEVELS).map(([value, label]) => ({ value, label: i18n._(label) }))}

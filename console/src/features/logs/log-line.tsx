@@ -20,7 +20,7 @@ interface LogLineProps {
   onCondition(condition: string): void;
 }
 
-const SHORT: Record<string, string> = { trace: "TRCE", debug: "DBUG", info: "INFO", warn: "WARN", error: "ERRO", critical: "CRIT" };
+const SHORT: Record<string, string> = { trace: "TRACE", debug: "DEBUG", info: "INFO", warn: "WARN", error: "ERROR", critical: "CRIT" };
 
 export function LogLine({ row, open, onToggle, scope, onCondition }: LogLineProps) {
   const stamp = formatLogTime(Date.parse(row.time));

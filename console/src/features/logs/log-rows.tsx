@@ -27,9 +27,7 @@ export function LogRows({ entries, scope, compact, onCondition, tail, more }: Lo
   const { t } = useLingui();
   const host = useRef<HTMLDivElement>(null);
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
-  // The virtualizer hands out functions that must not be memoized; this component does not.
-  "use no memo";
-  // eslint-disable-next-line react-hooks/incompatible-library
+  // eslint-disable-next-line react-hooks/incompatible-library -- nothing here is memoized, which is what the rule asks for
   const rows = useVirtualizer({
     count: entries.length,
     getScrollElement: () => host.current,

@@ -64,7 +64,7 @@ export function Checklist() {
       done: some(key),
       text: (
         <TextLink to="/$tenant/api-keys" params={params} className="target" inherit>
-          <Trans>Make an API key</Trans>
+          <Trans>Create an API key</Trans>
         </TextLink>
       ),
     },

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Text } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { eventsQuery } from "~/api/events";
 import { asApiError } from "~/lib/problem";
@@ -15,7 +15,7 @@ const SHOWN = 10;
 export function RecentEvents() {
   const { t } = useLingui();
   const { tenant } = useParams({ from: "/$tenant/" });
-  const { data, isPending, error, refetch } = useInfiniteQuery(eventsQuery(undefined, SHOWN));
+  const { data, isPending, error, refetch } = useInfiniteQuery(eventsQuery(useQueryClient(), undefined, SHOWN));
   const events = data?.pages[0]?.data ?? [];
   return (
     <Panel

@@ -40,3 +40,20 @@ export function RouteFault({ error, reset }: { error: unknown; reset(): void }) 
     </Page>
   );
 }
+
+/** The same outside the shell, where there is no main landmark yet. */
+export function RootNotFound() {
+  return (
+    <main>
+      <NotFound />
+    </main>
+  );
+}
+
+export function RootFault(props: { error: unknown; reset(): void }) {
+  return (
+    <main>
+      <RouteFault {...props} />
+    </main>
+  );
+}

@@ -72,7 +72,7 @@ export function Navigation({ path, onNavigate, tenant }: { path: string; onNavig
                 label={item.label}
                 leftSection={item.icon}
                 active={active}
-                aria-current={active ? "page" : undefined}
+                activeOptions={{ exact: item.to === "/$tenant" }}
                 className={classes.navLink ?? ""}
                 onClick={onNavigate}
               />

@@ -1,31 +1,19 @@
+import "@mantine/spotlight/styles.css";
 import { useLingui } from "@lingui/react/macro";
-import { Kbd, Text, UnstyledButton, useMantineColorScheme } from "@mantine/core";
+import { Text, useMantineColorScheme } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
-import { Spotlight, spotlight } from "@mantine/spotlight";
+import { createSpotlight, Spotlight } from "@mantine/spotlight";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Boxes, Building2, Moon, Plus, Search, Server, Sun } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { devices, organizations, projects } from "~/api/resources";
 import { quote } from "~/lib/filter";
 import { Keys } from "~/ui/shortcuts";
 import { useDestinations } from "./navigation";
 import classes from "./shell.module.css";
 
-const MAC = /Mac|iPhone|iPad/.test(navigator.userAgent);
-
-export function PaletteButton() {
-  const { t } = useLingui();
-  return (
-    <UnstyledButton className={classes.search ?? ""} onClick={spotlight.open} aria-label={t`Search and commands`} aria-keyshortcuts="Control+K Meta+K">
-      <Search size={15} aria-hidden />
-      <span className={classes.searchText}>{t`Search`}</span>
-      <Kbd size="xs" className={classes.searchText ?? ""}>
-        {MAC ? "⌘ K" : "Ctrl K"}
-      </Kbd>
-    </UnstyledButton>
-  );
-}
+const [store, spotlight] = createSpotlight();
 
 interface Command {
   id: string;
@@ -38,11 +26,13 @@ interface Command {
 const FOUND = 6;
 
 /** Ctrl or Cmd + K: places, actions, and records found by name. */
-export function Palette({ tenant }: { tenant: string }) {
+export default function Palette({ tenant, onClose }: { tenant: string; onClose(): void }) {
   const { t } = useLingui();
   const navigate = useNavigate();
   const { setColorScheme } = useMantineColorScheme();
   const [text, setText] = useState("");
+  // It is rendered only while it is wanted, so it opens as soon as it is there.
+  useEffect(() => spotlight.open(), []);
   const [wanted] = useDebouncedValue(text.trim(), 150);
   const search = { filter: wanted ? quote(wanted) : undefined, limit: FOUND };
   const enabled = wanted.length >= 2;
@@ -81,7 +71,7 @@ export function Palette({ tenant }: { tenant: string }) {
   ];
   const none = groups.every(([, commands]) => commands.length === 0);
   return (
-    <Spotlight.Root query={text} onQueryChange={setText} shortcut="mod + K" clearQueryOnClose maxHeight={420} scrollable>
+    <Spotlight.Root store={store} query={text} onQueryChange={setText} shortcut={null} onSpotlightClose={onClose} clearQueryOnClose maxHeight={420} scrollable>
       <Spotlight.Search placeholder={t`Go to, do, or find by name`} aria-label={t`Search and commands`} leftSection={<Search size={16} />} />
       <Spotlight.ActionsList>
         {groups

@@ -13,7 +13,7 @@ import { Page } from "~/ui/page";
 import { EmptyState } from "~/ui/states";
 import { Navigation } from "./navigation";
 import { OrganizationSwitch } from "./organization-switch";
-import { Palette, PaletteButton } from "./palette";
+import { PaletteButton } from "./palette-button";
 import { PersonMenu } from "./person-menu";
 import classes from "./shell.module.css";
 
@@ -56,7 +56,7 @@ function Frame({ session, wrongTenant }: { session: Session; wrongTenant: string
         </div>
         <OrganizationSwitch />
         <div className={classes.spacer} />
-        <PaletteButton />
+        <PaletteButton tenant={session.tenant.slug} />
         <PersonMenu session={session} />
       </AppShell.Header>
       <AppShell.Navbar>
@@ -65,7 +65,6 @@ function Frame({ session, wrongTenant }: { session: Session; wrongTenant: string
       <AppShell.Main id="content" tabIndex={-1} className={classes.main ?? ""}>
         {wrongTenant ? <WrongTenant session={session} wanted={wrongTenant} /> : <Outlet />}
       </AppShell.Main>
-      <Palette tenant={session.tenant.slug} />
     </AppShell>
   );
 }

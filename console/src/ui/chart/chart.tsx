@@ -24,6 +24,7 @@ interface ChartProps {
   span: Span;
   format(value: number): string;
   max?: number;
+  binary?: boolean;
   height?: number;
   sync?: string;
   onSelect?(from: number, to: number): void;
@@ -31,7 +32,7 @@ interface ChartProps {
 
 /** A uPlot chart with its own legend, which shows the values under the cursor or the newest ones. */
 export function Chart(props: ChartProps) {
-  const { label, kind = "lines", lines, x, y, legendValues, legendTotals, legendNote, span, format, max, height = 170, sync, onSelect } = props;
+  const { label, kind = "lines", lines, x, y, legendValues, legendTotals, legendNote, span, format, max, binary = false, height = 170, sync, onSelect } = props;
   const { t, i18n } = useLingui();
   const scheme = useComputedColorScheme("light");
   const host = useRef<HTMLDivElement>(null);
@@ -46,6 +47,8 @@ export function Chart(props: ChartProps) {
       lines,
       height,
       format,
+      locale: i18n.locale,
+      binary,
       onHover: setHover,
       ...(max === undefined ? {} : { max }),
       ...(sync === undefined ? {} : { sync }),
@@ -71,7 +74,7 @@ export function Chart(props: ChartProps) {
       plot.current?.destroy();
       plot.current = null;
     };
-  }, [shape, scheme, height, kind, max, sync]);
+  }, [shape, scheme, height, kind, max, binary, sync, i18n.locale]);
 
   useEffect(() => {
     scale.current.from = span.from;

@@ -15,6 +15,9 @@ export interface DrawOptions {
   lines: readonly Line[];
   height: number;
   format(value: number): string;
+  locale: string;
+  /** Axis steps are powers of two, as for bytes. */
+  binary?: boolean;
   /** A fixed top of the scale; without it the data decide. */
   max?: number;
   /** Charts with the same key share the cursor. */
@@ -30,6 +33,20 @@ function cssColor(host: HTMLElement, property: string): string {
   return getComputedStyle(host).getPropertyValue(property).trim();
 }
 
+const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+const DAY = 86_400;
+
+/** Clock times, with the date where a day begins. */
+function timeLabels(locale: string, splits: number[], increment: number): string[] {
+  const date = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+  const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", ...(increment < 60 ? { second: "2-digit" } : {}), hourCycle: "h23" });
+  return splits.map((at) => {
+    const moment = new Date(at * 1000);
+    const midnight = moment.getHours() === 0 && moment.getMinutes() === 0;
+    return increment >= DAY || midnight ? date.format(moment) : clock.format(moment);
+  });
+}
+
 export function draw(host: HTMLElement, data: Data, scale: { from: number; to: number }, options: DrawOptions): uPlot {
   const text = cssColor(host, "--mantine-color-dimmed");
   const grid = cssColor(host, "--s-line");
@@ -40,15 +57,22 @@ export function draw(host: HTMLElement, data: Data, scale: { from: number; to: n
     {
       width: host.clientWidth,
       height: options.height,
-      padding: [8, 6, 0, 0],
+      padding: [8, 10, 0, 0],
       legend: { show: false },
       scales: {
         x: { time: true, range: () => [scale.from / 1000, scale.to / 1000] },
         y: { range: (_u, _min, max) => [0, options.max ?? (max > 0 ? max * 1.12 : 1)] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 26, gap: 4 },
-        { ...axis, size: 54, gap: 4, space: 28, values: (_u, splits) => splits.map((v) => (v === null ? "" : options.format(v))) },
+        { ...axis, grid: { show: false }, size: 24, gap: 5, space: 64, values: (_u, splits, _axis, _space, increment) => timeLabels(options.locale, splits, increment) },
+        {
+          ...axis,
+          size: 58,
+          gap: 6,
+          space: 28,
+          ...(options.binary ? { incrs: BINARY_STEPS } : {}),
+          values: (_u, splits) => splits.map((v) => (v === null ? "" : options.format(v))),
+        },
       ],
       series: [
         {},
