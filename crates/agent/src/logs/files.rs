@@ -1,0 +1,264 @@
+//! Log files: followed through rotation, truncation and restarts.
+//!
+//! A file is known by device and inode, so that a renamed one is read to its end while its successor is already followed. A file that is
+//! shorter than what was read, or whose beginning has changed, was truncated and is read from its start. A line is given out when its
+//! line break is there; the last part of a file that is gone is given out without one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use steward_base::{Clock, Timestamp};
+
+use super::{Line, MAX_MESSAGE, text};
+use crate::checkpoint::FileCheckpoint;
+use crate::platform::{self, file_identity, read_at};
+
+/// Between two looks for new and rotated files.
+const SCAN_EVERY: Duration = Duration::from_secs(2);
+/// Read from one file before the next has its turn.
+const TURN: usize = 128 * 1024;
+/// Of a file that was there before the agent, this much of its end is shown.
+const FIRST_LOOK: u64 = 32 * 1024;
+/// First bytes that tell one file from another.
+const HEAD: usize = 256;
+const MOST_FILES: usize = 512;
+/// A renamed file may be written to until its program opens the new one; after this long at its end it is let go.
+const LET_GO_AFTER: Duration = Duration::from_secs(30);
+
+type Identity = (u64, u64);
+
+/// The files of some globs.
+#[derive(Debug)]
+pub(crate) struct Files {
+    globs: Vec<String>,
+    tails: BTreeMap<Identity, Tail>,
+    /// Positions of an earlier run that no file has taken up yet.
+    saved: Vec<FileCheckpoint>,
+    first_run: bool,
+    leave_out_repeated: bool,
+    scanned: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Tail {
+    path: PathBuf,
+    service: String,
+    file: File,
+    identity: Identity,
+    /// Up to where bytes are read; the line in `partial` ends here.
+    read_to: u64,
+    partial: Vec<u8>,
+    skipping: bool,
+    head: Vec<u8>,
+    /// Since when no glob names this file any more.
+    gone: Option<Duration>,
+}
+
+impl Files {
+    /// `saved` is `None` when this agent has read no file before: then only the recent end of each is shown.
+    pub(crate) fn new(globs: &[String], saved: Option<Vec<FileCheckpoint>>, journal: bool) -> Self {
+        Self {
+            globs: globs.to_vec(),
+            tails: BTreeMap::new(),
+            first_run: saved.is_none(),
+            saved: saved.unwrap_or_default(),
+            leave_out_repeated: journal,
+            scanned: None,
+        }
+    }
+
+    /// Gives out new lines, about `budget` bytes of them; whether there are more at once.
+    pub(crate) fn poll(&mut self, budget: usize, clock: &Clock, give: &mut dyn FnMut(Line)) -> bool {
+        let elapsed = clock.monotonic();
+        if self.scanned.is_none_or(|at| elapsed.saturating_sub(at) >= SCAN_EVERY) {
+            self.scan(elapsed);
+            self.scanned = Some(elapsed);
+        }
+        let now = clock.now();
+        let (mut left, mut more) = (budget, false);
+        for tail in self.tails.values_mut() {
+            if left == 0 {
+                return true;
+            }
+            match tail.read(left.min(TURN), now, give) {
+                Ok(read) => {
+                    left -= read.min(left);
+                    more |= read == TURN.min(budget);
+                }
+                Err(error) => tracing::debug!(file.path = %tail.path.display(), error.message = %error, "a log file cannot be read"),
+            }
+        }
+        self.let_go(elapsed, now, give);
+        more
+    }
+
+    /// Where each file is, for the next run; files not found again yet keep their place.
+    pub(crate) fn checkpoints(&self) -> Vec<FileCheckpoint> {
+        self.tails.values().map(Tail::checkpoint).chain(self.saved.iter().cloned()).collect()
+    }
+
+    fn scan(&mut self, elapsed: Duration) {
+        let mut named = Vec::new();
+        for path in self.paths() {
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let identity = file_identity(&metadata);
+            if !metadata.is_file() || named.contains(&identity) {
+                continue;
+            }
+            named.push(identity);
+            if let Some(tail) = self.tails.get_mut(&identity) {
+                tail.path = path;
+            } else if self.tails.len() < MOST_FILES {
+                self.open(&path, self.first_run);
+            }
+        }
+        for tail in self.tails.values_mut() {
+            tail.gone = if named.contains(&tail.identity) { None } else { tail.gone.or(Some(elapsed)) };
+        }
+        self.first_run = false;
+        self.find_rotated(elapsed);
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.globs.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().flatten().collect();
+        paths.retain(|path| !(self.leave_out_repeated && platform::repeats_journal(path)));
+        paths
+    }
+
+    /// Starts to follow a file: where an earlier run stopped, at its start, or near its end when it is older than the agent.
+    fn open(&mut self, path: &Path, recent_only: bool) {
+        let Ok(file) = File::open(path) else { return };
+        let Ok(metadata) = file.metadata() else { return };
+        let identity = file_identity(&metadata);
+        let mut tail = Tail::new(path, file, identity);
+        if let Some(index) = self.saved.iter().position(|saved| (saved.device, saved.inode) == identity) {
+            let saved = self.saved.swap_remove(index);
+            if tail.begins_as(&saved) && saved.offset <= metadata.len() {
+                (tail.read_to, tail.skipping) = (saved.offset, saved.skipping);
+            }
+        } else if recent_only && metadata.len() > FIRST_LOOK {
+            (tail.read_to, tail.skipping) = (metadata.len() - FIRST_LOOK, true);
+        }
+        self.tails.insert(identity, tail);
+    }
+
+    /// Files that were renamed while the agent did not run: looked for beside where they were. Tried once.
+    fn find_rotated(&mut self, elapsed: Duration) {
+        for saved in std::mem::take(&mut self.saved) {
+            let Some(folder) = saved.path.parent() else { continue };
+            let same = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| file_identity(&found) == (saved.device, saved.inode));
+            let found = fs::read_dir(folder).ok().and_then(|entries| entries.flatten().map(|entry| entry.path()).find(same));
+            let Some(path) = found else { continue };
+            self.saved = vec![saved.clone()];
+            self.open(&path, false);
+            self.saved.clear();
+            if let Some(tail) = self.tails.get_mut(&(saved.device, saved.inode)) {
+                // It keeps the name under which its lines were written.
+                tail.service = service_of(&saved.path);
+                tail.path = saved.path;
+                tail.gone = Some(elapsed);
+            }
+        }
+    }
+
+    /// Lets files go that are gone and read to their end.
+    fn let_go(&mut self, elapsed: Duration, now: Timestamp, give: &mut dyn FnMut(Line)) {
+        self.tails.retain(|_, tail| {
+            let over = tail.gone.is_some_and(|since| elapsed.saturating_sub(since) >= LET_GO_AFTER);
+            let at_end = tail.file.metadata().is_ok_and(|metadata| metadata.len() <= tail.read_to);
+            if over && at_end && !tail.partial.is_empty() {
+                tail.give(now, give);
+            }
+            !(over && at_end)
+        });
+    }
+}
+
+impl Tail {
+    fn new(path: &Path, file: File, identity: Identity) -> Self {
+        Self {
+            path: path.to_owned(),
+            service: service_of(path),
+            file,
+            identity,
+            read_to: 0,
+            partial: Vec::new(),
+            skipping: false,
+            head: Vec::new(),
+            gone: None,
+        }
+    }
+
+    fn checkpoint(&self) -> FileCheckpoint {
+        let offset = self.read_to - self.partial.len() as u64;
+        let head = &self.head[..self.head.len().min(usize::try_from(offset).unwrap_or(usize::MAX))];
+        FileCheckpoint {
+            path: self.path.clone(),
+            device: self.identity.0,
+            inode: self.identity.1,
+            offset,
+            skipping: self.skipping,
+            head_length: head.len() as u64,
+            head_crc: crc32fast::hash(head),
+        }
+    }
+
+    fn begins_as(&self, saved: &FileCheckpoint) -> bool {
+        let mut head = vec![0; usize::try_from(saved.head_length).unwrap_or(0).min(HEAD)];
+        read_at(&self.file, &mut head, 0).is_ok_and(|read| read == head.len()) && crc32fast::hash(&head) == saved.head_crc
+    }
+
+    /// Reads at most `budget` bytes further; how many it were.
+    fn read(&mut self, budget: usize, now: Timestamp, give: &mut dyn FnMut(Line)) -> std::io::Result<usize> {
+        let length = self.file.metadata()?.len();
+        if length == self.read_to {
+            return Ok(0);
+        }
+        let mut head = [0; HEAD];
+        let read = read_at(&self.file, &mut head, 0)?;
+        if length < self.read_to || !head[..read].starts_with(&self.head) {
+            (self.read_to, self.skipping) = (0, false);
+            self.partial.clear();
+        }
+        self.head = head[..read].to_vec();
+        let mut buffer = vec![0; budget];
+        let read = read_at(&self.file, &mut buffer, self.read_to)?;
+        self.read_to += read as u64;
+        self.split(&buffer[..read], now, give);
+        Ok(read)
+    }
+
+    fn split(&mut self, mut bytes: &[u8], now: Timestamp, give: &mut dyn FnMut(Line)) {
+        while !bytes.is_empty() {
+            let end = memchr::memchr(b'\n', bytes);
+            let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if !self.skipping {
+                // Three bytes more than are kept, so that the cut falls between characters.
+                let room = (MAX_MESSAGE + 4).saturating_sub(self.partial.len());
+                self.partial.extend_from_slice(&part[..part.len().min(room)]);
+                if end.is_some() || self.partial.len() > MAX_MESSAGE + 3 {
+                    self.give(now, give);
+                    self.skipping = end.is_none();
+                }
+            } else if end.is_some() {
+                self.skipping = false;
+            }
+            bytes = rest.get(1..).unwrap_or_default();
+        }
+    }
+
+    fn give(&mut self, now: Timestamp, give: &mut dyn FnMut(Line)) {
+        let line = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
+        if !line.is_empty() {
+            give(text::line(line, &self.path, &self.service, now));
+        }
+        self.partial.clear();
+    }
+}
+
+/// `nginx` of `/var/log/nginx.log`.
+fn service_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,8 @@
+//! The agent against a real HTTP server, real files and a real spool.
+
+mod enrolment;
+mod files;
+mod journal;
+mod peer;
+mod sending;
+mod spool;
