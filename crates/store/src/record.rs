@@ -43,14 +43,14 @@ impl Record {
             .map_err(|error| Error::internal(format!("stored body of kind {}: {error}", self.kind)))
     }
 
-    /// The record as clients see it: the body without its secrets, and `id`, `version`, `created_at`, `created_by`, `updated_at`, `updated_by`.
+    /// The record as clients see it: the body without its secrets, and `id`, `revision`, `created_at`, `created_by`, `updated_at`, `updated_by`.
     pub fn to_json(&self, kind: &Kind) -> Value {
         let mut shown = self.body.clone();
         for field in kind.fields().iter().filter(|field| field.secret) {
             remove(&mut shown, &field.segments);
         }
         shown.insert("id".into(), self.id.wire(kind.prefix()).into());
-        shown.insert("version".into(), self.version.into());
+        shown.insert("revision".into(), self.version.into());
         shown.insert("created_at".into(), self.created_at.to_string().into());
         shown.insert("created_by".into(), self.created_by.clone().into());
         shown.insert("updated_at".into(), self.updated_at.to_string().into());
@@ -86,7 +86,7 @@ impl Row for RecordRow<'_> {
         if let [name] = path.segments() {
             match name.as_str() {
                 "id" => return Found::Text(self.record.id.wire(self.kind.prefix()).into()),
-                "version" => return Found::Int(self.record.version),
+                "revision" => return Found::Int(self.record.version),
                 "created_at" => return Found::Time(self.record.created_at),
                 "created_by" => return Found::Text(self.record.created_by.as_str().into()),
                 "updated_at" => return Found::Time(self.record.updated_at),

@@ -99,7 +99,7 @@ impl Kind {
         &self.input
     }
 
-    /// The schema of what clients get: the body and the record's own fields (`id`, `version`, `created_at` …).
+    /// The schema of what clients get: the body and the record's own fields (`id`, `revision`, `created_at` …).
     pub fn output_schema(&self) -> &Value {
         &self.output
     }

@@ -11,7 +11,7 @@ pub(super) fn of(schema: &Value) -> Registry {
     let mut registry = Registry::new();
     for (name, field_type) in [
         ("id", FieldType::Text),
-        ("version", FieldType::Int),
+        ("revision", FieldType::Int),
         ("created_at", FieldType::Time),
         ("created_by", FieldType::Text),
         ("updated_at", FieldType::Time),

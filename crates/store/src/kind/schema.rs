@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// Fields that every record has beside its body; a body may not declare them.
-pub(super) const RECORD_FIELDS: [&str; 6] = ["id", "version", "created_at", "created_by", "updated_at", "updated_by"];
+pub(super) const RECORD_FIELDS: [&str; 6] = ["id", "revision", "created_at", "created_by", "updated_at", "updated_by"];
 
 /// The schema of a Rust type, without references except where the type contains itself.
 pub(super) fn of_type<T: JsonSchema>() -> Value {
@@ -63,7 +63,7 @@ fn add_record_fields(schema: &mut Value, required_with_prefix: Option<&str>) {
     };
     let own = [
         ("id", id),
-        ("version", json!({ "type": "integer", "minimum": 1, "description": "Grows by one with every change.", "readOnly": true })),
+        ("revision", json!({ "type": "integer", "minimum": 1, "description": "Grows by one with every change.", "readOnly": true })),
         ("created_at", json!({ "type": "string", "format": "date-time", "readOnly": true })),
         ("created_by", json!({ "type": "string", "description": "Who created it.", "readOnly": true })),
         ("updated_at", json!({ "type": "string", "format": "date-time", "readOnly": true })),

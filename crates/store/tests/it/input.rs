@@ -67,7 +67,7 @@ fn read_only_fields_are_accepted_unchanged() {
     assert_eq!((body["name"].clone(), body["colour"].clone()), (json!("y"), json!("red")));
     assert_eq!(codes(&patch(json!({ "status": "off" })).expect_err("is refused")), [("/status", "read_only")]);
     assert_eq!(codes(&patch(json!({ "status": null })).expect_err("is refused")), [("/status", "read_only")]);
-    assert_eq!(codes(&patch(json!({ "version": 4 })).expect_err("is refused")), [("/version", "read_only")]);
+    assert_eq!(codes(&patch(json!({ "revision": 4 })).expect_err("is refused")), [("/revision", "read_only")]);
     assert_eq!(
         codes(&patch(json!({ "nmae": 1, "place": { "rom": 1 } })).expect_err("is refused")),
         [("/nmae", "unknown_field"), ("/place/rom", "unknown_field")]
@@ -80,5 +80,5 @@ fn read_only_fields_are_accepted_unchanged() {
 fn secrets_are_never_shown() {
     let shown = record(json!({ "name": "x", "pin": "1234" })).to_json(&Kind::of::<Thing>());
     assert_eq!(shown.get("pin"), None);
-    assert_eq!(shown["version"], json!(3));
+    assert_eq!(shown["revision"], json!(3));
 }

@@ -1,0 +1,181 @@
+//! The parts that every role stands on, and what an administrator may do with them on the machine itself.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use steward_auth::{Authority, MasterKey, system};
+use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
+use steward_fleet::{Fleet, NewEnrollmentToken};
+use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus};
+use steward_store::{Backend, Kinds, ListQuery, Model as _, Options, Store};
+
+use crate::admin::{Answer, Request};
+use crate::config::Config;
+
+/// Most PostgreSQL connections of one process.
+const DATABASE_CONNECTIONS: usize = 16;
+
+/// What one machine can compute at once, for the pools that need to know.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Store, credentials and the level-5 crates. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Parts>);
+
+struct Parts {
+    store: Store,
+    master: MasterKey,
+    authority: Authority,
+    identity: Identity,
+    fleet: Fleet,
+    public_url: String,
+    clock: Clock,
+    random: Random,
+}
+
+impl App {
+    /// Opens what is kept; makes it at the first start.
+    pub(crate) async fn open(config: &Config, public_url: &str) -> Result<Self> {
+        let (clock, random) = (Clock::system(), Random::system());
+        make_data_dir(&config.data_dir)?;
+        let backend = match config.database_url.as_str() {
+            "" => Backend::Sqlite { dir: config.data_dir.join("records") },
+            url => Backend::Postgres { url: Secret::new(url.to_owned()), connections: DATABASE_CONNECTIONS },
+        };
+        let store = Store::open(Options { backend }, kinds(), clock.clone(), random.clone()).await?;
+        let master = MasterKey::load_or_create(&config.data_dir.join("master.key"), &random)?;
+        let authority = Authority::new(store.clone(), master.clone(), clock.clone(), random.clone(), public_url);
+        let identity = Identity::new(steward_identity::Options {
+            store: store.clone(),
+            authority: authority.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            cores: cores(),
+        });
+        identity.prepare().await?;
+        let fleet = Fleet::new(store.clone(), authority.clone(), clock.clone(), random.clone());
+        let public_url = public_url.to_owned();
+        Ok(Self(Arc::new(Parts { store, master, authority, identity, fleet, public_url, clock, random })))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.0.master
+    }
+
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.authority
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.0.fleet
+    }
+
+    pub(crate) fn public_url(&self) -> &str {
+        &self.0.public_url
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// The active tenants, oldest first.
+    pub(crate) async fn tenants(&self) -> Result<Vec<TenantId>> {
+        let control = system(TenantId::OPERATOR, "tenants");
+        let mut query = ListQuery { kind: Tenant::KIND.to_owned(), limit: 500, ..ListQuery::default() };
+        let mut tenants = Vec::new();
+        loop {
+            let page = self.0.store.list(&control, query.clone()).await?;
+            for record in &page.records {
+                if record.decode::<Tenant>()?.status == TenantStatus::Active {
+                    tenants.push(record.id.into());
+                }
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(tenants),
+            }
+        }
+    }
+
+    /// The oldest tenant that is not the operator's.
+    pub(crate) async fn first_tenant(&self) -> Result<Option<TenantId>> {
+        Ok(self.tenants().await?.into_iter().find(|tenant| *tenant != TenantId::OPERATOR))
+    }
+
+    /// A one-use token with which this very machine enrols.
+    pub(crate) async fn own_enrolment_token(&self, tenant: TenantId) -> Result<Secret<String>> {
+        let new = NewEnrollmentToken { name: "This machine".to_owned(), organization_id: None, max_uses: Some(1), expires_at: None };
+        let (_, secret) = self.0.fleet.new_enrollment_token(&system(tenant, "watch"), new).await?;
+        Ok(secret)
+    }
+
+    /// The link that makes the first owner.
+    pub(crate) async fn set_up_link(&self) -> Result<String> {
+        let token = self.0.identity.set_up_token().await?;
+        Ok(format!("{}/console/setup#{}", self.0.public_url, token.expose()))
+    }
+
+    /// Does what the command line asks.
+    pub(crate) async fn administrate(&self, request: Request) -> Result<Answer> {
+        match request {
+            Request::SetupLink {} => self.set_up_link().await,
+            Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,
+            Request::ApiKey { tenant, permissions, name } => self.api_key(&tenant, permissions, name).await,
+            Request::EnrollToken { tenant, organization } => self.enroll_token(&tenant, organization).await,
+        }
+        .map(Answer::Done)
+    }
+
+    async fn bootstrap(&self, slug: String, email: String, password: String) -> Result<String> {
+        let cause = system(TenantId::OPERATOR, "bootstrap");
+        let name = email.split('@').next().unwrap_or(&email).to_owned();
+        let password = Secret::new(password);
+        let owner = Owner { email, name, password, tenant_name: slug.clone(), tenant_slug: slug };
+        let (tenant, person) = self.0.identity.make_owner(&cause, owner).await?;
+        Ok(format!("{tenant} {person}"))
+    }
+
+    async fn api_key(&self, slug: &str, permissions: Vec<String>, name: String) -> Result<String> {
+        let tenant = self.0.identity.named_tenant(slug).await?;
+        let new = NewApiKey { name, permissions, expires_at: None };
+        let (_, secret) = self.0.identity.create_api_key(&system(tenant, "command-line"), new).await?;
+        Ok(secret.expose().clone())
+    }
+
+    async fn enroll_token(&self, slug: &str, organization: Option<String>) -> Result<String> {
+        let tenant = self.0.identity.named_tenant(slug).await?;
+        let organization_id = organization.map(|id| id.parse()).transpose()?;
+        let name = "Made on the command line".to_owned();
+        let new = NewEnrollmentToken { name, organization_id, max_uses: None, expires_at: None };
+        let (_, secret) = self.0.fleet.new_enrollment_token(&system(tenant, "command-line"), new).await?;
+        Ok(secret.expose().clone())
+    }
+}
+
+/// Every kind of the installation, in one list.
+pub(crate) fn kinds() -> Kinds {
+    let own = [steward_auth::kinds(), steward_identity::kinds(), steward_fleet::kinds()];
+    own.into_iter().flatten().fold(Kinds::new(), Kinds::with)
+}
+
+fn make_data_dir(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        let detail = format!("The data folder {} cannot be made: {error}. Choose another with --data.", path.display());
+        Error::new(steward_base::ErrorKind::Unavailable, "data_dir_unusable", detail)
+    })
+}

@@ -1,0 +1,189 @@
+//! The command line: data to stdout, talk to stderr, exit codes fixed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use toml::Value;
+
+/// The operations platform in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "steward", version, propagate_version = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve: identity, API, telemetry and console in one process.
+    Serve(ServeArgs),
+    /// Print a fresh one-time link that makes the first owner; valid for an hour.
+    SetupLink(DataArgs),
+    /// What an administrator does on the machine itself; works while the server runs and while it does not.
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// The device agent.
+    #[command(subcommand)]
+    Agent(AgentCommand),
+    /// Settings: their values, where each came from and what it means.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) file: ConfigArgs,
+    /// Folder of everything Steward keeps.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address and port to serve on.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where people and agents reach Steward.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Certificate chain (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// Private key (PEM).
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Networks whose X-Forwarded-For is believed.
+    #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
+    trusted_proxies: Option<Vec<String>>,
+    /// Roles to run in this process.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    roles: Option<Vec<String>>,
+    /// Run an agent for this machine as a child process.
+    #[arg(long)]
+    watch: bool,
+    /// Load a sample company into the first tenant.
+    #[arg(long)]
+    demo: bool,
+}
+
+impl ServeArgs {
+    /// The flags that were given, as settings.
+    pub(crate) fn flags(&self) -> Vec<(&'static str, Value)> {
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        let texts = |value: &Option<Vec<String>>| value.clone().map(|items| Value::Array(items.into_iter().map(Value::String).collect()));
+        let given = [
+            ("data_dir", self.data.as_ref().map(|path| Value::String(path.display().to_string()))),
+            ("listen", self.listen.map(|address| Value::String(address.to_string()))),
+            ("public_url", text(&self.public_url)),
+            ("tls_cert_file", text(&self.tls_cert)),
+            ("tls_key_file", text(&self.tls_key)),
+            ("trusted_proxies", texts(&self.trusted_proxies)),
+            ("roles", texts(&self.roles)),
+            ("watch", self.watch.then_some(Value::Boolean(true))),
+            ("demo", self.demo.then_some(Value::Boolean(true))),
+        ];
+        given.into_iter().filter_map(|(key, value)| value.map(|value| (key, value))).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(flatten)]
+    pub(crate) file: ConfigArgs,
+    /// Folder of everything Steward keeps.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The flags that were given, as settings.
+    pub(crate) fn flags(&self) -> Vec<(&'static str, Value)> {
+        self.data.iter().map(|path| ("data_dir", Value::String(path.display().to_string()))).collect()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Make a tenant and its owner; the password is read from stdin.
+    Bootstrap {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Short name of the tenant.
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// The owner's e-mail address.
+        #[arg(long, value_name = "EMAIL")]
+        owner: String,
+        /// Read the password from the first line of stdin; there is no other way to give it.
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+    /// Make an API key and print it; nothing else is printed.
+    ApiKey {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Short name of the tenant.
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// What the key may do, as in `devices:read,logs:write`.
+        #[arg(long, value_name = "LIST", value_delimiter = ',', required = true)]
+        permissions: Vec<String>,
+        /// What the key is for.
+        #[arg(long, value_name = "NAME", default_value = "Made on the command line")]
+        name: String,
+    },
+    /// Make an enrolment token for devices and print it.
+    EnrollToken {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Short name of the tenant.
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// Organization that the devices will belong to.
+        #[arg(long, value_name = "ID")]
+        organization: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Enrol this machine if it is not yet, then report its metrics and logs until told to stop.
+    Run {
+        /// Server to report to.
+        #[arg(long, value_name = "URL")]
+        server: String,
+        /// Enrolment token; needed once. STEWARD_AGENT_TOKEN keeps it out of the process list.
+        #[arg(long, value_name = "TOKEN", env = "STEWARD_AGENT_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+        /// Folder for the device key, checkpoints and the spool.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Log files to follow, as globs; repeatable.
+        #[arg(long = "log-file", value_name = "GLOB")]
+        log_files: Vec<String>,
+        /// Seconds between metric samples.
+        #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+        interval_seconds: u64,
+        /// Stop when stdin ends: the server runs its own agent so.
+        #[arg(long, hide = true)]
+        stop_on_stdin_end: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting with its value and source.
+    Print(ServeArgs),
+    /// Check the settings and say what is wrong.
+    Check(ServeArgs),
+    /// Explain one setting, or all.
+    Explain {
+        /// A setting's key.
+        key: Option<String>,
+    },
+}

@@ -1,0 +1,280 @@
+//! Settings, in layers: defaults < file < environment < flags. Every value knows where it came from; an unknown key is refused.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use steward_base::{Error, ErrorKind, Result};
+use toml::{Table, Value};
+
+/// One setting: what `config explain` shows and what the three upper layers may name.
+pub(crate) struct Setting {
+    /// As in the file.
+    pub(crate) key: &'static str,
+    /// What it does, with its unit.
+    pub(crate) doc: &'static str,
+    /// As TOML.
+    pub(crate) default: &'static str,
+}
+
+/// Every setting there is. The environment names them `STEWARD_` + the key in capitals; flags name some of them.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting { key: "data_dir", doc: "Folder of everything Steward keeps: records, telemetry, keys.", default: "\"steward-data\"" },
+    Setting { key: "listen", doc: "Address and port to serve on.", default: "\"127.0.0.1:8080\"" },
+    Setting { key: "public_url", doc: "Where people and agents reach Steward; empty derives it from `listen`.", default: "\"\"" },
+    Setting {
+        key: "database_url",
+        doc: "PostgreSQL to keep records in; empty keeps them in SQLite files under `data_dir`.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "tls_cert_file",
+        doc: "PEM file of the certificate chain; TLS is on when it and `tls_key_file` are set.",
+        default: "\"\"",
+    },
+    Setting { key: "tls_key_file", doc: "PEM file of the certificate's private key.", default: "\"\"" },
+    Setting { key: "trusted_proxies", doc: "Networks (CIDR) whose X-Forwarded-For is believed.", default: "[]" },
+    Setting { key: "roles", doc: "Roles this process runs; `all` is every one, and the only choice so far.", default: "[\"all\"]" },
+    Setting { key: "watch", doc: "Whether to run an agent for this machine as a child process.", default: "false" },
+    Setting { key: "demo", doc: "Whether to load a sample company into the first tenant.", default: "false" },
+    Setting {
+        key: "log_level",
+        doc: "Least severe log lines to write: error, warn, info, debug or trace, also per module.",
+        default: "\"info\"",
+    },
+    Setting { key: "log_format", doc: "`json`, or `text` for people.", default: "\"json\"" },
+    Setting { key: "drain_seconds", doc: "Seconds that requests under way get when the server is told to stop.", default: "20" },
+    Setting { key: "telemetry_memory_mb", doc: "Megabytes of telemetry held in memory before writers are told to wait.", default: "256" },
+];
+
+/// Variables of the agent and of the test suites, which may stand in the same environment.
+const NOT_SETTINGS: [&str; 2] = ["STEWARD_AGENT_", "STEWARD_TEST_"];
+
+/// The effective settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: String,
+    pub(crate) database_url: String,
+    pub(crate) tls_cert_file: String,
+    pub(crate) tls_key_file: String,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) roles: Vec<String>,
+    pub(crate) watch: bool,
+    pub(crate) demo: bool,
+    pub(crate) log_level: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) drain_seconds: u16,
+    pub(crate) telemetry_memory_mb: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Json,
+    Text,
+}
+
+/// Values with the layer that set each.
+pub(crate) struct Layers {
+    values: Table,
+    sources: BTreeMap<&'static str, String>,
+}
+
+impl Layers {
+    /// Reads the layers; `flags` hold TOML values by key. Fails with `config_invalid`, naming the layer and the key.
+    pub(crate) fn read(file: Option<&Path>, environment: &BTreeMap<String, String>, flags: &[(&'static str, Value)]) -> Result<Self> {
+        let mut layers = Self { values: Table::new(), sources: BTreeMap::new() };
+        for setting in SETTINGS {
+            let value = literal(setting.default).ok_or_else(|| invalid(format!("The default of {} is no TOML.", setting.key)))?;
+            layers.set(setting.key, value, "default".to_owned());
+        }
+        if let Some(path) = file {
+            layers.read_file(path)?;
+        }
+        layers.read_environment(environment)?;
+        for (key, value) in flags {
+            layers.set(key, value.clone(), "flag".to_owned());
+        }
+        Ok(layers)
+    }
+
+    /// The typed settings, checked together.
+    pub(crate) fn config(&self) -> Result<Config> {
+        for (key, value) in &self.values {
+            self.check_type(key, value)?;
+        }
+        let config: Config = Value::Table(self.values.clone()).try_into().map_err(|error: toml::de::Error| {
+            let key = SETTINGS.iter().map(|setting| setting.key).find(|key| error.message().contains(key));
+            invalid(format!("{}{}", key.map_or(String::new(), |key| format!("{key}: ")), error.message()))
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Each setting with its value as TOML and its source, in the order of the list; what `config print` shows.
+    pub(crate) fn rows(&self) -> Vec<(&'static Setting, String, &str)> {
+        let row = |setting: &'static Setting| {
+            let source = self.sources.get(setting.key).map_or("default", String::as_str);
+            let value = match setting.key {
+                "database_url" => hide_password(&self.values[setting.key]),
+                key => self.values[key].to_string(),
+            };
+            (setting, value, source)
+        };
+        SETTINGS.iter().map(row).collect()
+    }
+
+    fn set(&mut self, key: &'static str, value: Value, source: String) {
+        self.values.insert(key.to_owned(), value);
+        self.sources.insert(key, source);
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<()> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| invalid(format!("The configuration file {} cannot be read: {error}.", path.display())))?;
+        let table: Table = text.parse().map_err(|error| invalid(format!("{} is not TOML: {error}", path.display())))?;
+        for (key, value) in table {
+            let setting = known(&key).ok_or_else(|| unknown(&key, &format!("{}", path.display())))?;
+            self.set(setting.key, value, format!("file {}", path.display()));
+        }
+        Ok(())
+    }
+
+    fn read_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<()> {
+        for (name, text) in environment {
+            if NOT_SETTINGS.iter().any(|prefix| name.starts_with(prefix)) {
+                continue;
+            }
+            let Some(key) = name.strip_prefix("STEWARD_").map(str::to_lowercase) else { continue };
+            let setting = known(&key).ok_or_else(|| unknown(name, "the environment"))?;
+            // Text settings need no quotes there; lists may be separated by commas.
+            let value = match literal(setting.default) {
+                Some(Value::String(_)) => Value::String(text.clone()),
+                Some(Value::Array(_)) => list(text),
+                _ => literal(text).ok_or_else(|| invalid(format!("{name} is not a value: {text}")))?,
+            };
+            self.set(setting.key, value, format!("environment {name}"));
+        }
+        Ok(())
+    }
+
+    fn check_type(&self, key: &str, value: &Value) -> Result<()> {
+        let Some(setting) = known(key) else { return Err(unknown(key, "the settings")) };
+        let wanted = literal(setting.default).map_or("value", |value| value.type_str());
+        if value.type_str() == wanted {
+            return Ok(());
+        }
+        let source = self.sources.get(key).map_or("default", String::as_str);
+        Err(invalid(format!("{key} (from {source}) must be a TOML {wanted}, not a {}. {}", value.type_str(), setting.doc)))
+    }
+}
+
+impl Config {
+    /// Whether to serve TLS.
+    pub(crate) fn tls(&self) -> bool {
+        !self.tls_cert_file.is_empty()
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
+            return Err(invalid("tls_cert_file and tls_key_file go together: set both or neither.".to_owned()));
+        }
+        if self.roles != ["all"] {
+            return Err(invalid("roles can only be [\"all\"] so far: every role runs in this one process.".to_owned()));
+        }
+        if !self.public_url.is_empty() {
+            let url = url::Url::parse(&self.public_url).map_err(|error| invalid(format!("public_url is not a URL: {error}.")))?;
+            let plain = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            if !plain || self.public_url.ends_with('/') || url.host().is_none() {
+                return Err(invalid("public_url is a scheme, a host and maybe a port, as in https://steward.example.com.".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn known(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+fn literal(text: &str) -> Option<Value> {
+    format!("value = {text}").parse::<Table>().ok()?.remove("value")
+}
+
+fn list(text: &str) -> Value {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
+}
+
+fn hide_password(value: &Value) -> String {
+    let Some(text) = value.as_str() else { return value.to_string() };
+    let Ok(mut url) = url::Url::parse(text) else { return value.to_string() };
+    if url.password().is_none() || url.set_password(Some("hidden")).is_err() {
+        return value.to_string();
+    }
+    format!("\"{url}\"")
+}
+
+fn invalid(detail: String) -> Error {
+    Error::new(ErrorKind::Invalid, "config_invalid", detail)
+}
+
+fn unknown(key: &str, place: &str) -> Error {
+    invalid(format!("{place} names {key}, which is no setting. `steward config explain` lists them all."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn upper_layers_win_and_say_so() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("steward.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nlog_level = \"warn\"\ndrain_seconds = 5\n").expect("is written");
+        let environment = environment(&[("STEWARD_LISTEN", "127.0.0.1:2"), ("STEWARD_LOG_LEVEL", "debug"), ("PATH", "/bin")]);
+        let layers = Layers::read(Some(&file), &environment, &[("listen", Value::String("127.0.0.1:3".to_owned()))]).expect("reads");
+        let config = layers.config().expect("is valid");
+        assert_eq!((config.listen.port(), config.log_level.as_str(), config.drain_seconds), (3, "debug", 5));
+        let sources: Vec<_> = layers.rows().into_iter().filter(|row| row.2 != "default").map(|row| (row.0.key, row.2.to_owned())).collect();
+        assert_eq!(sources[0], ("listen", "flag".to_owned()));
+        assert_eq!(sources[1], ("log_level", "environment STEWARD_LOG_LEVEL".to_owned()));
+        assert!(sources[2].1.starts_with("file "));
+    }
+
+    #[test]
+    fn what_is_unknown_or_wrong_is_refused_by_name() {
+        for (name, value, part) in [
+            ("STEWARD_LISTN", "x", "STEWARD_LISTN"),
+            ("STEWARD_LISTEN", "nowhere", "listen"),
+            ("STEWARD_WATCH", "maybe", "STEWARD_WATCH"),
+            ("STEWARD_DRAIN_SECONDS", "-1", "drain_seconds"),
+            ("STEWARD_PUBLIC_URL", "https://a.example/path", "public_url"),
+            ("STEWARD_TLS_CERT_FILE", "cert.pem", "tls_key_file"),
+            ("STEWARD_ROLES", "gateway", "roles"),
+            ("STEWARD_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
+        ] {
+            let layers = Layers::read(None, &environment(&[(name, value)]), &[]);
+            let error = layers.and_then(|layers| layers.config()).expect_err(name);
+            assert_eq!(error.code(), "config_invalid");
+            assert!(error.detail().contains(part), "{name}: {}", error.detail());
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_a_database_password_is_not_shown() {
+        let set = environment(&[("STEWARD_DATABASE_URL", "postgres://me:open-sesame@localhost/x")]);
+        let layers = Layers::read(None, &set, &[]).expect("reads");
+        layers.config().expect("is valid");
+        assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")));
+    }
+}

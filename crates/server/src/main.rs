@@ -1,0 +1,166 @@
+//! `steward`: the whole platform in one binary.
+//!
+//! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 not found, 5 conflict, 7 unreachable.
+
+mod addresses;
+mod admin;
+mod app;
+mod cli;
+mod config;
+mod console;
+mod logs;
+mod roles;
+mod serve;
+mod tls;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use steward_base::{Error, ErrorKind, Result};
+
+use crate::admin::{Answer, Request};
+use crate::app::App;
+use crate::cli::{AdminCommand, AgentCommand, Cli, Command, ConfigCommand, DataArgs};
+use crate::config::{Config, Layers, SETTINGS};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Error::internal(error)),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Serve(args) => serve::serve(config(args.file.config.as_deref(), &args.flags())?).await,
+        Command::SetupLink(data) => administer(&data, Request::SetupLink {}).await,
+        Command::Admin(command) => admin_command(command).await,
+        Command::Agent(AgentCommand::Run { server, token, state, log_files, interval_seconds, stop_on_stdin_end }) => {
+            watch::agent(watch::AgentRun { server, token, state, log_files, interval_seconds, stop_on_stdin_end }).await
+        }
+        Command::Config(command) => config_command(command),
+    }
+}
+
+async fn admin_command(command: AdminCommand) -> Result<()> {
+    match command {
+        AdminCommand::Bootstrap { data, tenant, owner, password_stdin: _ } => {
+            let mut password = String::new();
+            io::stdin().lock().read_line(&mut password).map_err(Error::internal)?;
+            let password = password.trim_end_matches(['\r', '\n']).to_owned();
+            administer(&data, Request::Bootstrap { tenant, owner, password }).await
+        }
+        AdminCommand::ApiKey { data, tenant, permissions, name } => administer(&data, Request::ApiKey { tenant, permissions, name }).await,
+        AdminCommand::EnrollToken { data, tenant, organization } => administer(&data, Request::EnrollToken { tenant, organization }).await,
+    }
+}
+
+/// Asks the running server, or opens its data when none runs, and prints the answer.
+async fn administer(data: &DataArgs, request: Request) -> Result<()> {
+    let config = config(data.file.config.as_deref(), &data.flags())?;
+    let answer = match admin::ask(&config.data_dir, &request).await? {
+        Some(answer) => answer,
+        None => {
+            let app = App::open(&config, &serve::public_url(&config, config.listen)).await?;
+            let answer = app.administrate(request).await;
+            app.store().close().await;
+            answer?
+        }
+    };
+    match answer {
+        Answer::Done(value) => print(&value),
+        Answer::Refused { code, detail } => {
+            eprintln!("error: {detail} ({code})");
+            std::process::exit(i32::from(exit_code(&code)))
+        }
+    }
+}
+
+fn config_command(command: ConfigCommand) -> Result<()> {
+    match command {
+        ConfigCommand::Print(args) => {
+            let layers = layers(args.file.config.as_deref(), &args.flags())?;
+            layers.config()?;
+            let rows = layers.rows();
+            let width = rows.iter().map(|(setting, value, _)| setting.key.len() + value.len()).max().unwrap_or(0) + 3;
+            let line = |(setting, value, source): (&config::Setting, String, &str)| {
+                format!("{:width$} # {source}", format!("{} = {value}", setting.key))
+            };
+            print(&rows.into_iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+        ConfigCommand::Check(args) => {
+            config(args.file.config.as_deref(), &args.flags())?;
+            eprintln!("The settings are valid.");
+            Ok(())
+        }
+        ConfigCommand::Explain { key } => explain(key.as_deref()),
+    }
+}
+
+fn explain(key: Option<&str>) -> Result<()> {
+    let chosen: Vec<_> = SETTINGS.iter().filter(|setting| key.is_none_or(|key| key == setting.key)).collect();
+    if chosen.is_empty() {
+        let detail = "There is no such setting. `steward config explain` lists them all.";
+        return Err(Error::new(ErrorKind::NotFound, "unknown_setting", detail));
+    }
+    let text = |setting: &&config::Setting| {
+        let variable = setting.key.to_uppercase();
+        format!("{} = {}\n    {}\n    Environment: STEWARD_{variable}", setting.key, setting.default, setting.doc)
+    };
+    print(&chosen.iter().map(text).collect::<Vec<_>>().join("\n\n"))
+}
+
+fn config(file: Option<&Path>, flags: &[(&'static str, toml::Value)]) -> Result<Config> {
+    layers(file, flags)?.config()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the server's start is where the environment is read, once")]
+fn layers(file: Option<&Path>, flags: &[(&'static str, toml::Value)]) -> Result<Layers> {
+    let environment: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    Layers::read(file, &environment, flags)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    // A reader that left early, such as `head`, is no failure.
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::internal(error)),
+        _ => Ok(()),
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    eprintln!("error: {} ({})", error.detail(), error.code());
+    for field in error.fields() {
+        eprintln!("  {}: {}", field.pointer, field.detail);
+    }
+    let causes = error.causes();
+    if !causes.is_empty() {
+        eprintln!("  because: {causes}");
+    }
+    ExitCode::from(match error.kind() {
+        ErrorKind::NotFound => 3,
+        ErrorKind::Conflict | ErrorKind::PreconditionFailed => 5,
+        ErrorKind::Unavailable => 7,
+        _ => exit_code(error.code()),
+    })
+}
+
+fn exit_code(code: &str) -> u8 {
+    match code {
+        "config_invalid" => 2,
+        "not_found" => 3,
+        "already_set_up" | "slug_taken" | "already_exists" => 5,
+        _ => 1,
+    }
+}

@@ -1,0 +1,33 @@
+//! The table of operations of every role. One process runs them all so far.
+
+use steward_web::{Operations, events, health};
+
+use crate::app::App;
+use crate::console;
+
+/// What `/version` says.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Every operation there is: nothing else is routed.
+pub(crate) fn operations(app: &App) -> Operations {
+    Operations::new()
+        .tag("health", "Whether the process lives and can serve.")
+        .tag("auth", "Set-up, sign-in and sessions.")
+        .tag("tenants", "Tenants of this installation; for its operator.")
+        .tag("api-keys", "Keys for programs.")
+        .tag("organizations", "The clients or departments that a tenant looks after.")
+        .tag("projects", "Projects and what they are made of.")
+        .tag("services", "Services of a project, their state and their health.")
+        .tag("devices", "Machines that run an agent.")
+        .tag("enrollment-tokens", "The way in for new devices.")
+        .tag("agent", "What agents call.")
+        .tag("events", "What happened, in order, and live.")
+        .tag("logs", "Log lines: in, out and live.")
+        .tag("metrics", "Metric points: in, and series out.")
+        .tag("console", "Pages for browsers.")
+        .with(health::operations())
+        .with(steward_identity::operations(app.identity()))
+        .with(app.fleet().operations())
+        .with(events::operations(app.store()))
+        .with(console::operations())
+}

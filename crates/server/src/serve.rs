@@ -1,0 +1,133 @@
+//! `steward serve`: from settings to a server that is ready, and from SIGTERM to one that has let go of everything.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use steward_base::{Error, ErrorKind, Result, Secret};
+use steward_telemetry::Telemetry;
+use steward_web::{Limits, Serving, Settings, Site, Version};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::{addresses, admin, logs, roles, tls, watch};
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub(crate) async fn serve(config: Config) -> Result<()> {
+    logs::start(&config)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let detail = format!("{} cannot be listened on: {error}. Choose another address with --listen.", config.listen);
+        Error::new(ErrorKind::Unavailable, "listen_failed", detail)
+    })?;
+    let listen = listener.local_addr().map_err(Error::internal)?;
+    let app = App::open(&config, &public_url(&config, listen)).await?;
+    let telemetry = telemetry(&config, &app).await?;
+    let site = site(&config, &app)?;
+    let router = roles::operations(&app).router(&site);
+    add_health(&site, &app, &telemetry);
+
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    tasks.spawn(app.fleet().clone().run(app.tenants().await?, stop.child_token()));
+    tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
+    if config.watch {
+        tasks.spawn(watch::run(app.clone(), own_url(&config, listen), config.data_dir.join("agent"), stop.child_token()));
+    }
+    announce(&app, listen).await?;
+    let serving = Serving { drain_time: Duration::from_secs(config.drain_seconds.into()), tls: tls::load(&config)?, ..Serving::default() };
+    steward_web::serve(listener, router, &site, serving, stopped()).await;
+
+    tracing::info!("the server stops: waiting for its tasks, then flushing");
+    stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    telemetry.close().await?;
+    app.store().close().await;
+    Ok(())
+}
+
+/// Where clients reach the server: the setting, or the best address of the one listened on.
+pub(crate) fn public_url(config: &Config, listen: SocketAddr) -> String {
+    if !config.public_url.is_empty() {
+        return config.public_url.clone();
+    }
+    let scheme = if config.tls() { "https" } else { "http" };
+    let address = addresses::reachable(listen).into_iter().next().unwrap_or(listen);
+    format!("{scheme}://{address}")
+}
+
+/// Where this machine's own agent reaches the server: loopback, where plain HTTP is allowed, unless TLS wants the public name.
+fn own_url(config: &Config, listen: SocketAddr) -> String {
+    if config.tls() || !(listen.ip().is_loopback() || listen.ip().is_unspecified()) {
+        return public_url(config, listen);
+    }
+    let loopback = match listen {
+        SocketAddr::V4(_) => "127.0.0.1",
+        SocketAddr::V6(_) => "[::1]",
+    };
+    format!("http://{loopback}:{}", listen.port())
+}
+
+async fn telemetry(config: &Config, app: &App) -> Result<Telemetry> {
+    let dir = config.data_dir.join("telemetry");
+    let memory_bytes = usize::try_from(u64::from(config.telemetry_memory_mb) << 20).unwrap_or(usize::MAX);
+    let options = steward_telemetry::Options { memory_bytes, ..steward_telemetry::Options::new(dir) };
+    Telemetry::open(options, app.clock().clone(), app.random().clone()).await
+}
+
+fn site(config: &Config, app: &App) -> Result<Site> {
+    let settings = Settings {
+        public_url: app.public_url().parse().map_err(Error::internal)?,
+        origins: Vec::new(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        cursor_key: Secret::new(app.master().derive("cursors")),
+        version: Version { version: roles::VERSION.to_owned(), commit: None },
+        limits: Limits::default(),
+    };
+    Ok(Site::new(settings, app.authority().clone(), app.clock().clone(), app.random().clone()))
+}
+
+fn add_health(site: &Site, app: &App, telemetry: &Telemetry) {
+    let store = app.store().clone();
+    site.health().add("records", move || {
+        let store = store.clone();
+        async move { store.health().await }
+    });
+    let telemetry = telemetry.clone();
+    site.health().add("telemetry", move || {
+        let telemetry = telemetry.clone();
+        async move {
+            let health = telemetry.health();
+            match health.ingest.or(health.upkeep) {
+                None => Ok(()),
+                Some(why) => Err(Error::new(ErrorKind::Unavailable, "telemetry_failing", why)),
+            }
+        }
+    });
+}
+
+/// Says on stdout that the server is ready, and on stderr what a person needs next.
+async fn announce(app: &App, listen: SocketAddr) -> Result<()> {
+    let others = addresses::reachable(listen).into_iter().map(|address| address.to_string()).collect::<Vec<_>>().join(", ");
+    eprintln!("Steward {} serves {} (listening on {others}).", roles::VERSION, app.public_url());
+    if app.identity().set_up_open().await? {
+        eprintln!(
+            "Nobody owns this installation yet. Open this link within an hour to become its owner:\n\n    {}\n",
+            app.set_up_link().await?
+        );
+    }
+    println!("ready {}", app.public_url());
+    Ok(())
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+pub(crate) async fn stopped() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a runtime with signals is running");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a runtime with signals is running");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,8 @@
+//! The binary as its users meet it: started as a process, spoken to over HTTP and the command line, killed and started again.
+
+mod bad_input;
+mod command_line;
+mod crash;
+mod first_run;
+mod generated;
+mod support;
