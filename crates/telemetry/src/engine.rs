@@ -206,7 +206,7 @@ impl Core {
         let disk = options.disk.clone().map_or_else(folder, Ok).map_err(log_unreadable)?;
         let objects = Objects::new(store, runtime);
         let manifest = Manifest::load(objects.clone())?;
-        let recovered = recover(&*disk, manifest.highest()).map_err(log_unreadable)?;
+        let recovered = recover(&*disk, manifest.highest(), manifest.log_floor()).map_err(log_unreadable)?;
         let tables = Tables::default();
         tables.load(manifest.segments().cloned().map(|meta| Segment { meta }));
         for damage in &recovered.damage {
@@ -246,7 +246,7 @@ impl Core {
             for (header, payload) in file.frames {
                 let key = Key { tenant: header.tenant, signal: header.signal };
                 through.insert(key, header.sequence);
-                if header.sequence > self.manifest.lock().published(key) {
+                if !self.manifest.lock().has(key, header.sequence) {
                     // A copy, so that one live row does not keep a whole file in memory.
                     let payload = Bytes::copy_from_slice(&payload);
                     let rows = rows_of(&payload);

@@ -36,7 +36,13 @@ impl Core {
             if done.is_empty() {
                 continue;
             }
-            self.manifest.lock().commit(delta)?;
+            let through = |key: Key| done.iter().find(|(done, ..)| *done == key).map_or(0, |(_, through, _)| *through);
+            let highest = done.iter().map(|(_, through, _)| *through).max().unwrap_or(0);
+            let mut manifest = self.manifest.lock();
+            // Batches that arrive from here on come after every batch seen so far.
+            delta.log_floor = self.tables.first_waiting(through).unwrap_or_else(|| highest.max(manifest.highest()) + 1);
+            manifest.commit(delta)?;
+            drop(manifest);
             let now = self.clock.monotonic();
             for (key, through, added) in done {
                 let freed = self.tables.publish(now, key, through, added.map(|meta| Arc::new(Segment { meta })));
@@ -49,7 +55,7 @@ impl Core {
     /// Removes log files that are in segments whole.
     pub(crate) fn remove_published_log(&self) -> Result<()> {
         let manifest = self.manifest.lock();
-        self.wal.get().map_or(Ok(()), |wal| wal.remove_published(|key| manifest.published(key)).map_err(Error::internal))
+        self.wal.get().map_or(Ok(()), |wal| wal.remove_published(|key, batch| manifest.has(key, batch)).map_err(Error::internal))
     }
 
     /// Joins the small entries of one tenant's signal, so that ten thousand one-row batches do not cost ten thousand allocations.
@@ -165,7 +171,7 @@ impl Core {
             && wal.bytes() > self.options.wal_bytes
         {
             let manifest = self.manifest.lock();
-            due.extend(wal.pinning(|key| manifest.published(key)));
+            due.extend(wal.pinning(|key, batch| manifest.has(key, batch)));
         }
         due.sort_unstable();
         due.dedup();

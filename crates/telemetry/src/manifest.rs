@@ -59,6 +59,8 @@ pub(crate) struct Delta {
     pub(crate) added: Vec<SegmentMeta>,
     pub(crate) removed: Vec<String>,
     pub(crate) published: Vec<Published>,
+    /// Every batch before this one is in segments: the log may have lost them, because their files were removed.
+    pub(crate) log_floor: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -66,6 +68,7 @@ struct Snapshot {
     version: u64,
     segments: Vec<SegmentMeta>,
     published: Vec<Published>,
+    log_floor: u64,
 }
 
 /// The manifest as of its last delta.
@@ -76,6 +79,7 @@ pub(crate) struct Manifest {
     snapshot: u64,
     segments: BTreeMap<String, SegmentMeta>,
     published: BTreeMap<Key, u64>,
+    log_floor: u64,
     /// A delta whose put failed, so that nobody knows whether it is there.
     doubtful: Option<Delta>,
 }
@@ -83,11 +87,12 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Reads the newest snapshot and every delta after it.
     pub(crate) fn load(objects: Objects) -> Result<Self> {
-        let mut manifest = Self { objects, version: 0, snapshot: 0, segments: BTreeMap::new(), published: BTreeMap::new(), doubtful: None };
+        let mut manifest =
+            Self { objects, version: 0, snapshot: 0, segments: BTreeMap::new(), published: BTreeMap::new(), log_floor: 1, doubtful: None };
         let paths = manifest.objects.list(Some(FOLDER))?;
         if let Some(version) = paths.iter().filter_map(|path| number(path, "snapshot")).max() {
-            let Snapshot { segments, published, .. } = manifest.parse(&path(version, "snapshot"))?;
-            manifest.apply(Delta { version, added: segments, removed: Vec::new(), published });
+            let Snapshot { segments, published, log_floor, .. } = manifest.parse(&path(version, "snapshot"))?;
+            manifest.apply(Delta { version, added: segments, removed: Vec::new(), published, log_floor });
             manifest.snapshot = version;
         }
         let mut deltas: Vec<u64> =
@@ -111,14 +116,19 @@ impl Manifest {
         self.segments.contains_key(id)
     }
 
-    /// The last batch of this tenant's signal that is in segments.
-    pub(crate) fn published(&self, key: Key) -> u64 {
-        self.published.get(&key).copied().unwrap_or(0)
+    /// Whether a batch is in segments.
+    pub(crate) fn has(&self, key: Key, batch: u64) -> bool {
+        batch < self.log_floor || batch <= self.published.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Every batch before this one is in segments.
+    pub(crate) fn log_floor(&self) -> u64 {
+        self.log_floor
     }
 
     /// The last batch of anyone that is in segments.
     pub(crate) fn highest(&self) -> u64 {
-        self.published.values().copied().max().unwrap_or(0)
+        self.published.values().copied().max().unwrap_or(0).max(self.log_floor - 1)
     }
 
     /// Makes a change durable, then effective. Its version is filled in here.
@@ -158,8 +168,8 @@ impl Manifest {
 
     fn write_snapshot(&mut self) -> Result<()> {
         let published = self.published.iter().map(|(key, through)| Published { tenant: key.tenant, signal: key.signal, through: *through });
-        let snapshot =
-            Snapshot { version: self.version, segments: self.segments.values().cloned().collect(), published: published.collect() };
+        let segments = self.segments.values().cloned().collect();
+        let snapshot = Snapshot { version: self.version, segments, published: published.collect(), log_floor: self.log_floor };
         let bytes = serde_json::to_vec(&snapshot).map_err(Error::internal)?;
         self.objects.create(&path(self.version, "snapshot"), bytes)?;
         self.snapshot = self.version;
@@ -183,6 +193,10 @@ impl Manifest {
             let known = self.published.entry(Key { tenant, signal }).or_default();
             *known = through.max(*known);
         }
+        self.log_floor = self.log_floor.max(delta.log_floor);
+        // What the floor says already need not be said per tenant; the highest stays, because batch numbers go on after it.
+        let highest = self.highest();
+        self.published.retain(|_, through| *through >= self.log_floor || *through == highest);
     }
 
     fn parse<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T> {

@@ -145,6 +145,13 @@ impl Tables {
         waiting.collect()
     }
 
+    /// The first batch that is still in memory only once `through` (per tenant and signal) is published.
+    pub(crate) fn first_waiting(&self, through: impl Fn(Key) -> u64) -> Option<u64> {
+        let tables = self.0.read();
+        let first = |(key, table): (&Key, &Table)| table.entries.iter().map(|entry| entry.batches.0).find(|batch| *batch > through(*key));
+        tables.iter().filter_map(first).min()
+    }
+
     /// Swaps entries for the segment that holds their rows. Returns the bytes set free.
     pub(crate) fn publish(&self, now: Duration, key: Key, through: u64, added: Option<Arc<Segment>>) -> usize {
         let mut tables = self.0.write();

@@ -20,6 +20,7 @@ const DIRECTORY_AT: usize = 8;
 pub(super) struct Writer {
     out: Vec<u8>,
     next: usize,
+    directory_end: usize,
 }
 
 impl Writer {
@@ -31,7 +32,7 @@ impl Writer {
         out.extend_from_slice(&sections.to_le_bytes());
         out.extend_from_slice(&rows.to_le_bytes());
         out.resize(PAYLOAD_AT + directory, 0);
-        let mut writer = Self { out, next: PAYLOAD_AT + DIRECTORY_AT };
+        let mut writer = Self { out, next: PAYLOAD_AT + DIRECTORY_AT, directory_end: PAYLOAD_AT + directory };
         writer.pad();
         writer
     }
@@ -56,6 +57,7 @@ impl Writer {
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
+        debug_assert_eq!(self.next, self.directory_end, "the directory has one entry per section");
         self.out
     }
 

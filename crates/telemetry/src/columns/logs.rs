@@ -18,7 +18,7 @@ use super::{AttributeValue, Encoded, Scope, time_bounds};
 use crate::Severity;
 
 const KIND: u8 = 1;
-const SECTIONS: u16 = 34;
+const SECTIONS: u16 = 35;
 
 /// Everything of one log row but its attributes.
 #[derive(Clone, Copy, Debug)]

@@ -90,7 +90,7 @@ pub(super) fn run(scan: &Scan, query: &SeriesQuery) -> Result<SeriesSet> {
     let steps = Steps::new(query.from, query.to, query.step)?;
     let predicate = compile(Signal::Metrics, query.filter.as_ref())?;
     let mut gather = Gather::new(query, steps);
-    let (from, to) = (gather.from.max(predicate.times.0), steps.to.min(predicate.times.1.saturating_add(1)));
+    let (from, to) = (gather.from.max(predicate.times.0), gather.to.min(predicate.times.1.saturating_add(1)));
     let columns = ["name", "unit", "kind", "service", "organization_id", "device_id", "project_id", "service_id", "attributes"];
     let columns = [columns.as_slice(), &["series", "time", "start_time", "value", "batch", "ordinal"]].concat();
     for part in scan.parts(from, to)? {
@@ -145,8 +145,9 @@ struct Track {
 struct Gather<'a> {
     query: &'a SeriesQuery,
     steps: Steps,
-    /// `rate` needs the point before the first step.
+    /// `rate` needs the points before the first and after the last step.
     from: i64,
+    to: i64,
     unit: String,
     kind: MetricKind,
     groups: HashMap<Vec<Option<String>>, usize>,
@@ -157,11 +158,12 @@ struct Gather<'a> {
 
 impl<'a> Gather<'a> {
     fn new(query: &'a SeriesQuery, steps: Steps) -> Self {
-        let from = if query.aggregate == Aggregate::Rate { steps.from.saturating_sub(gap(&steps)) } else { steps.from };
+        let around = if query.aggregate == Aggregate::Rate { gap(&steps) } else { 0 };
         Self {
             query,
+            from: steps.from.saturating_sub(around),
+            to: steps.to.saturating_add(around),
             steps,
-            from,
             unit: String::new(),
             kind: MetricKind::Gauge,
             groups: HashMap::new(),
@@ -175,7 +177,7 @@ impl<'a> Gather<'a> {
         let names = words(&batch["name"]);
         let wanted: Vec<bool> = names.texts.iter().map(|name| name == Some(&self.query.name)).collect();
         let times = Places::of(batch).time;
-        let inside = |row: usize| wanted[names.code(row) as usize] && times[row] >= self.from && times[row] < self.steps.to;
+        let inside = |row: usize| wanted[names.code(row) as usize] && times[row] >= self.from && times[row] < self.to;
         let mut mask: Vec<bool> = (0..batch.num_rows()).map(inside).collect();
         if !mask.contains(&true) {
             return Ok(());
@@ -197,7 +199,7 @@ impl<'a> Gather<'a> {
                 let track = self.tracks.entry(table.texts(series).map(str::to_owned)).or_default();
                 track.group = group;
                 track.points.push((times[row], starts[row], values[row]));
-            } else if times[row] >= self.steps.from {
+            } else if self.steps.contains(times[row]) {
                 Cell::add(self.cells[group].entry(self.steps.bucket(times[row])).or_default(), times[row], values[row]);
             }
         }

@@ -54,8 +54,9 @@ fn file_number(name: &str) -> Option<u64> {
     name.strip_suffix(".wal")?.parse().ok()
 }
 
-/// Reads every file, reports and quarantines damage, cuts the torn tail. `published` is the highest sequence the manifest knows of.
-pub(crate) fn recover(disk: &dyn Disk, published: u64) -> io::Result<Recovered> {
+/// Reads every file, reports and quarantines damage, cuts the torn tail. `published` is the highest sequence the manifest knows of; what is
+/// missing before `floor` is in segments: its file was removed, and perhaps one before it came back after a power cut.
+pub(crate) fn recover(disk: &dyn Disk, published: u64, floor: u64) -> io::Result<Recovered> {
     let mut names: Vec<(u64, String)> = disk.list()?.into_iter().filter_map(|name| Some((file_number(&name)?, name))).collect();
     names.sort();
     let mut out =
@@ -85,7 +86,7 @@ pub(crate) fn recover(disk: &dyn Disk, published: u64) -> io::Result<Recovered> 
         let start = expected.or(*first).unwrap_or(published + 1);
         let scan = Scan::run(bytes, start, limit);
         expected = Some(scan.expected);
-        for lost in scan.lost {
+        for lost in scan.lost.into_iter().map(|lost| lost.start.max(floor)..lost.end).filter(|lost| !lost.is_empty()) {
             let quarantined = quarantine(disk, name, bytes)?;
             out.damage.push(Damage { file: name.clone(), lost, quarantined });
         }

@@ -131,32 +131,23 @@ impl Wal {
     }
 
     /// The tenants and signals that keep the oldest file from being removed, when there is a file after it.
-    pub(crate) fn pinning(&self, published: impl Fn(Key) -> u64) -> Vec<Key> {
+    pub(crate) fn pinning(&self, published: impl Fn(Key, u64) -> bool) -> Vec<Key> {
         let files = self.shared.files.lock();
         let oldest = if files.len() > 1 { files.first() } else { None };
-        let pins = oldest.into_iter().flat_map(|file| &file.through).filter(|(key, through)| published(**key) < **through);
+        let pins = oldest.into_iter().flat_map(|file| &file.through).filter(|(key, through)| !published(**key, **through));
         pins.map(|(key, _)| *key).collect()
     }
 
-    /// Removes the files that the manifest has published whole, except the one being written.
-    pub(crate) fn remove_published(&self, published: impl Fn(Key) -> u64) -> io::Result<()> {
-        let mut removed = Vec::new();
-        {
+    /// Removes the oldest files as long as the manifest has published them whole; the one being written stays.
+    pub(crate) fn remove_published(&self, published: impl Fn(Key, u64) -> bool) -> io::Result<()> {
+        let removed: Vec<FileState> = {
             let mut files = self.shared.files.lock();
-            let last = files.len().saturating_sub(1);
-            let mut at = 0;
-            files.retain(|file| {
-                at += 1;
-                let done = at <= last && file.through.iter().all(|(key, through)| published(*key) >= *through);
-                if done {
-                    removed.push(file.name.clone());
-                }
-                !done
-            });
-        }
-        // Oldest first: a gap at the front is a shorter log, a gap in the middle would read as damage.
-        for name in &removed {
-            self.disk.remove(name)?;
+            let done = |file: &&FileState| file.through.iter().all(|(key, through)| published(*key, *through));
+            let count = files[..files.len().saturating_sub(1)].iter().take_while(done).count();
+            files.drain(..count).collect()
+        };
+        for file in &removed {
+            self.disk.remove(&file.name)?;
         }
         if !removed.is_empty() {
             self.disk.sync()?;

@@ -1,0 +1,134 @@
+//! A process that stops anywhere and starts again.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use steward_telemetry::{LogQuery, MetricBatch, MetricKind, SeriesQuery, Telemetry};
+use tempfile::tempdir;
+use tokio::runtime::Runtime;
+
+use crate::support::{batch, messages, open, options, points, tenant, time};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Append(u8, usize),
+    Flush,
+    Maintain,
+    Restart,
+    Close,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0u8..3, 1usize..200).prop_map(|(tenant, rows)| Step::Append(tenant, rows)),
+        1 => Just(Step::Flush),
+        1 => Just(Step::Maintain),
+        2 => Just(Step::Restart),
+        1 => Just(Step::Close),
+    ];
+    proptest::collection::vec(step, 1..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// What was acknowledged is there once, in order, whatever was flushed, joined, dropped or closed in between.
+    #[test]
+    fn acknowledged_rows_survive_any_sequence_of_stops(steps in steps()) {
+        let dir = tempdir().expect("a folder");
+        let runtime = Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let small = || { let mut options = options(dir.path()); options.compact_segments = 3; options };
+            let mut telemetry = open(small()).await;
+            let mut sent: Vec<Vec<String>> = vec![Vec::new(); 3];
+            let mut next = 0;
+            for step in steps {
+                match step {
+                    Step::Append(who, rows) => {
+                        let texts: Vec<String> = (next..next + rows).map(|number| format!("row {number}")).collect();
+                        next += rows;
+                        let ack = telemetry.append_logs(tenant(who), batch(texts.iter().map(String::as_str))).await.expect("stored");
+                        assert_eq!(ack.rows as usize, rows);
+                        sent[usize::from(who)].extend(texts);
+                    }
+                    Step::Flush => telemetry.flush().await.expect("flushes"),
+                    Step::Maintain => telemetry.maintain().await.expect("maintains"),
+                    Step::Restart => { drop(telemetry); telemetry = reopen(small()).await; }
+                    Step::Close => { telemetry.close().await.expect("closes"); drop(telemetry); telemetry = reopen(small()).await; }
+                }
+            }
+            for (who, sent) in (0..).zip(sent) {
+                let mut found = messages(&telemetry, tenant(who)).await;
+                let mut sent = sent;
+                found.sort();
+                sent.sort();
+                assert_eq!(found, sent);
+            }
+        });
+    }
+}
+
+/// Opens a folder whose former engine may still be letting go of it.
+async fn reopen(options: steward_telemetry::Options) -> Telemetry {
+    let opened = async {
+        loop {
+            match Telemetry::open(options.clone(), steward_base::Clock::system(), steward_base::Random::seeded(7)).await {
+                Ok(telemetry) => return telemetry,
+                Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), opened).await.expect("the folder is free within ten seconds")
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_out() {
+    let dir = tempdir().expect("a folder");
+    let _first = open(options(dir.path())).await;
+    let second = Telemetry::open(options(dir.path()), steward_base::Clock::system(), steward_base::Random::seeded(1)).await;
+    assert_eq!(second.expect_err("the folder is locked").code(), "telemetry_storage");
+}
+
+#[tokio::test]
+async fn logs_and_metrics_share_the_log_and_come_back() {
+    let dir = tempdir().expect("a folder");
+    let telemetry = open(options(dir.path())).await;
+    telemetry.append_logs(tenant(1), batch(["one", "two"])).await.expect("stored");
+    let mut metrics = MetricBatch::new();
+    points(&mut metrics, "system.uptime", MetricKind::Gauge, &[], &[1.0, 2.0, 3.0]);
+    telemetry.append_metrics(tenant(1), metrics).await.expect("stored");
+    telemetry.append_logs(tenant(2), batch(["other"])).await.expect("stored");
+    drop(telemetry);
+    let telemetry = reopen(options(dir.path())).await;
+    assert_eq!(messages(&telemetry, tenant(1)).await, ["one", "two"]);
+    assert_eq!(messages(&telemetry, tenant(2)).await, ["other"]);
+    let query = SeriesQuery {
+        name: "system.uptime".into(),
+        filter: None,
+        from: time(0),
+        to: time(60),
+        step: Duration::from_secs(60),
+        aggregate: steward_telemetry::Aggregate::Count,
+        group_by: Vec::new(),
+    };
+    let set = telemetry.series(tenant(1), query).await.expect("answers");
+    assert_eq!(set.series.iter().flat_map(|series| &series.points).map(|point| point.1).sum::<f64>(), 3.0);
+}
+
+#[tokio::test]
+async fn row_ids_outlive_flush_and_restart() {
+    let dir = tempdir().expect("a folder");
+    let telemetry = open(options(dir.path())).await;
+    for text in ["a", "b", "c"] {
+        telemetry.append_logs(tenant(1), batch([text, text])).await.expect("stored");
+    }
+    let ids = async |telemetry: &Telemetry| {
+        let page = telemetry.logs(tenant(1), LogQuery { limit: 10, ..LogQuery::default() }).await.expect("answers");
+        page.rows.into_iter().map(|row| (row.id, row.message)).collect::<Vec<_>>()
+    };
+    let before = ids(&telemetry).await;
+    telemetry.flush().await.expect("flushes");
+    assert_eq!(ids(&telemetry).await, before);
+    drop(telemetry);
+    assert_eq!(ids(&reopen(options(dir.path())).await).await, before);
+}

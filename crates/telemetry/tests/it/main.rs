@@ -1,0 +1,12 @@
+//! The engine through its public interface, on real files and on a simulated disk.
+
+mod crash;
+mod damage;
+mod faults;
+mod kill;
+mod metrics;
+mod model;
+mod power;
+mod support;
+mod tail;
+mod upkeep;
