@@ -1,6 +1,6 @@
 //! The table of operations of every role. One process runs them all so far.
 
-use steward_web::{Operations, events, health};
+use steward_web::{Operations, events, health, openapi};
 
 use crate::app::App;
 use crate::console;
@@ -11,6 +11,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Every operation there is: nothing else is routed.
 pub(crate) fn operations(app: &App) -> Operations {
     Operations::new()
+        .tag("meta", "The document of this API.")
         .tag("health", "Whether the process lives and can serve.")
         .tag("auth", "Set-up, sign-in and sessions.")
         .tag("tenants", "Tenants of this installation; for its operator.")
@@ -26,6 +27,7 @@ pub(crate) fn operations(app: &App) -> Operations {
         .tag("metrics", "Metric points: in, and series out.")
         .tag("console", "Pages for browsers.")
         .with(health::operations())
+        .with([openapi::operation_for_document()])
         .with(steward_identity::operations(app.identity()))
         .with(app.fleet().operations())
         .with(events::operations(app.store()))

@@ -11,13 +11,28 @@ impl Kind {
     /// The body for a new record from what a client sent. `readOnly` fields may not be sent: there is nothing yet that they could equal.
     /// The handler adds those that the platform sets afterwards; the commit checks that none is missing.
     pub fn create_body(&self, input: Map<String, Value>) -> Result<Map<String, Value>, Error> {
-        let input = self.check_input(input)?;
+        let mut input = self.check_input(input)?;
         let mut problems = Vec::new();
         self.changed_read_only(&Map::new(), &input, &mut problems);
         for name in RECORD_FIELDS.iter().filter(|name| input.contains_key(**name)) {
             problems.push(read_only(check::below("", name)));
         }
-        if problems.is_empty() { Ok(input) } else { Err(check::invalid(problems)) }
+        if !problems.is_empty() {
+            return Err(check::invalid(problems));
+        }
+        self.fill_defaults(&mut input);
+        Ok(input)
+    }
+
+    /// What the schema calls `default` is stored: what a client reads is what the platform acts on.
+    fn fill_defaults(&self, body: &mut Map<String, Value>) {
+        for (name, schema) in self.input_schema().as_object().into_iter().flat_map(properties) {
+            if let Some(default) = schema.get("default").filter(|default| !default.is_null())
+                && !body.contains_key(name)
+            {
+                body.insert(name.clone(), default.clone());
+            }
+        }
     }
 
     /// The body after an RFC 7396 merge patch on `current`. The patch may name only known fields, and `readOnly` ones only unchanged;

@@ -31,6 +31,13 @@ fn record(body: Value) -> Record {
 }
 
 #[test]
+fn defaults_of_the_schema_are_stored() {
+    let body = create(json!({ "name": "a" })).expect("is valid");
+    assert_eq!(body["tags"], json!([]));
+    assert_eq!(create(json!({ "name": "a", "tags": ["x"] })).expect("is valid")["tags"], json!(["x"]));
+}
+
+#[test]
 fn problems_have_pointers_and_codes() {
     let error =
         create(json!({ "name": "", "size": "big", "nmae": 1, "place": { "room": 5, "x": 1 }, "tags": [1] })).expect_err("is refused");
