@@ -16,7 +16,7 @@ use steward_web::{Call, ErrorForm, Form, Json, Reply};
 
 use crate::Fleet;
 use crate::models::{Device, DeviceStatus};
-use crate::presence::{Beat, HEARTBEAT_SECONDS, Transition};
+use crate::presence::{Beat, HEARTBEAT_SECONDS};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Assertions remembered until they expire; beyond it the expired ones go.
@@ -156,7 +156,7 @@ pub(crate) async fn heartbeat(fleet: Fleet, call: Call<(), (), Json<Heartbeat>>)
     let beat = Beat { uptime_seconds: said.uptime_seconds, spool_bytes: said.spool_bytes, dropped_total: said.dropped_total };
     let tenant = call.ctx.tenant();
     if fleet.0.presence.heard(tenant, device, known.status, beat) {
-        fleet.write_transition(&Transition { tenant, device, status: DeviceStatus::Online, last_seen: None }).await?;
+        fleet.write_state(tenant, device, DeviceStatus::Online, None).await?;
     }
     if known.agent_version != said.agent_version {
         let updated = move |device: &mut Device| {

@@ -2,9 +2,10 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use steward_base::{Error, Result};
-use steward_store::Model as _;
-use steward_web::{ById, Call, Json, Operation, RateClass, Reply, Resource, operation, resource};
+use steward_base::filter::{self, Expr};
+use steward_base::{Error, ErrorKind, Result, Timestamp};
+use steward_store::{Kind, Model};
+use steward_web::{ById, Call, Change, Json, Operation, RateClass, Reply, Resource, operation, resource};
 
 use crate::enrollment::{Enrolled, Enrolment};
 use crate::models::{Device, EnrollmentToken, Organization, Project, Service};
@@ -16,9 +17,10 @@ impl Fleet {
         let store = &self.0.store;
         let mut all =
             resource::<Organization>(store, Resource::new("organizations").example(json!({ "name": "Globex", "slug": "globex" })));
-        all.extend(resource::<Project>(store, Resource::new("projects").example(json!({ "name": "Shop", "path": "/srv/shop" }))));
-        all.extend(resource::<Service>(store, Resource::new("services")));
-        all.extend(resource::<Device>(store, Resource::new("devices").without_create()));
+        let projects = completed::<Project>(Resource::new("projects"));
+        all.extend(resource(store, projects.example(json!({ "name": "Shop", "path": "/srv/shop" }))));
+        all.extend(resource(store, completed::<Service>(Resource::new("services"))));
+        all.extend(resource(store, completed::<Device>(Resource::new("devices").without_create())));
         all.push(self.presence_operation());
         all.extend(resource::<EnrollmentToken>(store, Resource::new("enrollment-tokens").without_create().without_update()));
         all.push(self.new_token_operation());
@@ -82,14 +84,41 @@ impl Fleet {
     }
 }
 
+/// What a caller leaves out, or takes out, is stored as the model's default: a filter and a reader find it in the record.
+fn completed<M: Model>(resource: Resource<M>) -> Resource<M> {
+    resource.on_create(async |_, change| Ok(complete::<M>(change))).on_update(async |_, change| Ok(complete::<M>(change)))
+}
+
+fn complete<M: Model>(mut change: Change) -> Change {
+    // A body that is no model is left to the validation, which names what is wrong.
+    if let Ok(model) = serde_json::from_value::<M>(Value::Object(change.body.clone()))
+        && let Ok(Value::Object(whole)) = serde_json::to_value(model)
+    {
+        for (name, value) in whole {
+            change.body.entry(name).or_insert(value);
+        }
+    }
+    change
+}
+
 async fn presence(fleet: Fleet, call: Call<ById<Device>>) -> Result<Reply<Json<Presence>>> {
     let id = call.path.id.record();
-    let record = fleet.0.store.get(&call.ctx, Device::KIND, id).await?.ok_or_else(|| Error::not_found("device"))?;
+    let absent = || Error::not_found("device");
+    let record = fleet.0.store.get(&call.ctx, Device::KIND, id).await?.ok_or_else(absent)?;
+    let kind = fleet.kind(Device::KIND);
+    if !reaches(call.scope, kind, &record.to_json(kind), call.site.clock().now()) {
+        return Err(absent());
+    }
     Ok(Reply::json(fleet.0.presence.of(call.ctx.tenant(), id, &record.decode()?)))
 }
 
 async fn new_token(fleet: Fleet, call: Call<(), (), Json<NewEnrollmentToken>>) -> Result<Reply<Json<Value>>> {
     let Json(new) = call.body;
+    let row = serde_json::to_value(&new).map_err(Error::internal)?;
+    if !reaches(call.scope, fleet.kind(EnrollmentToken::KIND), &row, call.site.clock().now()) {
+        let detail = "Your permission covers only some organizations. Name one of them as organization_id.";
+        return Err(Error::new(ErrorKind::Forbidden, "outside_scope", detail));
+    }
     let (record, secret) = fleet.new_enrollment_token(&call.ctx, new).await?;
     let mut shown = record.to_json(fleet.kind(EnrollmentToken::KIND));
     shown["secret"] = secret.expose().clone().into();
@@ -100,4 +129,9 @@ async fn new_token(fleet: Fleet, call: Call<(), (), Json<NewEnrollmentToken>>) -
 async fn enroll(fleet: Fleet, call: Call<(), (), Json<Enrolment>>) -> Result<Reply<Json<Enrolled>>> {
     let Json(asked) = call.body;
     Ok(Reply::json(fleet.enroll(&call.ctx, asked).await?))
+}
+
+/// Whether the caller's permission covers a row; a scope over fields that the kind does not have covers none.
+fn reaches(scope: Option<Expr>, kind: &Kind, row: &Value, now: Timestamp) -> bool {
+    scope.is_none_or(|scope| filter::check(scope, kind.filter_registry(), now).is_ok_and(|scope| filter::matches(&scope, row)))
 }

@@ -74,6 +74,17 @@ pub(crate) struct Transition {
     pub(crate) device: RecordId,
     pub(crate) status: DeviceStatus,
     pub(crate) last_seen: Option<Timestamp>,
+    /// What was known when the silence was noticed.
+    last: Duration,
+}
+
+/// What became of a transition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is what the record says now.
+    Written,
+    /// The device was heard of meanwhile: the record must be told that it is online.
+    Overtaken,
 }
 
 /// Who was heard of when.
@@ -106,19 +117,32 @@ impl Board {
         self.seen.lock().remove(&(tenant, device));
     }
 
-    /// The states that silence has changed since the last time; offline devices are watched no longer.
+    /// The states that silence has changed and no record says yet; each comes again until [`Board::written`] is told of it.
     pub(crate) fn silent(&self) -> Vec<Transition> {
         let now = self.clock.monotonic();
         let mut due = Vec::new();
-        self.seen.lock().retain(|(tenant, device), seen| {
+        for ((tenant, device), seen) in self.seen.lock().iter() {
             let status = status_after(now.saturating_sub(seen.last));
             if status != seen.written && status != DeviceStatus::Online {
-                seen.written = status;
-                due.push(Transition { tenant: *tenant, device: *device, status, last_seen: seen.heartbeat });
+                due.push(Transition { tenant: *tenant, device: *device, status, last_seen: seen.heartbeat, last: seen.last });
             }
-            status != DeviceStatus::Offline
-        });
+        }
         due
+    }
+
+    /// Notes that a record says what silence made of its device; an offline one is watched no longer.
+    pub(crate) fn written(&self, transition: &Transition) -> Outcome {
+        let mut watched = self.seen.lock();
+        let key = (transition.tenant, transition.device);
+        let Some(seen) = watched.get_mut(&key) else { return Outcome::Written };
+        if seen.last != transition.last {
+            return Outcome::Overtaken;
+        }
+        seen.written = transition.status;
+        if transition.status == DeviceStatus::Offline {
+            watched.remove(&key);
+        }
+        Outcome::Written
     }
 
     /// What is known of a device; the record's own state where nothing was heard since the start.
@@ -170,7 +194,7 @@ impl Fleet {
                 () = tokio::time::sleep(ROUND) => {}
             }
             for transition in self.0.presence.silent() {
-                if let Err(error) = self.write_transition(&transition).await {
+                if let Err(error) = self.note_silence(&transition).await {
                     tracing::error!(device.id = %transition.device.wire("dev"), error.causes = error.causes(), "a device's state could not be written");
                 }
             }
@@ -193,14 +217,28 @@ impl Fleet {
         }
     }
 
+    async fn note_silence(&self, transition: &Transition) -> Result<()> {
+        let Transition { tenant, device, status, last_seen, .. } = *transition;
+        self.write_state(tenant, device, status, last_seen).await?;
+        match self.0.presence.written(transition) {
+            Outcome::Written => Ok(()),
+            Outcome::Overtaken => self.write_state(tenant, device, DeviceStatus::Online, None).await,
+        }
+    }
+
     /// Writes a state, unless the device is gone.
-    pub(crate) async fn write_transition(&self, transition: &Transition) -> Result<()> {
-        let ctx = system(transition.tenant, "presence");
-        if self.0.store.get(&ctx, Device::KIND, transition.device).await?.is_none() {
-            self.0.presence.forget(transition.tenant, transition.device);
+    pub(crate) async fn write_state(
+        &self,
+        tenant: TenantId,
+        device: RecordId,
+        status: DeviceStatus,
+        last_seen: Option<Timestamp>,
+    ) -> Result<()> {
+        let ctx = system(tenant, "presence");
+        if self.0.store.get(&ctx, Device::KIND, device).await?.is_none() {
+            self.0.presence.forget(tenant, device);
             return Ok(());
         }
-        let (status, last_seen) = (transition.status, transition.last_seen);
         let change = |device: &mut Device| {
             device.status = status;
             device.status_reason = reason(status).to_owned();
@@ -210,7 +248,7 @@ impl Fleet {
             };
             Ok(())
         };
-        self.0.store.update::<Device>(&ctx, transition.device, change).await?;
+        self.0.store.update::<Device>(&ctx, device, change).await?;
         Ok(())
     }
 }
@@ -232,14 +270,32 @@ mod tests {
         clock.advance(Duration::from_secs(89));
         assert!(board.silent().is_empty());
         clock.advance(Duration::from_secs(1));
-        assert_eq!(board.silent()[0].status, DeviceStatus::Stale);
-        assert!(board.silent().is_empty(), "a state is reported once");
+        let due = board.silent();
+        assert_eq!(due[0].status, DeviceStatus::Stale);
+        assert_eq!(board.silent(), due, "a state that could not be written comes again");
+        assert_eq!(board.written(&due[0]), Outcome::Written);
+        assert!(board.silent().is_empty(), "a state that is written does not");
         assert!(board.heard(tenant, device, DeviceStatus::Stale, Beat::default()), "the return is written");
         clock.advance(OFFLINE_AFTER);
         let due = board.silent();
         assert_eq!((due[0].status, due[0].last_seen), (DeviceStatus::Offline, Some(Timestamp::from_micros(90_000_000))));
+        assert_eq!(board.written(&due[0]), Outcome::Written);
         clock.advance(OFFLINE_AFTER);
         assert!(board.silent().is_empty(), "an offline device is watched no longer");
+    }
+
+    #[test]
+    fn a_heartbeat_beside_the_write_of_silence_wins() {
+        let clock = Clock::manual(Timestamp::default());
+        let board = Board::new(clock.clone());
+        let (tenant, device) = ids();
+        board.heard(tenant, device, DeviceStatus::Online, Beat::default());
+        clock.advance(STALE_AFTER);
+        let due = board.silent();
+        clock.advance(Duration::from_secs(1));
+        assert!(!board.heard(tenant, device, DeviceStatus::Online, Beat::default()), "the record was not changed yet");
+        assert_eq!(board.written(&due[0]), Outcome::Overtaken);
+        assert!(board.silent().is_empty());
     }
 
     #[test]

@@ -1,0 +1,8 @@
+//! The fleet over HTTP, on a real store.
+
+mod enrolment;
+mod generated;
+mod presence;
+mod records;
+mod tokens;
+mod world;
