@@ -41,7 +41,7 @@ const loose = client as unknown as Loose;
 const PAGE = 50;
 
 function tag(record: unknown, response: Response): string {
-  return response.headers.get("etag") ?? `"${(record as { version: number }).version}"`;
+  return response.headers.get("etag") ?? `"${(record as { revision: number }).revision}"`;
 }
 
 export function resource<P extends Path>(path: P) {
@@ -104,11 +104,6 @@ export type ApiKey = Row<"/api/v1/api-keys">;
 export type ApiKeyInput = Draft<"/api/v1/api-keys">;
 export type EnrollmentToken = Row<"/api/v1/enrollment-tokens">;
 export type EnrollmentTokenInput = Draft<"/api/v1/enrollment-tokens">;
-
-/** The version of the software that a service runs. A number is the record's own version, which shares the name in answers. */
-export function runningVersion(service: { version?: unknown }): string | null {
-  return typeof service.version === "string" ? service.version : null;
-}
 
 const PRESENCE_MS = 10_000;
 

@@ -53,7 +53,7 @@ interface Page<T> {
 }
 interface Stored {
   id: string;
-  version: number;
+  revision: number;
   created_at: string;
   created_by: string;
   updated_at: string;

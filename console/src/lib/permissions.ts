@@ -14,6 +14,7 @@ function covers(grant: string, permission: string): boolean {
   const [entry = ""] = grant.split(/[\s@]/);
   const [resource, verb] = entry.split(":");
   const [wantedResource, wantedVerb] = permission.split(":");
-  if (resource === "admin" && verb === "*") return true;
+  // admin:* is everything inside one tenant, never the operator's own resources.
+  if (resource === "admin" && verb === "*") return wantedResource !== "tenants" && wantedResource !== "platform";
   return (resource === "*" || resource === wantedResource) && (verb === "*" || verb === wantedVerb);
 }

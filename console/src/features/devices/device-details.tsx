@@ -49,7 +49,7 @@ export function DeviceDetails({ device }: { device: Device }) {
             ],
             [t`Enrolled`, <TimeAgo key="created" value={device.created_at} />],
             [t`Changed`, <TimeAgo key="updated" value={device.updated_at} />],
-            [t`Version`, device.version],
+            [t`Revision`, device.revision],
           ]}
         />
       </Panel>

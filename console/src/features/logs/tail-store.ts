@@ -50,11 +50,12 @@ export class TailStore {
     this.#push([{ kind: "lost", key: `lost-${this.#notes++}` }]);
   }
 
+  /** Starts anew, as with another filter; a pause ends with what it held. */
   clear(): void {
     this.#ring.clear();
     this.#seen.clear();
     this.#waiting = 0;
-    this.#frozen = this.#frozen ? [] : null;
+    this.#frozen = null;
     this.#changed();
   }
 

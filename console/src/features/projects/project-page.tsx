@@ -3,7 +3,7 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Cog, Pencil, Plus } from "lucide-react";
 import { DeviceName, OrganizationName } from "~/api/names";
-import { type Project, projects, runningVersion, type Service, services } from "~/api/resources";
+import { type Project, projects, type Service, services } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { curlCreate } from "~/lib/curl";
 import { allOf, equals } from "~/lib/filter";
@@ -99,7 +99,7 @@ function Services({ project }: { project: Project }) {
     },
     { id: "status", header: t`Status`, sortBy: "status", cell: (s) => <ServiceStatus status={s.status} /> },
     { id: "health", header: t`Health`, sortBy: "health", cell: (s) => <ServiceHealth health={s.health} /> },
-    { id: "version", header: t`Version`, wide: true, cell: (s) => <span className="mono">{runningVersion(s) ?? "–"}</span> },
+    { id: "version", header: t`Version`, wide: true, cell: (s) => <span className="mono">{s.version ?? "–"}</span> },
     { id: "port", header: t`Port`, wide: true, numeric: true, cell: (s) => s.port ?? "–" },
     { id: "device", header: t`Device`, wide: true, cell: (s) => <DeviceName id={s.device_id} /> },
     { id: "container", header: t`Container`, optional: true, cell: (s) => <span className="mono">{s.container_name ?? "–"}</span> },

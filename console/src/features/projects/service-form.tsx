@@ -4,7 +4,7 @@ import type { UseFormReturnType } from "@mantine/form";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { DeviceSelect } from "~/api/pickers";
-import { runningVersion, type Service, type ServiceInput, services, type Tagged } from "~/api/resources";
+import { type Service, type ServiceInput, services, type Tagged } from "~/api/resources";
 import { toLocalInput } from "~/lib/format";
 import { Fields, Wide } from "~/ui/fields";
 import { Page } from "~/ui/page";
@@ -110,7 +110,7 @@ function EditForm({ tagged }: { tagged: Tagged<Service> }) {
   const validate = useValidation();
   const back = () => navigate({ to: "/$tenant/projects/$project/services/$service", params });
   // The stored instant is compared with what the form makes of it: to the second, so that an untouched field is no change.
-  const stored = { ...tagged.record, version: runningVersion(tagged.record), last_deployment_at: toFields(fromRecord(tagged.record)).last_deployment_at };
+  const stored = { ...tagged.record, last_deployment_at: toFields(fromRecord(tagged.record)).last_deployment_at };
   return (
     <Page title={t`Edit ${tagged.record.name}`} narrow>
       <RecordForm
@@ -144,7 +144,7 @@ function fromRecord(s: Service): Values {
     health: s.health ?? "unknown",
     url: s.url ?? "",
     port: s.port?.toString() ?? "",
-    version: runningVersion(s) ?? "",
+    version: s.version ?? "",
     container_name: s.container_name ?? "",
     device_id: s.device_id ?? "",
     last_deployment_at: s.last_deployment_at ? toLocalInput(Date.parse(s.last_deployment_at)) : "",

@@ -5,7 +5,7 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { Pencil } from "lucide-react";
 import type { ReactNode } from "react";
 import { DeviceName } from "~/api/names";
-import { projects, runningVersion, type Service, services } from "~/api/resources";
+import { projects, type Service, services } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { formatUptime } from "~/lib/format";
 import { ButtonLink, TextLink } from "~/ui/links";
@@ -77,7 +77,7 @@ function ServiceDetails({ service, logs }: { service: Service; logs: ReactNode }
           items={[
             [t`URL`, service.url && <SafeLink url={service.url} />],
             [t`Port`, service.port],
-            [t`Version`, runningVersion(service) && <span className="mono">{runningVersion(service)}</span>],
+            [t`Version`, service.version && <span className="mono">{service.version}</span>],
             [t`Container`, service.container_name && <span className="mono">{service.container_name}</span>],
             [t`Device`, <DeviceName key="device" id={service.device_id} />],
             [t`Uptime`, service.uptime_seconds === null || service.uptime_seconds === undefined ? null : formatUptime(service.uptime_seconds)],

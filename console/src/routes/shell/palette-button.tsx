@@ -16,7 +16,7 @@ export function PaletteButton({ tenant }: { tenant: string }) {
   useHotkeys([["mod+K", () => setOpened(true)]], []);
   return (
     <>
-      <UnstyledButton className={classes.search ?? ""} onClick={() => setOpened(true)} aria-label={`${t`Search`} ${keys}`} aria-keyshortcuts="Control+K Meta+K">
+      <UnstyledButton className={classes.search ?? ""} onClick={() => setOpened(true)} aria-keyshortcuts="Control+K Meta+K">
         <Search size={15} aria-hidden />
         <span className={classes.searchLabel}>{t`Search`}</span>
         <Kbd size="xs" className={classes.searchKeys ?? ""}>

@@ -89,7 +89,7 @@ export function Chart(props: ChartProps) {
   const moment = x[at];
   return (
     <div className={classes.root}>
-      <div ref={host} className={classes.plot} style={{ height }} role="img" aria-label={`${label}: ${spoken}`} data-points={x.length} data-last={valueAt(0) ?? undefined} />
+      <div ref={host} className={classes.plot} style={{ height }} role="img" aria-label={`${label}: ${spoken}`} data-newest={x.at(-1)} />
       <div className={classes.legend}>
         {lines.map((line, i) => (
           <span key={line.label} className={classes.item}>

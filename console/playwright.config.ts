@@ -1,0 +1,29 @@
+import { defineConfig } from "@playwright/test";
+
+const baseURL = process.env.STEWARD_URL;
+if (!baseURL) throw new Error("STEWARD_URL is not set: the tests need a running server (scripts/served.sh --watch -- npm run e2e)");
+
+const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+export default defineConfig({
+  testDir: "e2e",
+  outputDir: "test-results",
+  // One server, one tenant: the tests share it and run one after the other.
+  workers: 1,
+  fullyParallel: false,
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
+  forbidOnly: true,
+  reporter: [["list"]],
+  use: {
+    baseURL,
+    locale: "en-GB",
+    viewport: { width: 1280, height: 800 },
+    trace: "retain-on-failure",
+    launchOptions: { executablePath: process.env.STEWARD_CHROMIUM ?? "/usr/bin/chromium", args: flags },
+  },
+  projects: [
+    { name: "first run", testMatch: "first-run.spec.ts" },
+    { name: "console", testIgnore: "first-run.spec.ts", dependencies: ["first run"], use: { storageState: "test-results/owner.json" } },
+  ],
+});
