@@ -3,18 +3,18 @@
 #   scripts/served.sh -- bench/steward.sh SECONDS
 set -euo pipefail
 seconds="$1"
-: "${STEWARD_URL:?run this under scripts/served.sh}" "${STEWARD_PID:?}" "${STEWARD_DATA:?}" "${STEWARD_BINARY:?}" "${CARGO_TARGET_DIR:?}"
+: "${STEWARD_TEST_URL:?run this under scripts/served.sh}" "${STEWARD_TEST_PID:?}" "${STEWARD_TEST_DATA:?}" "${STEWARD_TEST_BINARY:?}" "${CARGO_TARGET_DIR:?}"
 
 sleep 5 # what it keeps when nobody asks for anything
-awk '/^VmRSS:/ { printf "{\"workload\":\"idle\",\"rss_mb\":%.1f}\n", $2 / 1024 }' "/proc/$STEWARD_PID/status"
+awk '/^VmRSS:/ { printf "{\"workload\":\"idle\",\"rss_mb\":%.1f}\n", $2 / 1024 }' "/proc/$STEWARD_TEST_PID/status"
 
 od -An -N16 -tx1 /dev/urandom | tr -d ' \n' |
-  "$STEWARD_BINARY" admin bootstrap --data "$STEWARD_DATA" --tenant bench --owner owner@example.org --password-stdin >&2
+  "$STEWARD_TEST_BINARY" admin bootstrap --data "$STEWARD_TEST_DATA" --tenant bench --owner owner@example.org --password-stdin >&2
 token="$(mktemp)"
 trap 'rm -f "$token"' EXIT
-"$STEWARD_BINARY" admin api-key --data "$STEWARD_DATA" --tenant bench --permissions 'admin:*' >"$token"
+"$STEWARD_TEST_BINARY" admin api-key --data "$STEWARD_TEST_DATA" --tenant bench --permissions 'admin:*' >"$token"
 
-load() { "$CARGO_TARGET_DIR/release/steward-bench" http "$@" --seconds "$seconds" --url "$STEWARD_URL" --token-file "$token" --pid "$STEWARD_PID"; }
+load() { "$CARGO_TARGET_DIR/release/steward-bench" http "$@" --seconds "$seconds" --url "$STEWARD_TEST_URL" --token-file "$token" --pid "$STEWARD_TEST_PID"; }
 load create --connections 1
 load create --connections 64
 load get --connections 16

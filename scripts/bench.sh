@@ -9,13 +9,13 @@ records="${RECORDS:-100000}"
 scripts/setup.sh bench
 scripts/build.sh
 cargo build --locked --release --package steward-bench
-export STEWARD_BINARY="$root/target/release/steward"
+export STEWARD_TEST_BINARY="$root/target/release/steward"
 venv="$(python_packages bench/peers/fastapi/requirements.txt)"
 results="$(mktemp -d)"
 trap 'rm -rf "$results"' EXIT
 
 say "measuring Steward"
-bench/start.sh "$STEWARD_BINARY" >"$results/steward"
+bench/start.sh "$STEWARD_TEST_BINARY" >"$results/steward"
 scripts/served.sh -- bench/steward.sh "$seconds" >>"$results/steward"
 say "measuring the record kernel"
 load="$CARGO_TARGET_DIR/release/steward-bench"

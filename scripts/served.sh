@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command beside a fresh Steward with its own data folder and a free port, and stops it afterwards.
 #   scripts/served.sh [FLAG FOR serve…] -- COMMAND [ARGUMENT…]
-# The command finds STEWARD_URL, STEWARD_SETUP_LINK, STEWARD_DATA, STEWARD_PID and STEWARD_BINARY. Set STEWARD_BINARY beforehand to
+# The command finds STEWARD_TEST_URL, STEWARD_TEST_SETUP_LINK, STEWARD_TEST_DATA, STEWARD_TEST_PID and STEWARD_TEST_BINARY. Set STEWARD_TEST_BINARY beforehand to
 # serve another build than the debug one. Should the server not stop with exit code 0, this fails although the command passed.
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
@@ -12,11 +12,11 @@ while (($#)) && [[ "$1" != -- ]]; do
 done
 (($# > 1)) || fail "usage: scripts/served.sh [FLAG…] -- COMMAND [ARGUMENT…]"
 shift
-export STEWARD_BINARY="${STEWARD_BINARY:-$CARGO_TARGET_DIR/debug/steward}"
-[[ -x "$STEWARD_BINARY" ]] || fail "no binary at $STEWARD_BINARY: run cargo build --package steward-server"
+export STEWARD_TEST_BINARY="${STEWARD_TEST_BINARY:-$CARGO_TARGET_DIR/debug/steward}"
+[[ -x "$STEWARD_TEST_BINARY" ]] || fail "no binary at $STEWARD_TEST_BINARY: run cargo build --package steward-server"
 
 folder="$(mktemp -d "${TMPDIR:-/tmp}/steward-served.XXXXXX")"
-export STEWARD_DATA="$folder/data"
+export STEWARD_TEST_DATA="$folder/data"
 server=
 command=
 alive() { [[ -n "$1" ]] && kill -0 "$1" 2>/dev/null; }
@@ -38,17 +38,17 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
 set -m
-setpriv --pdeathsig TERM "$STEWARD_BINARY" serve --data "$STEWARD_DATA" --listen 127.0.0.1:0 "${flags[@]}" \
+setpriv --pdeathsig TERM "$STEWARD_TEST_BINARY" serve --data "$STEWARD_TEST_DATA" --listen 127.0.0.1:0 "${flags[@]}" \
   >"$folder/stdout" 2>"$folder/log" </dev/null &
 server=$!
 ready() { grep -q '^ready http' "$folder/stdout"; }
 settled() { ready || gone; }
 wait_until 60 settled || true
 ready || { cat "$folder/log" >&2 && fail "the server did not become ready"; }
-STEWARD_URL="$(sed -n 's/^ready \(http[^ ]*\).*/\1/p' "$folder/stdout" | head -n1)"
-STEWARD_URL="${STEWARD_URL%/}"
-STEWARD_SETUP_LINK="$("$STEWARD_BINARY" setup-link --data "$STEWARD_DATA")"
-export STEWARD_URL STEWARD_SETUP_LINK STEWARD_PID="$server"
+STEWARD_TEST_URL="$(sed -n 's/^ready \(http[^ ]*\).*/\1/p' "$folder/stdout" | head -n1)"
+STEWARD_TEST_URL="${STEWARD_TEST_URL%/}"
+STEWARD_TEST_SETUP_LINK="$("$STEWARD_TEST_BINARY" setup-link --data "$STEWARD_TEST_DATA")"
+export STEWARD_TEST_URL STEWARD_TEST_SETUP_LINK STEWARD_TEST_PID="$server"
 
 setpriv --pdeathsig TERM "$@" <&0 &
 command=$!

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# The long forms: every test marked `#[ignore = "long: …"]`, property tests with many more cases, the API fuzzer for half
-# an hour. `make test` runs a short form of each.
+# The long forms of what `make test` runs shortly: a hundred rounds of kill -9 under load, property tests with many more
+# cases, the API fuzzer for half an hour. All on a release build.
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 scripts/setup.sh test
 scripts/console.sh build
 cargo build --locked --release --package steward-server
-export INSTA_UPDATE=no PROPTEST_CASES="${PROPTEST_CASES:-20000}"
-scripts/postgres.sh cargo test --locked --release --workspace --no-fail-fast -- --include-ignored
-STEWARD_BINARY="$CARGO_TARGET_DIR/release/steward" \
+export INSTA_UPDATE=no PROPTEST_CASES="${PROPTEST_CASES:-20000}" STEWARD_TEST_CRASH_ROUNDS="${ROUNDS:-100}"
+scripts/postgres.sh cargo test --locked --release --workspace --no-fail-fast
+for _ in {1..9}; do # with the run above a hundred rounds of ten
+  cargo test --locked --release --package steward-telemetry kill
+done
+STEWARD_TEST_BINARY="$CARGO_TARGET_DIR/release/steward" \
   scripts/served.sh -- scripts/test-api.sh --max-time "${FUZZ_SECONDS:-1800}"

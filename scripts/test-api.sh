@@ -3,7 +3,7 @@
 #   scripts/served.sh -- scripts/test-api.sh [ARGUMENT FOR schemathesis…]
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
-: "${STEWARD_URL:?run this as: scripts/served.sh -- scripts/test-api.sh}" "${STEWARD_DATA:?}" "${STEWARD_BINARY:?}"
+: "${STEWARD_TEST_URL:?run this as: scripts/served.sh -- scripts/test-api.sh}" "${STEWARD_TEST_DATA:?}" "${STEWARD_TEST_BINARY:?}"
 python="$(python_packages scripts/openapi/requirements.txt)"
 node="$(node_packages scripts/openapi)/node_modules/.bin"
 export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true SCHEMATHESIS_HOOKS=
@@ -13,11 +13,11 @@ export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true SCHEMATHESIS_HO
 "$node/spectral" lint --quiet --fail-severity warn --ruleset scripts/openapi/spectral.yaml api/openapi.json
 
 password="$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
-"$STEWARD_BINARY" admin bootstrap --data "$STEWARD_DATA" --tenant fuzzed --owner owner@example.org --password-stdin <<<"$password"
-key="$("$STEWARD_BINARY" admin api-key --data "$STEWARD_DATA" --tenant fuzzed --permissions 'admin:*')"
+"$STEWARD_TEST_BINARY" admin bootstrap --data "$STEWARD_TEST_DATA" --tenant fuzzed --owner owner@example.org --password-stdin <<<"$password"
+key="$("$STEWARD_TEST_BINARY" admin api-key --data "$STEWARD_TEST_DATA" --tenant fuzzed --permissions 'admin:*')"
 
 # Streams do not end, so a client that waits for the whole answer cannot judge them; their own tests do.
 cd "$(mktemp -d "${TMPDIR:-/tmp}/steward-fuzz.XXXXXX")"
 trap 'rm -rf "$PWD"' EXIT
-"$python/bin/schemathesis" --config-file "$root/scripts/openapi/schemathesis.toml" run "$STEWARD_URL/api/openapi.json" \
+"$python/bin/schemathesis" --config-file "$root/scripts/openapi/schemathesis.toml" run "$STEWARD_TEST_URL/api/openapi.json" \
   --header "Authorization: Bearer $key" --checks all --exclude-path-regex '/(stream|tail)$' "$@" </dev/null

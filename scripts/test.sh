@@ -47,7 +47,7 @@ else
   absent "API" crates/server/Cargo.toml
 fi
 if [[ -f crates/server/Cargo.toml && -f console/playwright.config.ts ]]; then
-  stage "browser: end to end" scripts/served.sh --watch -- scripts/console.sh e2e
+  stage "browser: end to end" scripts/served.sh --watch -- scripts/test-e2e.sh
 else
   absent "browser: end to end" "crates/server/Cargo.toml or console/playwright.config.ts"
 fi

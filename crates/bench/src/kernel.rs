@@ -12,11 +12,10 @@ use steward_base::{Clock, Ctx, Random, Secret, TenantId};
 use steward_store::{Backend, Kind, Kinds, Model, Options, Store, UnitOfWork};
 use tokio::task::JoinSet;
 
+use crate::Failure;
 use crate::load::{Outcome, latencies};
 use crate::process::Spent;
 use crate::report::Report;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Records that one unit writes while the store is filled.
 const FILL_PER_UNIT: u64 = 500;

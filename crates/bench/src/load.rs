@@ -9,10 +9,9 @@ use http_body_util::BodyExt;
 use steward_base::Clock;
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::Failure;
 use crate::process::Spent;
 use crate::workload::{Requests, Target};
-
-type Failure = Box<dyn std::error::Error>;
 
 /// How a run is done.
 pub(crate) struct Plan {

@@ -19,6 +19,8 @@ use url::Url;
 
 use crate::workload::Workload;
 
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 #[derive(Parser)]
 #[command(about = "Measure Steward and its peers", version)]
 struct Arguments {
@@ -61,8 +63,9 @@ struct Http {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Http(http) => runtime(tokio::runtime::Builder::new_current_thread()).block_on(measure_http(&http)),
-        Command::Kernel(kernel) => runtime(tokio::runtime::Builder::new_multi_thread())
-            .block_on(async { kernel::measure(&kernel).await.map(|()| 0).map_err(Into::into) }),
+        Command::Kernel(kernel) => {
+            runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { kernel::measure(&kernel).await.map(|()| 0) })
+        }
     };
     match outcome {
         Ok(failed) => ExitCode::from(u8::from(failed > 0)),
@@ -78,7 +81,7 @@ fn runtime(mut builder: tokio::runtime::Builder) -> tokio::runtime::Runtime {
 }
 
 /// How many requests failed.
-async fn measure_http(arguments: &Http) -> Result<u64, Box<dyn std::error::Error>> {
+async fn measure_http(arguments: &Http) -> Result<u64, Failure> {
     let token = std::fs::read_to_string(&arguments.token_file)?;
     let target = workload::Target::new(&arguments.url, token.trim())?;
     let requests = arguments.workload.prepare(&target).await?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use url::Url;
 
-type Failure = Box<dyn std::error::Error>;
+use crate::Failure;
 
 /// Lines of one ingest request.
 const LINES_PER_REQUEST: u64 = 2_000;
