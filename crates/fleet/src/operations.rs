@@ -84,9 +84,9 @@ impl Fleet {
     }
 }
 
-/// What a caller leaves out, or takes out, is stored as the model's default: a filter and a reader find it in the record.
+/// What a caller takes out is stored as the model's default, as what is left out of a new record is: filters find it there.
 fn completed<M: Model>(resource: Resource<M>) -> Resource<M> {
-    resource.on_create(async |_, change| Ok(complete::<M>(change))).on_update(async |_, change| Ok(complete::<M>(change)))
+    resource.on_update(async |_, change| Ok(complete::<M>(change)))
 }
 
 fn complete<M: Model>(mut change: Change) -> Change {

@@ -29,10 +29,14 @@ async fn projects_and_services_belong_together() {
     let found = world.read("/api/v1/services?filter=last_deployment_at%20%3E%202026-11-20%20-name%20=%20idle").await;
     assert_eq!(names(found), ["payment"]);
 
+    let taken_out = json!({ "health": null, "port": null });
+    let path = format!("/api/v1/services/{}", service["id"].as_str().expect("an id"));
+    let changed = world.app.patch(&path).key(&world.tenant.key).header("if-match", "*").json(&taken_out).send().await.expect(200).json();
+    assert_eq!((&changed["health"], changed.get("port")), (&json!("unknown"), None), "a default, and nothing");
+
     // The device goes, the service stays without it; the project goes and takes its services along.
     let gone = async |path: String| world.app.delete(&path).key(&world.tenant.key).header("if-match", "*").send().await;
     let _ = gone(device.path()).await.expect(204);
-    let path = format!("/api/v1/services/{}", service["id"].as_str().expect("an id"));
     assert!(world.read(&path).await.get("device_id").is_none_or(Value::is_null));
     let organization = format!("/api/v1/organizations/{}", organization["id"].as_str().expect("an id"));
     assert_eq!(gone(organization.clone()).await.status, 409, "a project still belongs to it");
