@@ -64,7 +64,7 @@ pub use input::{Body, BodyRules, Form, MergePatch, Raw, RawPart};
 pub use operation::{Access, HeaderInput, Operation, RateClass, Spec};
 pub use problem::Problem;
 pub use reply::{Binary, Content, Json, Output, Reply, Text};
-pub use resource::{ById, Change, Page, Resource, resource};
+pub use resource::{ById, Change, Page, Resource, record_schema, resource};
 pub use router::Operations;
 pub use serve::{Serving, serve};
 pub use site::{Limits, Settings, Site, Version};

@@ -24,6 +24,7 @@ use steward_store::{Kind, Model, Record, Store, UnitOfWork};
 use crate::draft::Draft;
 use crate::draft::operation;
 use crate::operation::{HeaderInput, Operation};
+use crate::schema::Checker;
 
 /// The path parameter of operations on one record: the id with the kind's prefix; anything else is a page that does not exist.
 #[derive(Deserialize, JsonSchema)]
@@ -208,6 +209,8 @@ struct State<M> {
     kind: Arc<Kind>,
     options: Resource<M>,
     list_id: &'static str,
+    /// What a hook may count on when it sees a changed body.
+    stored: Checker,
 }
 
 /// The standard operations of `M`.
@@ -222,7 +225,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     let (path, one) = (format!("/api/v1/{plural}"), format!("/api/v1/{plural}/{{id}}"));
     let (create, update, delete, example) = (options.create, options.update, options.delete, options.example.clone());
     let (tag, permission) = (options.tag, options.permission);
-    let state = Arc::new(State { store: store.clone(), kind, options, list_id: id(plural, "list") });
+    let state = Arc::new(State { store: store.clone(), stored: Checker::new(kind.schema()), kind, options, list_id: id(plural, "list") });
     let start = |verb: &'static str, method: Method, path: &str, right: &str, summary: String| -> Draft {
         operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}"))
     };
@@ -264,6 +267,15 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
         out.push(draft.handle(state, one::delete));
     }
     out
+}
+
+/// A whole record of a kind as answers show it, for operations that answer one: the same schema as [`resource`] documents.
+///
+/// # Panics
+/// When the store was opened without the kind.
+pub fn record_schema(store: &Store, kind: &str) -> Value {
+    let kind = store.kinds().get(kind).unwrap_or_else(|| panic!("the store has no kind {kind}"));
+    schemas::Schemas::of(store.kinds(), kind).output
 }
 
 /// Ids of operations live as long as the process: the table is made once.

@@ -181,23 +181,33 @@ fn describe(error: &ValidationError<'_>, fields: &mut Vec<FieldError>) {
         Kind::Pattern { pattern } if pattern == NO_NUL => add(at, "nul_character", "The character U+0000 cannot be stored.".into()),
         Kind::Pattern { pattern } => add(at, "pattern", format!("The text must match {pattern}.")),
         Kind::Format { format } => add(at, "format", format!("This is not a valid {format}.")),
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => match nullable(context) {
-            Some(inner) => inner.iter().for_each(|error| describe(error, fields)),
-            None => add(at, "any_of", "This matches none of the allowed forms.".into()),
-        },
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => branches(error, context, fields),
         Kind::PropertyNames { .. } => add(at, "property_names", "A name in this map is not allowed.".into()),
         _ => add(at, "invalid", sentence(error)),
     }
 }
 
-/// For "T or null", what is wrong with T says more than that neither matched.
-fn nullable<'e>(context: &'e [Vec<ValidationError<'static>>]) -> Option<&'e [ValidationError<'static>]> {
-    let [one, other] = context else { return None };
-    let only_type = |errors: &[ValidationError<'_>]| matches!(errors, [error] if matches!(error.kind(), Kind::Type { kind: jsonschema::error::TypeKind::Single(kind) } if kind.to_string() == "null"));
-    match (only_type(one), only_type(other)) {
-        (false, true) => Some(one),
-        (true, false) => Some(other),
+/// Of several forms, what is wrong with the one that came nearest; of several constants, which there are.
+fn branches(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>], fields: &mut Vec<FieldError>) {
+    let at = error.instance_path().to_string();
+    let constant = |branch: &Vec<ValidationError<'static>>| match branch.first().map(ValidationError::kind) {
+        Some(Kind::Constant { expected_value }) => Some(expected_value.to_string()),
         _ => None,
+    };
+    let constants: Vec<String> = context.iter().filter_map(constant).collect();
+    if !constants.is_empty() {
+        fields.push(FieldError { pointer: at, code: "enum".into(), detail: format!("Use one of {}.", constants.join(", ")) });
+        return;
+    }
+    let other_type = |branch: &&Vec<ValidationError<'static>>| {
+        branch.iter().any(|error| matches!(error.kind(), Kind::Type { .. }) && error.instance_path().to_string() == at)
+    };
+    match context.iter().filter(|branch| !other_type(branch)).min_by_key(|branch| branch.len()) {
+        Some(nearest) if !nearest.is_empty() => nearest.iter().for_each(|error| describe(error, fields)),
+        _ => {
+            let detail = "This has none of the forms that are expected.".into();
+            fields.push(FieldError { pointer: at, code: "any_of".into(), detail });
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::problem::{PROBLEM_JSON, Problem};
 use crate::schema;
 
 /// The refusals that are the same everywhere: status, component name, description.
-const SHARED: [(StatusCode, &str, &str); 14] = [
+const SHARED: [(StatusCode, &str, &str); 15] = [
     (StatusCode::BAD_REQUEST, "Malformed", "The request cannot be read."),
     (StatusCode::UNAUTHORIZED, "Unauthenticated", "No credential, or one that is not valid."),
     (StatusCode::FORBIDDEN, "Forbidden", "The caller is known and may not do this."),
@@ -23,6 +23,7 @@ const SHARED: [(StatusCode, &str, &str); 14] = [
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMedia", "The body's media type or encoding is not understood."),
     (StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "The request is read and refused for what it says; errors names each field."),
     (StatusCode::PRECONDITION_REQUIRED, "PreconditionRequired", "If-Match is missing."),
+    (StatusCode::TOO_MANY_REQUESTS, "Limited", "Too many requests; Retry-After says when the next one is welcome."),
     (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", "The headers are too large."),
     (StatusCode::INTERNAL_SERVER_ERROR, "Defect", "Something went wrong on this side; quote the request id."),
     (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "Not now; Retry-After says when."),
@@ -43,7 +44,8 @@ pub(super) fn all(spec: &Spec, components: &mut Components) -> Value {
     let form = spec.error_form.as_ref().map(|form| (form.media_type, components.add(&(form.schema)(), Direction::Output)));
     for status in refusals(spec) {
         let own: Vec<&str> = spec.errors.iter().filter(|(known, _)| *known == status).map(|(_, code)| *code).collect();
-        let Some((_, name, text)) = SHARED.iter().find(|(known, ..)| *known == status) else { continue };
+        let shared = SHARED.iter().find(|(known, ..)| *known == status);
+        let (_, name, text) = shared.unwrap_or_else(|| panic!("{} refuses with {status}, which no kind of error has", spec.id));
         let plain = own.is_empty() && form.is_none();
         let answer = if plain {
             json!({ "$ref": format!("#/components/responses/{name}") })
@@ -137,7 +139,7 @@ fn refusal_headers(status: StatusCode) -> Value {
     let mut headers = common_headers();
     match status {
         StatusCode::UNAUTHORIZED => headers["WWW-Authenticate"] = header("WWW-Authenticate"),
-        StatusCode::SERVICE_UNAVAILABLE => headers["Retry-After"] = header("Retry-After"),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => headers["Retry-After"] = header("Retry-After"),
         _ => {}
     }
     headers

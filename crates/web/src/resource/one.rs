@@ -30,7 +30,7 @@ pub(super) async fn create<M: Model>(
     let change = Change { id: state.store.mint_id(), before: None, body, unit: UnitOfWork::new() };
     let Change { id, body, unit, .. } = run(state.options.on_create.as_ref(), &call.ctx, change).await?;
     state.within(call.scope.clone(), &call.site, &body, id)?;
-    let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await?;
+    let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await.map_err(missing_reference)?;
     let record = written(committed.records, M::KIND, id)?;
     let location = format!("/api/v1/{}/{}", state.options.plural, id.wire(M::PREFIX));
     Ok(state.show(&record).location(&location))
@@ -44,6 +44,7 @@ pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (
         let named = precondition(&call.headers, &record)?;
         let version = record.version;
         let body = state.kind.patched_body(&record, &call.body.0)?;
+        let body = state.valid(body)?;
         let change = Change { id, before: Some(record), body, unit: UnitOfWork::new() };
         let Change { body, unit, .. } = run(state.options.on_update.as_ref(), &call.ctx, change).await?;
         state.within(call.scope.clone(), &call.site, &body, id)?;
@@ -81,6 +82,16 @@ impl<M: Model> State<M> {
         }
     }
 
+    /// Hooks see only bodies that could be stored as they are.
+    fn valid(&self, body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+        let body = Value::Object(body);
+        self.stored.check(&body)?;
+        match body {
+            Value::Object(body) => Ok(body),
+            _ => Err(Error::internal("an object is an object")),
+        }
+    }
+
     /// A caller cannot put a record where its permission does not reach.
     fn within(&self, limit: Option<filter::Expr>, site: &crate::Site, body: &Map<String, Value>, id: RecordId) -> Result<(), Error> {
         let Some(limit) = scope(&self.kind, limit, site.clock().now())? else { return Ok(()) };
@@ -114,7 +125,7 @@ fn precondition(headers: &http::HeaderMap, record: &Record) -> Result<Match, Err
 /// Another change came between: whoever named a version is told, whoever said `*` gets another try.
 fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
     if error.code() != "version_conflict" {
-        return Err(error);
+        return Err(missing_reference(error));
     }
     *tries += 1;
     match named {
@@ -124,6 +135,18 @@ fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
             Err(Error::new(ErrorKind::PreconditionFailed, "version_conflict", detail).with_source(error))
         }
     }
+}
+
+/// A reference to what is not there is well formed: the state of things forbids it.
+fn missing_reference(error: Error) -> Error {
+    if error.kind() != ErrorKind::Invalid
+        || error.fields().is_empty()
+        || error.fields().iter().any(|field| field.code != "reference_missing")
+    {
+        return error;
+    }
+    let conflict = Error::new(ErrorKind::Conflict, "reference_missing", "A field refers to a record that is not there; see errors.");
+    error.fields().iter().fold(conflict, |error, field| error.with_field(field.pointer.clone(), field.code.clone(), field.detail.clone()))
 }
 
 fn written(records: Vec<Record>, kind: &str, id: RecordId) -> Result<Record, Error> {

@@ -81,3 +81,30 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         self.watch(cx, polled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_stands_still_ends_the_write() {
+        let (near, _far) = tokio::io::duplex(16);
+        let mut guarded = Guarded::new(near, Duration::from_secs(60), Duration::from_millis(50));
+        let error = guarded.write_all(&[0; 64]).await.expect_err("nobody reads");
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_is_slow_but_reads_is_served() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut guarded = Guarded::new(near, Duration::from_secs(60), Duration::from_secs(60));
+        let reading = tokio::spawn(async move {
+            let mut all = vec![0; 64];
+            far.read_exact(&mut all).await.map(|_| all)
+        });
+        guarded.write_all(&[7; 64]).await.expect("is read");
+        assert_eq!(reading.await.expect("reads").expect("reads"), [7; 64]);
+    }
+}

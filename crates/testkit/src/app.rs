@@ -1,0 +1,199 @@
+//! The server under test.
+
+use std::net::SocketAddr;
+
+use steward_auth::{Authority, MasterKey, system};
+use steward_base::{Clock, Ctx, Random, Secret, TenantId};
+use steward_identity::{Identity, NewApiKey};
+use steward_store::{Backend, Kind, Kinds, Options, Store};
+use steward_web::{Limits, Operation, Operations, Serving, Settings, Site, Version, events, health, openapi, serve};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::client::Ask;
+
+/// What a server under test is made of; operations are built from it.
+#[derive(Clone)]
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Verifies credentials.
+    pub authority: Authority,
+    /// Tenants, persons, keys.
+    pub identity: Identity,
+    /// The machine's clock.
+    pub clock: Clock,
+    /// The system's randomness.
+    pub random: Random,
+}
+
+/// How a server under test is to be.
+#[derive(Default)]
+pub struct Setup {
+    /// Kinds besides those of auth and identity.
+    pub kinds: Vec<Kind>,
+    /// Bounds on requests.
+    pub limits: Limits,
+    /// How sockets are served.
+    pub serving: Serving,
+    /// Networks of proxies to trust.
+    pub trusted_proxies: Vec<String>,
+    /// What clients are told the address is; the real one unless said.
+    pub public_url: Option<String>,
+}
+
+/// A tenant with a key that may do everything in it.
+#[derive(Clone, Debug)]
+pub struct TestTenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its short name.
+    pub slug: String,
+    /// The platform acting in it.
+    pub ctx: Ctx,
+    /// A key with `admin:*`; in the operator tenant also `tenants:*` and `platform:*`.
+    pub key: String,
+}
+
+/// A served Steward. It stops when it is dropped; [`TestApp::stop`] waits for the end.
+pub struct TestApp {
+    /// What it is made of.
+    pub parts: Parts,
+    /// What its operations share.
+    pub site: Site,
+    /// Its table.
+    pub operations: Operations,
+    /// Where it listens.
+    pub address: SocketAddr,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl TestApp {
+    /// Serves the given operations with those of health, events, identity and the document.
+    pub async fn start(setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let public_url = setup.public_url.unwrap_or_else(|| format!("http://{address}"));
+        let (clock, random) = (Clock::system(), Random::system());
+        let kinds = [setup.kinds, steward_auth::kinds(), steward_identity::kinds()].into_iter().flatten().fold(Kinds::new(), Kinds::with);
+        let backend = Backend::Sqlite { dir: folder.path().join("records") };
+        let store = Store::open(Options { backend }, kinds, clock.clone(), random.clone()).await.expect("a fresh store opens");
+        let authority = Authority::new(store.clone(), MasterKey::new([7; 32]), clock.clone(), random.clone(), &public_url);
+        let options = steward_identity::Options {
+            store: store.clone(),
+            authority: authority.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            cores: 2,
+        };
+        let identity = Identity::new(options);
+        identity.prepare().await.expect("a fresh installation can be prepared");
+
+        let parts = Parts { store, authority, identity, clock, random };
+        let settings = Settings {
+            public_url: public_url.parse::<Url>().expect("the public address is a URL"),
+            origins: Vec::new(),
+            trusted_proxies: setup.trusted_proxies.iter().map(|net| net.parse().expect("a network")).collect(),
+            cursor_key: Secret::new([9; 32]),
+            version: Version { version: "0.0.0-test".to_owned(), commit: None },
+            limits: setup.limits,
+        };
+        let site = Site::new(settings, parts.authority.clone(), parts.clock.clone(), parts.random.clone());
+        let checked = parts.store.clone();
+        site.health().add("store", move || {
+            let store = checked.clone();
+            async move { store.health().await }
+        });
+        let operations = Operations::new()
+            .with(health::operations())
+            .with([openapi::operation_for_document()])
+            .with(events::operations(&parts.store))
+            .with(steward_identity::operations(&parts.identity))
+            .with(operations(&parts));
+        let router = operations.router(&site);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (serving, own) = (setup.serving, site.clone());
+        let served = tokio::spawn(async move {
+            let shutdown = async move { drop(stopped.await) };
+            serve(listener, router, &own, serving, shutdown).await;
+        });
+        Self { parts, site, operations, address, client: client(), stop: Some(stop), served, _folder: folder }
+    }
+
+    /// Its address with `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Starts a request.
+    pub fn ask(&self, method: &str, path: &str) -> Ask {
+        Ask::new(self.client.request(method.parse().expect("a method"), self.url(path)))
+    }
+
+    /// `GET`.
+    pub fn get(&self, path: &str) -> Ask {
+        self.ask("GET", path)
+    }
+
+    /// `POST`.
+    pub fn post(&self, path: &str) -> Ask {
+        self.ask("POST", path)
+    }
+
+    /// `PATCH`.
+    pub fn patch(&self, path: &str) -> Ask {
+        self.ask("PATCH", path)
+    }
+
+    /// `DELETE`.
+    pub fn delete(&self, path: &str) -> Ask {
+        self.ask("DELETE", path)
+    }
+
+    /// Makes an active tenant and a key for all of it.
+    pub async fn tenant(&self, slug: &str) -> TestTenant {
+        let cause = system(TenantId::OPERATOR, "test");
+        let id = self.parts.identity.create_tenant(&cause, slug, slug).await.expect("a tenant can be made");
+        self.parts.identity.activate(&cause, id).await.expect("a tenant can be opened");
+        let key = self.key(id, &["admin:*"]).await;
+        TestTenant { id, slug: slug.to_owned(), ctx: system(id, "test"), key }
+    }
+
+    /// The tenant that operates the installation.
+    pub async fn operator(&self) -> TestTenant {
+        let id = TenantId::OPERATOR;
+        let key = self.key(id, &["admin:*", "tenants:*", "platform:*"]).await;
+        TestTenant { id, slug: "operator".to_owned(), ctx: system(id, "test"), key }
+    }
+
+    /// Makes an API key with these permissions.
+    pub async fn key(&self, tenant: TenantId, permissions: &[&str]) -> String {
+        let permissions = permissions.iter().map(|&text| text.to_owned()).collect();
+        let new = NewApiKey { name: "test".to_owned(), permissions, expires_at: None };
+        let (_, secret) = self.parts.identity.create_api_key(&system(tenant, "test"), new).await.expect("a key can be made");
+        secret.expose().clone()
+    }
+
+    /// Drains and waits for the end.
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The receiver is gone only when the server has ended already.
+            let _ = stop.send(());
+        }
+        (&mut self.served).await.expect("the server ends without a panic");
+        self.parts.store.close().await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one client of the tests")]
+fn client() -> reqwest::Client {
+    let patience = std::time::Duration::from_secs(30);
+    reqwest::Client::builder().no_proxy().timeout(patience).build().expect("the client's settings are valid")
+}

@@ -1,0 +1,13 @@
+//! The web crate over real sockets and a real store.
+
+mod bodies;
+mod contract;
+mod credentials;
+mod document;
+mod generated;
+mod lists;
+mod live;
+mod problems;
+mod sample;
+mod serving;
+mod trace;
