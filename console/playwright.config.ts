@@ -1,7 +1,7 @@
 import { defineConfig } from "@playwright/test";
 
-const baseURL = process.env.STEWARD_URL;
-if (!baseURL) throw new Error("STEWARD_URL is not set: the tests need a running server (scripts/served.sh --watch -- npm run e2e)");
+const baseURL = process.env.STEWARD_TEST_URL ?? process.env.STEWARD_URL;
+if (!baseURL) throw new Error("STEWARD_TEST_URL is not set: the tests need a fresh server (scripts/served.sh --watch -- scripts/console.sh e2e)");
 
 const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
@@ -24,6 +24,6 @@ export default defineConfig({
   },
   projects: [
     { name: "first run", testMatch: "first-run.spec.ts" },
-    { name: "console", testIgnore: "first-run.spec.ts", dependencies: ["first run"], use: { storageState: "test-results/owner.json" } },
+    { name: "console", testIgnore: "first-run.spec.ts", dependencies: ["first run"], use: { storageState: "node_modules/.tmp/owner.json" } },
   ],
 });

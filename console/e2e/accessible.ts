@@ -11,6 +11,8 @@ export async function expectAccessible(page: Page): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await expect(page.locator("html")).toHaveAttribute("data-mantine-color-scheme", colorScheme);
+    // Colours are read once the page is drawn in the new theme.
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
     await page.evaluate(source);
     const results = (await page.evaluate(`axe.run(document, { runOnly: { type: "tag", values: ${JSON.stringify(tags)} } })`)) as AxeResults;
     const found = results.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html}\n  ${n.failureSummary}`).join("\n")}`);

@@ -1,9 +1,10 @@
 import { infiniteQueryOptions, type QueryClient } from "@tanstack/react-query";
 import { allOf } from "~/lib/filter";
 import { client, data } from "./client";
-import type { components } from "./schema";
+import type { RowOf } from "./json";
+import type { paths } from "./schema";
 
-export type Event = components["schemas"]["Event"];
+export type Event = RowOf<paths["/api/v1/events"]["get"]["responses"][200]>;
 
 interface EventPage {
   /** Newest first. */

@@ -1,11 +1,11 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { client, data, reply } from "./client";
+import type { Json } from "./json";
 import type { paths } from "./schema";
 
 /** Collections that behave as records: list, get, merge patch with If-Match, delete. */
 type Path = "/api/v1/organizations" | "/api/v1/projects" | "/api/v1/services" | "/api/v1/devices" | "/api/v1/api-keys" | "/api/v1/enrollment-tokens";
 
-type Json<R> = R extends { content: { "application/json": infer T } } ? T : never;
 // A list may be asked for some fields only, so its rows promise less; the console always asks for all of them.
 type Row<P extends Path> = Json<paths[`${P}/{id}`]["get"]["responses"][200]>;
 type Draft<P extends Path> = paths[P] extends { post: { requestBody: { content: { "application/json": infer T } } } } ? T : never;

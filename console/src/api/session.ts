@@ -2,9 +2,10 @@ import { queryOptions, useSuspenseQuery } from "@tanstack/react-query";
 import { allows } from "~/lib/permissions";
 import { client, data } from "./client";
 import { ApiError } from "~/lib/problem";
-import type { components, paths } from "./schema";
+import type { Json } from "./json";
+import type { paths } from "./schema";
 
-export type Session = components["schemas"]["Session"];
+export type Session = Json<paths["/auth/session"]["get"]["responses"][200]>;
 export type SetupInput = paths["/auth/setup"]["post"]["requestBody"]["content"]["application/json"];
 export type LoginInput = paths["/auth/login"]["post"]["requestBody"]["content"]["application/json"];
 

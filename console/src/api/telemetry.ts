@@ -2,11 +2,12 @@ import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/
 import type { Span } from "~/lib/time-range";
 import { resolveRange, stepFor, type TimeRange } from "~/lib/time-range";
 import { client, data } from "./client";
-import type { components, paths } from "./schema";
+import type { Json, RowOf } from "./json";
+import type { paths } from "./schema";
 
-export type LogRow = components["schemas"]["LogRow"];
+export type LogRow = RowOf<paths["/api/v1/logs"]["get"]["responses"][200]>;
 export type Severity = LogRow["severity"];
-export type LogHistogram = components["schemas"]["LogHistogram"];
+export type LogHistogram = Json<paths["/api/v1/logs/histogram"]["get"]["responses"][200]>;
 /** `points` are pairs of Unix milliseconds and value. */
 export interface MetricSeries {
   name: string;

@@ -1,6 +1,6 @@
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { ActionIcon, Button, Menu, Skeleton, Table, Text, Tooltip, UnstyledButton } from "@mantine/core";
-import { ArrowDown, ArrowUp, ChevronsUpDown, Columns3, Check } from "lucide-react";
+import { ArrowDown, ArrowUp, ChevronsUpDown, Columns3 } from "lucide-react";
 import { type ReactNode, useRef } from "react";
 import { asApiError } from "~/lib/problem";
 import classes from "./data-table.module.css";
@@ -187,15 +187,9 @@ function ColumnMenu<Row>({ columns, shown, view }: { columns: readonly Column<Ro
       </Menu.Target>
       <Menu.Dropdown>
         {columns.map((c) => (
-          <Menu.Item
-            key={c.id}
-            role="menuitemcheckbox"
-            aria-checked={ids.includes(c.id)}
-            leftSection={<Check size={14} opacity={ids.includes(c.id) ? 1 : 0} />}
-            onClick={() => toggle(c.id)}
-          >
+          <Menu.CheckboxItem key={c.id} checked={ids.includes(c.id)} onChange={() => toggle(c.id)}>
             {c.header}
-          </Menu.Item>
+          </Menu.CheckboxItem>
         ))}
       </Menu.Dropdown>
     </Menu>

@@ -37,6 +37,8 @@ export const theme = createTheme({
     ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: 30 } },
     Tooltip: { defaultProps: { openDelay: 350, events: { hover: true, focus: true, touch: false } } },
     Modal: { defaultProps: { centered: true, radius: "md", overlayProps: { backgroundOpacity: 0.5 }, transitionProps: { duration: 120 } } },
+    // A dialog is not a sectioning element, so its header would count as a second banner of the page.
+    ModalHeader: { defaultProps: { role: "presentation" } },
     Badge: { defaultProps: { variant: "light", radius: "sm", tt: "none", fw: 500 } },
     Anchor: { defaultProps: { underline: "hover" } },
   },

@@ -71,7 +71,7 @@ export default function Palette({ tenant, onClose }: { tenant: string; onClose()
   ];
   const none = groups.every(([, commands]) => commands.length === 0);
   return (
-    <Spotlight.Root store={store} query={text} onQueryChange={setText} shortcut={null} onSpotlightClose={onClose} clearQueryOnClose maxHeight={420} scrollable>
+    <Spotlight.Root store={store} query={text} onQueryChange={setText} shortcut={null} onSpotlightClose={onClose} attributes={{ content: { "aria-label": t`Search and commands` } }} clearQueryOnClose maxHeight={420} scrollable>
       <Spotlight.Search placeholder={t`Go to, do, or find by name`} aria-label={t`Search and commands`} leftSection={<Search size={16} />} />
       <Spotlight.ActionsList>
         {groups

@@ -2,7 +2,7 @@ import { useLingui } from "@lingui/react/macro";
 import { ActionIcon, Menu, Text, useMantineColorScheme } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Check, CircleUserRound, LogOut, Monitor, Moon, Sun } from "lucide-react";
+import { CircleUserRound, LogOut, Monitor, Moon, Sun } from "lucide-react";
 import { type Session, sessionQuery, signOut, versionQuery } from "~/api/session";
 import { chooseLocale, LOCALES } from "~/lib/i18n";
 
@@ -48,30 +48,21 @@ export function PersonMenu({ session }: { session: Session }) {
         ))}
         <Menu.Divider />
         <Menu.Label>{t`Theme`}</Menu.Label>
-        {schemes.map(({ value, label, icon }) => (
-          <Menu.Item
-            key={value}
-            role="menuitemradio"
-            aria-checked={colorScheme === value}
-            leftSection={icon}
-            rightSection={colorScheme === value ? <Check size={14} /> : null}
-            onClick={() => setColorScheme(value)}
-          >
-            {label}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup value={colorScheme} onChange={(value) => setColorScheme(value as typeof colorScheme)}>
+          {schemes.map(({ value, label, icon }) => (
+            <Menu.RadioItem key={value} value={value} rightSection={icon} closeMenuOnClick>
+              {label}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Label>{t`Language`}</Menu.Label>
-        {Object.entries(LOCALES).map(([value, label]) => (
-          <Menu.Item
-            key={value}
-            role="menuitemradio"
-            aria-checked={i18n.locale === value}
-            rightSection={i18n.locale === value ? <Check size={14} /> : null}
-            onClick={() => void chooseLocale(value)}
-          >
-            {label}
-          </Menu.Item>
-        ))}
+        <Menu.RadioGroup value={i18n.locale} onChange={(value) => void chooseLocale(value)}>
+          {Object.entries(LOCALES).map(([value, label]) => (
+            <Menu.RadioItem key={value} value={value} closeMenuOnClick>
+              {label}
+            </Menu.RadioItem>
+          ))}
+        </Menu.RadioGroup>
         <Menu.Divider />
         <Menu.Item leftSection={<LogOut size={15} />} onClick={() => leaving.mutate()}>
           {t`Sign out`}
