@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 
-pub const PASSWORD: &str = "correct horse battery staple";
-pub const OWNER: &str = "owner@example.com";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const OWNER: &str = "owner@example.com";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The command, without the variables of whoever runs the tests.
-pub fn steward(arguments: &[&str]) -> Command {
+pub(crate) fn steward(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_steward"));
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin");
     command
 }
 
 /// Runs the command to its end with `input` as stdin.
-pub fn run(arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(arguments: &[&str], input: &str) -> Output {
     let mut command = steward(arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     child.stdin.take().expect("is piped").write_all(input.as_bytes()).expect("is read");
@@ -28,22 +28,22 @@ pub fn run(arguments: &[&str], input: &str) -> Output {
 }
 
 /// Stdout of a run that must succeed.
-pub fn succeed(arguments: &[&str], input: &str) -> String {
+pub(crate) fn succeed(arguments: &[&str], input: &str) -> String {
     let output = run(arguments, input);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("is text").trim_end().to_owned()
 }
 
 /// A served instance; killed when dropped.
-pub struct Served {
+pub(crate) struct Served {
     child: Child,
-    pub url: String,
-    pub client: Client,
+    pub(crate) url: String,
+    pub(crate) client: Client,
 }
 
 impl Served {
     /// Starts on a free port over `data` and waits until it is ready.
-    pub fn start(data: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
         let data = data.to_str().expect("is text");
         let mut arguments = vec!["serve", "--data", data, "--listen", "127.0.0.1:0"];
         arguments.extend(more);
@@ -61,16 +61,16 @@ impl Served {
         Self { url: url.to_owned(), child, client: Client::builder().build().expect("is well formed") }
     }
 
-    pub fn get(&self, key: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, key: &str, path: &str) -> RequestBuilder {
         self.client.get(format!("{}{path}", self.url)).bearer_auth(key)
     }
 
-    pub fn post(&self, key: &str, path: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, key: &str, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.url)).bearer_auth(key)
     }
 
     /// The JSON of a request that must succeed.
-    pub async fn json(&self, request: RequestBuilder) -> Value {
+    pub(crate) async fn json(&self, request: RequestBuilder) -> Value {
         let response = request.send().await.expect("is answered");
         let status = response.status();
         let text = response.text().await.expect("is text");
@@ -79,13 +79,13 @@ impl Served {
     }
 
     /// As `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("is killed");
         self.child.wait().expect("ends");
     }
 
     /// As `kill -TERM`; the exit status.
-    pub fn terminate(mut self) -> std::process::ExitStatus {
+    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("runs").success());
         let deadline = Instant::now() + PATIENCE;
@@ -108,14 +108,14 @@ impl Drop for Served {
 }
 
 /// A data folder with a tenant, its owner and a key that may do everything in it.
-pub fn bootstrapped(data: &Path) -> String {
+pub(crate) fn bootstrapped(data: &Path) -> String {
     let data = data.to_str().expect("is text");
     succeed(&["admin", "bootstrap", "--data", data, "--tenant", "acme", "--owner", OWNER, "--password-stdin"], PASSWORD);
     succeed(&["admin", "api-key", "--data", data, "--tenant", "acme", "--permissions", "admin:*"], "")
 }
 
 /// Asks again until the answer is there.
-pub async fn eventually<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = ask().await {
