@@ -58,7 +58,8 @@ impl FromStr for Permission {
     /// Fails with `invalid_permission`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = || {
-            let detail = format!("\"{text}\" is not a permission. Write <resource>:<verb> with one of read, write, delete, execute, approve or *.");
+            let detail =
+                format!("\"{text}\" is not a permission. Write <resource>:<verb> with one of read, write, delete, execute, approve or *.");
             Error::new(ErrorKind::Invalid, "invalid_permission", detail)
         };
         let (resource, verb) = text.split_once(':').ok_or_else(refuse)?;

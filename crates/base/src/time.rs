@@ -73,9 +73,9 @@ impl FromStr for Timestamp {
 
     /// Reads RFC 3339 with any offset; fails with `invalid_time`.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let time: jiff::Timestamp = text.parse().map_err(|_| {
-            Error::new(ErrorKind::Invalid, "invalid_time", "A time such as 2026-11-20T10:30:00Z (RFC 3339) is expected.")
-        })?;
+        let time: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::Invalid, "invalid_time", "A time such as 2026-11-20T10:30:00Z (RFC 3339) is expected."))?;
         Ok(Self::from_micros(time.as_microsecond()))
     }
 }
@@ -145,9 +145,7 @@ impl Clock {
     pub fn monotonic(&self) -> Duration {
         match &self.0 {
             Source::System { start } => start.elapsed(),
-            Source::Manual { start, micros } => {
-                Duration::from_micros(u64::try_from(micros.load(Ordering::SeqCst) - start).unwrap_or(0))
-            }
+            Source::Manual { start, micros } => Duration::from_micros(u64::try_from(micros.load(Ordering::SeqCst) - start).unwrap_or(0)),
         }
     }
 

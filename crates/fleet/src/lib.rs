@@ -8,6 +8,7 @@ mod enrollment;
 mod models;
 mod operations;
 mod presence;
+mod sample;
 
 pub use enrollment::NewEnrollmentToken;
 pub use models::{

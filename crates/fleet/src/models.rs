@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use steward_base::{Id, Prefix, Timestamp};
 use steward_store::{Kind, Model};
 
+use crate::sample::Sample;
+
 /// Marks an organization's id.
 #[derive(Debug)]
 pub enum OrganizationMark {}
@@ -312,5 +314,12 @@ impl Model for EnrollmentToken {
 
 /// Every kind this crate owns.
 pub fn kinds() -> Vec<Kind> {
-    vec![Kind::of::<Organization>(), Kind::of::<Project>(), Kind::of::<Service>(), Kind::of::<Device>(), Kind::of::<EnrollmentToken>()]
+    vec![
+        Kind::of::<Organization>(),
+        Kind::of::<Project>(),
+        Kind::of::<Service>(),
+        Kind::of::<Device>(),
+        Kind::of::<EnrollmentToken>(),
+        Kind::of::<Sample>(),
+    ]
 }

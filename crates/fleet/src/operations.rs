@@ -24,8 +24,26 @@ impl Fleet {
         all.push(self.presence_operation());
         all.extend(resource::<EnrollmentToken>(store, Resource::new("enrollment-tokens").without_create().without_update()));
         all.push(self.new_token_operation());
+        all.extend(self.sample_operations());
         all.extend(self.agent_operations());
         all
+    }
+
+    fn sample_operations(&self) -> [Operation; 2] {
+        [
+            operation("sample.create", Method::POST, "/api/v1/sample")
+                .needs("sample:write")
+                .summary("Load a sample company to look around in")
+                .tag("sample")
+                .error(StatusCode::CONFLICT, "sample_exists")
+                .handle(self.clone(), async |fleet: Fleet, call: Call| fleet.load_sample(&call.ctx).await.map(|_| Reply::empty())),
+            operation("sample.delete", Method::DELETE, "/api/v1/sample")
+                .needs("sample:delete")
+                .summary("Take the sample company away, all of it and nothing else")
+                .tag("sample")
+                .error(StatusCode::NOT_FOUND, "not_found")
+                .handle(self.clone(), async |fleet: Fleet, call: Call| fleet.remove_sample(&call.ctx).await.map(|()| Reply::empty())),
+        ]
     }
 
     fn presence_operation(&self) -> Operation {

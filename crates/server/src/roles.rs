@@ -21,6 +21,7 @@ pub(crate) fn operations(app: &App) -> Operations {
         .tag("services", "Services of a project, their state and their health.")
         .tag("devices", "Machines that run an agent.")
         .tag("enrollment-tokens", "The way in for new devices.")
+        .tag("sample", "A sample company to look around in.")
         .tag("agent", "What agents call.")
         .tag("events", "What happened, in order, and live.")
         .tag("logs", "Log lines: in, out and live.")

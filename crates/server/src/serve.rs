@@ -35,6 +35,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     if config.watch {
         tasks.spawn(watch::run(app.clone(), own_url(&config, listen), config.data_dir.join("agent"), stop.child_token()));
     }
+    if config.demo {
+        tasks.spawn(watch::demo(app.clone(), stop.child_token()));
+    }
     announce(&app, listen).await?;
     let serving = Serving { drain_time: Duration::from_secs(config.drain_seconds.into()), tls: tls::load(&config)?, ..Serving::default() };
     steward_web::serve(listener, router, &site, serving, stopped()).await;

@@ -1,4 +1,4 @@
-//! `steward agent run`, and `--watch`: an agent for this very machine, as a child process that enrols itself once there is a tenant to enrol in.
+//! `steward agent run`; `--watch`, which runs one for this very machine as a child process; and `--demo`, which waits for a tenant likewise.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -111,6 +111,24 @@ async fn once(app: &App, server_url: &str, state: &Path, stop: &CancellationToke
             let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
             Ok(())
         }
+    }
+}
+
+/// `--demo`: loads the sample company once there is a tenant; one that is there already stays as it is.
+pub(crate) async fn demo(app: App, stop: CancellationToken) {
+    let load = async {
+        let tenant = first_tenant(&app).await?;
+        app.fleet().load_sample(&steward_auth::system(tenant, "demo")).await
+    };
+    let loaded = tokio::select! {
+        () = stop.cancelled() => return,
+        loaded = load => loaded,
+    };
+    match loaded {
+        Err(error) if error.code() != "sample_exists" => {
+            tracing::error!(error.code = error.code(), error.causes = error.causes(), "the sample company could not be loaded");
+        }
+        _ => {}
     }
 }
 

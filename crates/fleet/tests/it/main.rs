@@ -4,5 +4,6 @@ mod enrolment;
 mod generated;
 mod presence;
 mod records;
+mod sample;
 mod tokens;
 mod world;
