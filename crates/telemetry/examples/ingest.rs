@@ -142,7 +142,7 @@ fn decode(body: &str) -> LogBatch {
 
 async fn append(telemetry: &Telemetry, tenant: TenantId, make: impl Fn() -> LogBatch) -> Result<()> {
     loop {
-        match telemetry.append_logs(tenant, make()).await {
+        match telemetry.append_logs(tenant, None, make()).await {
             Err(error) if error.code() == "telemetry_budget" => telemetry.flush().await?,
             other => return other.map(|_| ()),
         }
@@ -168,7 +168,7 @@ async fn json_lines(telemetry: &Telemetry, tenant: TenantId, rows: usize) -> Res
     let other: TenantId = RecordId::from_bytes([2; 16]).into();
     let meter = Meter::start();
     for batch in decoded {
-        telemetry.append_logs(other, batch).await?;
+        telemetry.append_logs(other, None, batch).await?;
         if telemetry.health().memory_bytes > 100 << 20 {
             telemetry.flush().await?;
         }
@@ -229,12 +229,7 @@ async fn metrics(telemetry: &Telemetry, tenant: TenantId, rows: usize) -> Result
             batch.point(at, Timestamp::from_micros(START + round as i64 * 10_000_000), Timestamp::default(), (round * 17) as f64);
             points += 1;
         }
-        while let Err(error) = telemetry.append_metrics(tenant, std::mem::take(&mut batch)).await {
-            if error.code() != "telemetry_budget" {
-                return Err(error);
-            }
-            telemetry.flush().await?;
-        }
+        telemetry.append_metrics(tenant, None, batch).await?;
         if telemetry.health().memory_bytes > 100 << 20 {
             telemetry.flush().await?;
         }

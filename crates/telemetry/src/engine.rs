@@ -19,8 +19,8 @@ use crate::memtable::{Entry, Tables};
 use crate::objects::Objects;
 use crate::segment::{Segment, SegmentReader};
 use crate::tail::Tails;
-use crate::wal::{Append, FileState, Header, Recovered, Wal, WalOptions, WalState, recover};
-use crate::{Ack, Key, LogBatch, MetricBatch, Options, Signal};
+use crate::wal::{Append, FileState, Header, Recent, Recovered, Start, Wal, WalOptions, WalState, recover};
+use crate::{Ack, Delivery, Key, LogBatch, MetricBatch, Options, Signal};
 
 /// How often the engine looks for what is due when nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
@@ -98,27 +98,27 @@ impl Telemetry {
         Ok(Self { core, life: Arc::new(Life { closing, upkeep: Mutex::new(Some(upkeep)) }) })
     }
 
-    /// Stores log rows; resolves when they are on disk and readable.
+    /// Stores log rows; resolves when they are on disk and readable. A `delivery` that was stored before is not stored again.
     ///
     /// Fails with `telemetry_budget` (slow down), `telemetry_batch_too_large`, `telemetry_full`, `telemetry_failed`, `telemetry_closed`.
-    pub async fn append_logs(&self, tenant: TenantId, batch: LogBatch) -> Result<Ack> {
+    pub async fn append_logs(&self, tenant: TenantId, delivery: Option<Delivery>, batch: LogBatch) -> Result<Ack> {
         if batch.is_empty() {
-            return Ok(Ack { batch: 0, rows: 0 });
+            return Ok(Ack { batch: 0, rows: 0, repeated: false });
         }
         check_size(batch.bytes())?;
-        self.append(Key { tenant, signal: Signal::Logs }, batch.encode()).await
+        self.append(Key { tenant, signal: Signal::Logs }, delivery, batch.encode()).await
     }
 
-    /// Stores metric points; resolves when they are on disk and readable. Fails as [`Telemetry::append_logs`].
-    pub async fn append_metrics(&self, tenant: TenantId, batch: MetricBatch) -> Result<Ack> {
+    /// Stores metric points; resolves when they are on disk and readable. `delivery` and failures are as for [`Telemetry::append_logs`].
+    pub async fn append_metrics(&self, tenant: TenantId, delivery: Option<Delivery>, batch: MetricBatch) -> Result<Ack> {
         if batch.is_empty() {
-            return Ok(Ack { batch: 0, rows: 0 });
+            return Ok(Ack { batch: 0, rows: 0, repeated: false });
         }
         check_size(batch.bytes())?;
-        self.append(Key { tenant, signal: Signal::Metrics }, batch.encode()).await
+        self.append(Key { tenant, signal: Signal::Metrics }, delivery, batch.encode()).await
     }
 
-    async fn append(&self, key: Key, encoded: Encoded) -> Result<Ack> {
+    async fn append(&self, key: Key, delivery: Option<Delivery>, encoded: Encoded) -> Result<Ack> {
         let core = &self.core;
         let wal = core.wal()?;
         let bytes = cost(encoded.frame.len(), encoded.rows as usize);
@@ -127,11 +127,11 @@ impl Telemetry {
             return Err(error);
         }
         let (reply, answer) = oneshot::channel();
-        let sent = match wal.append(Append { key, encoded, reply }) {
+        let sent = match wal.append(Append { key, delivery, encoded, reply }) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(WalState::Closed.error().expect("closed is an error"))),
             Err(error) => Err(error),
         };
-        if sent.is_err() {
+        if sent.as_ref().map_or(true, |ack| ack.repeated) {
             core.budget.give_back(key.tenant, bytes);
         } else if core.budget.is_tight() {
             core.wake.notify_one();
@@ -238,7 +238,7 @@ impl Core {
 
     /// Takes over what recovery found and starts writing.
     fn start_log(self: &Arc<Self>, disk: Arc<dyn Disk>, recovered: Recovered) -> Result<()> {
-        let next = (recovered.next_sequence, recovered.next_file);
+        let mut recent = Recent::default();
         let mut files = Vec::with_capacity(recovered.files.len());
         let now = self.clock.monotonic();
         for file in recovered.files {
@@ -246,6 +246,10 @@ impl Core {
             for (header, payload) in file.frames {
                 let key = Key { tenant: header.tenant, signal: header.signal };
                 through.insert(key, header.sequence);
+                if let Some(delivery) = header.delivery {
+                    let ack = Ack { batch: header.sequence, rows: rows_of(&payload) as u32, repeated: false };
+                    recent.insert(key, delivery, ack);
+                }
                 if !self.manifest.lock().has(key, header.sequence) {
                     // A copy, so that one live row does not keep a whole file in memory.
                     let payload = Bytes::copy_from_slice(&payload);
@@ -268,7 +272,8 @@ impl Core {
             core.tables.insert(core.clock.monotonic(), entries.iter().cloned());
             core.tails.publish(&entries);
         });
-        let wal = Wal::start(disk, options, files, next, publish).map_err(log_unreadable)?;
+        let start = Start { files, recent, next_sequence: recovered.next_sequence, next_file: recovered.next_file };
+        let wal = Wal::start(disk, options, start, publish).map_err(log_unreadable)?;
         self.wal.set(wal).map_err(|_| Error::internal("the log was started twice"))?;
         self.remove_published_log()
     }

@@ -87,4 +87,16 @@ pub struct Ack {
     pub batch: u64,
     /// Rows stored.
     pub rows: u32,
+    /// Whether an earlier attempt of the same delivery had stored them.
+    pub repeated: bool,
+}
+
+/// What a sender calls a batch, the same in every attempt to deliver it: the attempt after a lost answer stores nothing twice. Remembered for
+/// the last [`Delivery::REMEMBERED`] deliveries, and over a restart as long as the write-ahead log has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery(pub [u8; 16]);
+
+impl Delivery {
+    /// How many deliveries are remembered.
+    pub const REMEMBERED: usize = 65_536;
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 /// Bytes kept free in front of a payload for the frame header; a multiple of 8, so that sections stay aligned in memory.
-pub(crate) const PAYLOAD_AT: usize = 64;
+pub(crate) const PAYLOAD_AT: usize = 80;
 
 const VERSION: u8 = 1;
 const DIRECTORY_AT: usize = 8;

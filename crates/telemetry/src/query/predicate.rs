@@ -155,7 +155,7 @@ fn leaf(signal: Signal, compare: &Compare) -> Result<Node> {
         (Signal::Metrics, "value", _) => Node::Number { op, literal },
         (_, "time" | "observed_time" | "start_time", Some(column)) => Node::Time { column, op, literal },
         (_, _, Some(column)) => Node::Words { column, op, literal },
-        (_, _, None) => return Err(refused("filter_field", compare, format!("There is no field {name}."))),
+        (_, _, None) => return Err(refused("filter_field", compare, &format!("There is no field {name}."))),
     })
 }
 
@@ -184,7 +184,7 @@ fn severities(compare: &Compare) -> Result<[bool; 25]> {
     let range = if let Literal::Text(name) = value { Severity::range(name) } else { None };
     if range.is_none() && matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge) {
         let names = Severity::LEVELS.map(|(name, ..)| name).join(", ");
-        return Err(refused("filter_type", compare, format!("severity is ordered by level: {names}.")));
+        return Err(refused("filter_type", compare, &format!("severity is ordered by level: {names}.")));
     }
     Ok(std::array::from_fn(|number| {
         let number = number as u8;
@@ -201,7 +201,7 @@ fn severities(compare: &Compare) -> Result<[bool; 25]> {
     }))
 }
 
-fn refused(code: &'static str, compare: &Compare, detail: String) -> Error {
+fn refused(code: &'static str, compare: &Compare, detail: &str) -> Error {
     let detail = format!("Column {}: {detail}", compare.column);
     Error::new(ErrorKind::Invalid, code, format!("The filter is refused. {detail}")).with_field("/filter", code, detail)
 }

@@ -3,15 +3,15 @@
 //! ```text
 //! file   magic [8] · version u32 · crc u32 · first sequence u64 · zeros to 64
 //! frame  magic u32 · payload length u32 · crc u32 · version u8 · signal u8 · 0 u16
-//!        sequence u64 · durable u64 · tenant [16] · earliest time i64 · latest time i64 · payload
+//!        sequence u64 · durable u64 · tenant [16] · earliest time i64 · latest time i64 · delivery [16] · payload
 //! ```
 //! A frame's CRC covers everything after it. `durable` is the last sequence known durable when the frame was written: it tells a torn tail,
 //! which nobody was promised, from damage to acknowledged data.
 
 use steward_base::{RecordId, TenantId};
 
-use crate::Signal;
 use crate::columns::PAYLOAD_AT;
+use crate::{Delivery, Signal};
 
 pub(super) const FILE_HEADER: usize = 64;
 const FILE_MAGIC: [u8; 8] = *b"STWDWAL\0";
@@ -27,6 +27,7 @@ pub(crate) struct Header {
     pub(crate) tenant: TenantId,
     pub(crate) min_time: i64,
     pub(crate) max_time: i64,
+    pub(crate) delivery: Option<Delivery>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -76,6 +77,7 @@ pub(super) fn seal(frame: &mut [u8], header: &Header) {
     frame[32..48].copy_from_slice(&header.tenant.bytes());
     frame[48..56].copy_from_slice(&header.min_time.to_le_bytes());
     frame[56..64].copy_from_slice(&header.max_time.to_le_bytes());
+    frame[64..80].copy_from_slice(&header.delivery.map_or([0; 16], |delivery| delivery.0));
     let crc = crc32fast::hash(&frame[12..]);
     frame[8..12].copy_from_slice(&crc.to_le_bytes());
 }
@@ -99,6 +101,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Header> {
         tenant: RecordId::from_bytes(header[32..48].try_into().expect("sixteen bytes")).into(),
         min_time: u64_at(header, 48) as i64,
         max_time: u64_at(header, 56) as i64,
+        delivery: Some(Delivery(header[64..80].try_into().expect("sixteen bytes"))).filter(|delivery| delivery.0 != [0; 16]),
     })
 }
 
@@ -108,10 +111,10 @@ pub(super) fn find(bytes: &[u8], from: usize) -> Option<(usize, Header)> {
     memchr::memmem::find_iter(rest, &FRAME_MAGIC).find_map(|at| Some((from + at, read(&rest[at..])?)))
 }
 
-fn u32_at(bytes: &[u8; 64], at: usize) -> u32 {
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
-fn u64_at(bytes: &[u8; 64], at: usize) -> u64 {
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }

@@ -5,9 +5,11 @@
 //! of it.
 
 mod frame;
+mod recent;
 mod recovery;
 mod writer;
 
 pub(crate) use frame::Header;
+pub(crate) use recent::Recent;
 pub(crate) use recovery::{Recovered, recover};
-pub(crate) use writer::{Append, FileState, Wal, WalOptions, WalState};
+pub(crate) use writer::{Append, FileState, Start, Wal, WalOptions, WalState};

@@ -12,10 +12,11 @@ use steward_base::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 use super::frame::{self, FILE_HEADER, Header};
+use super::recent::Recent;
 use super::recovery::file_name;
 use crate::columns::Encoded;
 use crate::disk::{Disk, DiskFile};
-use crate::{Ack, Key};
+use crate::{Ack, Delivery, Key};
 
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -31,6 +32,7 @@ pub(crate) struct WalOptions {
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) key: Key,
+    pub(crate) delivery: Option<Delivery>,
     pub(crate) encoded: Encoded,
     pub(crate) reply: oneshot::Sender<Result<Ack>>,
 }
@@ -88,20 +90,23 @@ pub(crate) struct FileState {
     pub(crate) through: HashMap<Key, u64>,
 }
 
+/// Where the log goes on.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) files: Vec<FileState>,
+    pub(crate) recent: Recent,
+    pub(crate) next_sequence: u64,
+    pub(crate) next_file: u64,
+}
+
 /// What the thread does with a group once it is durable: rows must be readable before their senders hear of it.
 pub(crate) type Publish = Box<dyn FnMut(Vec<(Header, Key, Vec<u8>, u32)>) + Send>;
 
 impl Wal {
-    pub(crate) fn start(
-        disk: Arc<dyn Disk>,
-        options: WalOptions,
-        recovered: Vec<FileState>,
-        next: (u64, u64),
-        publish: Publish,
-    ) -> io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::new(WalState::Writable), files: Mutex::new(recovered) });
+    pub(crate) fn start(disk: Arc<dyn Disk>, options: WalOptions, start: Start, publish: Publish) -> io::Result<Self> {
+        let Start { files, recent, next_sequence, next_file } = start;
+        let shared = Arc::new(Shared { state: Mutex::new(WalState::Writable), files: Mutex::new(files) });
         let (sender, receiver) = channel();
-        let (next_sequence, next_file) = next;
         let writer = Writer {
             disk: Arc::clone(&disk),
             options,
@@ -110,6 +115,7 @@ impl Wal {
             next_sequence,
             next_file,
             durable: next_sequence - 1,
+            recent,
             publish,
         };
         let thread = std::thread::Builder::new().name("telemetry-wal".to_owned()).spawn(move || writer.run(&receiver))?;
@@ -193,6 +199,7 @@ struct Writer {
     next_sequence: u64,
     next_file: u64,
     durable: u64,
+    recent: Recent,
     publish: Publish,
 }
 
@@ -201,7 +208,8 @@ struct Sealed {
     key: Key,
     frame: Vec<u8>,
     rows: u32,
-    reply: oneshot::Sender<Result<Ack>>,
+    /// The sender's, and those of other attempts of the same delivery.
+    replies: Vec<oneshot::Sender<Result<Ack>>>,
 }
 
 impl Writer {
@@ -230,7 +238,14 @@ impl Writer {
 
     fn commit(&mut self, group: Vec<Append>) {
         let first = self.next_sequence;
-        let mut sealed: Vec<Sealed> = group.into_iter().zip(first..).map(|(append, sequence)| self.seal(append, sequence)).collect();
+        let mut sealed: Vec<Sealed> = Vec::with_capacity(group.len());
+        for append in group {
+            let Some(append) = self.known(append, &mut sealed) else { continue };
+            sealed.push(self.seal(append, first + sealed.len() as u64));
+        }
+        if sealed.is_empty() {
+            return;
+        }
         let written = match self.write(&mut sealed) {
             Ok(()) => Ok(()),
             // A file that failed once is never trusted again: the kernel may have dropped the dirty pages and call the next sync a success.
@@ -246,8 +261,24 @@ impl Writer {
         }
     }
 
+    /// Answers a delivery that is stored already, or lets it wait for its twin in the same group; hands back any other.
+    fn known(&self, append: Append, sealed: &mut [Sealed]) -> Option<Append> {
+        let Some(delivery) = append.delivery else { return Some(append) };
+        if let Some(ack) = self.recent.get(append.key, delivery) {
+            let _ = append.reply.send(Ok(ack));
+            return None;
+        }
+        match sealed.iter_mut().find(|sealed| sealed.key == append.key && sealed.header.delivery == Some(delivery)) {
+            Some(twin) => {
+                twin.replies.push(append.reply);
+                None
+            }
+            None => Some(append),
+        }
+    }
+
     fn seal(&self, append: Append, sequence: u64) -> Sealed {
-        let Append { key, encoded, reply } = append;
+        let Append { key, delivery, encoded, reply } = append;
         let length = encoded.frame.len() - crate::columns::PAYLOAD_AT;
         let header = Header {
             length,
@@ -257,10 +288,11 @@ impl Writer {
             tenant: key.tenant,
             min_time: encoded.min_time,
             max_time: encoded.max_time,
+            delivery,
         };
         let mut frame = encoded.frame;
         frame::seal(&mut frame, &header);
-        Sealed { header, key, frame, rows: encoded.rows, reply }
+        Sealed { header, key, frame, rows: encoded.rows, replies: vec![reply] }
     }
 
     fn write(&mut self, group: &mut [Sealed]) -> io::Result<()> {
@@ -311,8 +343,17 @@ impl Writer {
         *self.shared.state.lock() = WalState::Writable;
         let mut replies = Vec::with_capacity(group.len());
         let mut durable = Vec::with_capacity(group.len());
-        for Sealed { header, key, frame, rows, reply } in group {
-            replies.push((reply, Ack { batch: header.sequence, rows }));
+        for Sealed { header, key, frame, rows, replies: waiting } in group {
+            let ack = Ack { batch: header.sequence, rows, repeated: false };
+            if let Some(delivery) = header.delivery {
+                self.recent.insert(key, delivery, ack);
+            }
+            replies.extend(
+                waiting
+                    .into_iter()
+                    .zip([false].into_iter().chain(std::iter::repeat(true)))
+                    .map(|(reply, repeated)| (reply, Ack { repeated, ..ack })),
+            );
             durable.push((header, key, frame, rows));
         }
         (self.publish)(durable);
@@ -328,7 +369,7 @@ impl Writer {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         let state = if full { WalState::Full(error.to_string()) } else { WalState::Failed(error.to_string()) };
         *self.shared.state.lock() = state.clone();
-        for Sealed { reply, .. } in group {
+        for reply in group.into_iter().flat_map(|sealed| sealed.replies) {
             let _ = reply.send(Err(state.error().expect("full and failed are errors")));
         }
     }

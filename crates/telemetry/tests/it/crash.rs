@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use steward_telemetry::{LogQuery, MetricBatch, MetricKind, SeriesQuery, Telemetry};
+use steward_telemetry::{Delivery, LogQuery, MetricBatch, MetricKind, SeriesQuery, Telemetry};
 use tempfile::tempdir;
 use tokio::runtime::Runtime;
 
@@ -47,7 +47,7 @@ proptest! {
                     Step::Append(who, rows) => {
                         let texts: Vec<String> = (next..next + rows).map(|number| format!("row {number}")).collect();
                         next += rows;
-                        let ack = telemetry.append_logs(tenant(who), batch(texts.iter().map(String::as_str))).await.expect("stored");
+                        let ack = telemetry.append_logs(tenant(who), None, batch(texts.iter().map(String::as_str))).await.expect("stored");
                         assert_eq!(ack.rows as usize, rows);
                         sent[usize::from(who)].extend(texts);
                     }
@@ -93,11 +93,11 @@ async fn a_second_process_is_kept_out() {
 async fn logs_and_metrics_share_the_log_and_come_back() {
     let dir = tempdir().expect("a folder");
     let telemetry = open(options(dir.path())).await;
-    telemetry.append_logs(tenant(1), batch(["one", "two"])).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch(["one", "two"])).await.expect("stored");
     let mut metrics = MetricBatch::new();
     points(&mut metrics, "system.uptime", MetricKind::Gauge, &[], &[1.0, 2.0, 3.0]);
-    telemetry.append_metrics(tenant(1), metrics).await.expect("stored");
-    telemetry.append_logs(tenant(2), batch(["other"])).await.expect("stored");
+    telemetry.append_metrics(tenant(1), None, metrics).await.expect("stored");
+    telemetry.append_logs(tenant(2), None, batch(["other"])).await.expect("stored");
     drop(telemetry);
     let telemetry = reopen(options(dir.path())).await;
     assert_eq!(messages(&telemetry, tenant(1)).await, ["one", "two"]);
@@ -120,7 +120,7 @@ async fn row_ids_outlive_flush_and_restart() {
     let dir = tempdir().expect("a folder");
     let telemetry = open(options(dir.path())).await;
     for text in ["a", "b", "c"] {
-        telemetry.append_logs(tenant(1), batch([text, text])).await.expect("stored");
+        telemetry.append_logs(tenant(1), None, batch([text, text])).await.expect("stored");
     }
     let ids = async |telemetry: &Telemetry| {
         let page = telemetry.logs(tenant(1), LogQuery { limit: 10, ..LogQuery::default() }).await.expect("answers");
@@ -131,4 +131,25 @@ async fn row_ids_outlive_flush_and_restart() {
     assert_eq!(ids(&telemetry).await, before);
     drop(telemetry);
     assert_eq!(ids(&reopen(options(dir.path())).await).await, before);
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_again_is_stored_once() {
+    let dir = tempdir().expect("a folder");
+    let telemetry = open(options(dir.path())).await;
+    let delivery = Some(Delivery([5; 16]));
+    let first = telemetry.append_logs(tenant(1), delivery, batch(["one"])).await.expect("stored");
+    let again = telemetry.append_logs(tenant(1), delivery, batch(["one"])).await.expect("answered");
+    assert_eq!((first.repeated, again.repeated, again.batch), (false, true, first.batch));
+    // Another tenant's delivery of the same name is another delivery; so are both attempts at once.
+    let twins = || telemetry.append_logs(tenant(2), delivery, batch(["other"]));
+    let (left, right) = tokio::join!(twins(), twins());
+    assert_ne!(left.expect("stored").repeated, right.expect("answered").repeated);
+    telemetry.flush().await.expect("flushes");
+    drop(telemetry);
+    let telemetry = reopen(options(dir.path())).await;
+    let late = telemetry.append_logs(tenant(1), delivery, batch(["one"])).await.expect("answered");
+    assert!(late.repeated);
+    assert_eq!(messages(&telemetry, tenant(1)).await, ["one"]);
+    assert_eq!(messages(&telemetry, tenant(2)).await, ["other"]);
 }

@@ -24,7 +24,7 @@ fn frames(bytes: &[u8]) -> Vec<usize> {
 async fn write(dir: &Path, texts: &[&str]) {
     let telemetry = open(options(dir)).await;
     for text in texts {
-        telemetry.append_logs(tenant(1), batch([*text])).await.expect("stored");
+        telemetry.append_logs(tenant(1), None, batch([*text])).await.expect("stored");
     }
     // Dropped, not closed: the rows are in the log only.
     drop(telemetry);
@@ -56,7 +56,7 @@ async fn a_torn_tail_is_cut_without_a_word_of_damage() {
     let telemetry = reopen(dir.path()).await;
     assert_eq!(messages(&telemetry, tenant(1)).await, ["one", "two"]);
     assert!(telemetry.health().damage.is_empty());
-    telemetry.append_logs(tenant(1), batch(["four"])).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch(["four"])).await.expect("stored");
     drop(telemetry);
     let telemetry = reopen(dir.path()).await;
     let mut found = messages(&telemetry, tenant(1)).await;
@@ -84,7 +84,7 @@ async fn damage_to_an_acknowledged_batch_is_reported_and_kept() {
     assert!(damage[0].contains("1 batches (from 2)"), "{damage:?}");
     let kept = dir.path().join("wal").join(format!("{}.quarantined", file.file_name().expect("a name").to_string_lossy()));
     assert_eq!(fs::read(kept).expect("the evidence"), bytes);
-    assert!(telemetry.append_logs(tenant(1), batch(["five"])).await.is_ok());
+    assert!(telemetry.append_logs(tenant(1), None, batch(["five"])).await.is_ok());
 }
 
 #[tokio::test]

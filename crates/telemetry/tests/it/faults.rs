@@ -80,16 +80,16 @@ async fn a_full_disk_refuses_says_why_and_recovers_by_itself() {
     let dir = tempdir().expect("a folder");
     let (options, faults) = faulty(dir.path());
     let telemetry = open(options).await;
-    telemetry.append_logs(tenant(1), batch(["before"])).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch(["before"])).await.expect("stored");
     faults.full.store(true, Ordering::SeqCst);
-    let refused = telemetry.append_logs(tenant(1), batch(["lost"])).await.expect_err("refused");
+    let refused = telemetry.append_logs(tenant(1), None, batch(["lost"])).await.expect_err("refused");
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Unavailable, "telemetry_full"));
     assert!(telemetry.health().ingest.is_some_and(|why| why.starts_with("telemetry_full")));
     assert_eq!(messages(&telemetry, tenant(1)).await, ["before"]);
     faults.full.store(false, Ordering::SeqCst);
     // Nobody sends anything: the engine finds out on its own.
     eventually(|| telemetry.health().ingest.is_none()).await;
-    telemetry.append_logs(tenant(1), batch(["after"])).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch(["after"])).await.expect("stored");
     let mut found = messages(&telemetry, tenant(1)).await;
     found.sort();
     assert_eq!(found, ["after", "before"]);
@@ -103,15 +103,15 @@ async fn a_file_whose_sync_failed_is_left_for_a_new_one() {
     let dir = tempdir().expect("a folder");
     let (options, faults) = faulty(dir.path());
     let telemetry = open(options).await;
-    telemetry.append_logs(tenant(1), batch(["one"])).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch(["one"])).await.expect("stored");
     faults.failing_syncs.store(1, Ordering::SeqCst);
-    telemetry.append_logs(tenant(1), batch(["two"])).await.expect("stored in a new file");
-    telemetry.append_logs(tenant(1), batch(["three"])).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch(["two"])).await.expect("stored in a new file");
+    telemetry.append_logs(tenant(1), None, batch(["three"])).await.expect("stored");
     // Two failures in a row: the file and its successor.
     faults.failing_syncs.store(2, Ordering::SeqCst);
-    let refused = telemetry.append_logs(tenant(1), batch(["four"])).await.expect_err("refused");
+    let refused = telemetry.append_logs(tenant(1), None, batch(["four"])).await.expect_err("refused");
     assert_eq!(refused.code(), "telemetry_failed");
-    telemetry.append_logs(tenant(1), batch(["five"])).await.expect("stored again");
+    telemetry.append_logs(tenant(1), None, batch(["five"])).await.expect("stored again");
     drop(telemetry);
     let folder = eventually_free(dir.path()).await;
     drop(folder);
@@ -144,7 +144,7 @@ async fn beyond_the_budget_senders_are_told_to_wait_and_nothing_is_lost() {
     let wide = || batch(std::iter::repeat_n(text.as_str(), 50));
     let mut stored = 0;
     let refused = loop {
-        match telemetry.append_logs(tenant(1), wide()).await {
+        match telemetry.append_logs(tenant(1), None, wide()).await {
             Ok(ack) => stored += ack.rows as usize,
             Err(error) => break error,
         }
@@ -154,8 +154,8 @@ async fn beyond_the_budget_senders_are_told_to_wait_and_nothing_is_lost() {
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Limited, "telemetry_budget"));
     assert!(refused.retry_after().is_some());
     telemetry.flush().await.expect("flushes");
-    telemetry.append_logs(tenant(1), wide()).await.expect("there is room again");
+    telemetry.append_logs(tenant(1), None, wide()).await.expect("there is room again");
     assert_eq!(messages(&telemetry, tenant(1)).await.len(), stored + 50);
     let huge = batch(std::iter::repeat_n(text.as_str(), 1000));
-    assert_eq!(telemetry.append_logs(tenant(1), huge).await.expect_err("never fits").code(), "telemetry_batch_too_large");
+    assert_eq!(telemetry.append_logs(tenant(1), None, huge).await.expect_err("never fits").code(), "telemetry_batch_too_large");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::tempdir;
@@ -13,8 +13,8 @@ use crate::support::{batch, messages, open, options, tenant};
 const ROUNDS: usize = 10;
 const WRITERS: usize = 4;
 
-fn small(dir: PathBuf) -> steward_telemetry::Options {
-    let mut options = options(&dir);
+fn small(dir: &Path) -> steward_telemetry::Options {
+    let mut options = options(dir);
     options.compact_segments = 3;
     options
 }
@@ -27,7 +27,7 @@ fn child() {
     std::io::stdin().lock().read_line(&mut line).expect("a line");
     let Some((round, dir)) = line.trim().split_once(' ') else { return };
     let round = round.to_owned();
-    let options = small(PathBuf::from(dir));
+    let options = small(Path::new(dir));
     Runtime::new().expect("a runtime").block_on(async move {
         let telemetry = open(options).await;
         let mut writers = Vec::new();
@@ -37,7 +37,7 @@ fn child() {
                 for number in 0u64.. {
                     let texts: Vec<String> = (0..1 + number % 5).map(|part| format!("{round}/{writer}/{number}/{part}")).collect();
                     say("sent", &texts);
-                    telemetry.append_logs(tenant(writer as u8 % 2), batch(texts.iter().map(String::as_str))).await.expect("stored");
+                    telemetry.append_logs(tenant(writer as u8 % 2), None, batch(texts.iter().map(String::as_str))).await.expect("stored");
                     say("acked", &texts);
                 }
             }));
@@ -80,7 +80,7 @@ fn kill_nine_loses_and_doubles_nothing() {
         lines.map_while(Result::ok).for_each(|line| note(&line, &mut sent, &mut acked));
     }
     let found = Runtime::new().expect("a runtime").block_on(async {
-        let telemetry = open(small(dir.path().to_owned())).await;
+        let telemetry = open(small(dir.path())).await;
         assert!(telemetry.health().damage.is_empty());
         let mut found = messages(&telemetry, tenant(0)).await;
         found.extend(messages(&telemetry, tenant(1)).await);

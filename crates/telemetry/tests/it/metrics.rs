@@ -46,7 +46,7 @@ async fn a_counter_that_restarts_keeps_its_rate() {
     // 10 per second for 60 s, a restart, 10 per second again.
     let counts = [0.0, 100.0, 200.0, 300.0, 400.0, 500.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0];
     points(&mut batch, "system.network.io", MetricKind::Counter, &[("direction", AttributeValue::Text("receive"))], &counts);
-    telemetry.append_metrics(tenant(1), batch).await.expect("stored");
+    telemetry.append_metrics(tenant(1), None, batch).await.expect("stored");
     let set = each_way(&telemetry, query("system.network.io", Aggregate::Rate, 60, &["direction"])).await;
     assert_eq!((set.unit.as_str(), set.kind), ("By", MetricKind::Counter));
     assert_eq!(set.series[0].labels, BTreeMap::from([("direction".to_owned(), "receive".to_owned())]));
@@ -61,7 +61,7 @@ async fn a_rate_needs_the_point_before_its_range() {
     let telemetry = open(options(dir.path())).await;
     let mut batch = MetricBatch::new();
     points(&mut batch, "requests", MetricKind::Counter, &[], &[0.0, 50.0, 100.0]);
-    telemetry.append_metrics(tenant(1), batch).await.expect("stored");
+    telemetry.append_metrics(tenant(1), None, batch).await.expect("stored");
     let set = each_way(&telemetry, SeriesQuery { from: time(15), to: time(20), ..query("requests", Aggregate::Rate, 5, &[]) }).await;
     assert_eq!(values(&set), [5.0]);
 }
@@ -73,7 +73,7 @@ async fn deltas_add_up() {
     let mut batch = MetricBatch::new();
     points(&mut batch, "jobs", MetricKind::Delta, &[("queue", AttributeValue::Text("a"))], &[1.0, 2.0, 3.0]);
     points(&mut batch, "jobs", MetricKind::Delta, &[("queue", AttributeValue::Text("b"))], &[10.0]);
-    telemetry.append_metrics(tenant(1), batch).await.expect("stored");
+    telemetry.append_metrics(tenant(1), None, batch).await.expect("stored");
     assert_eq!(values(&each_way(&telemetry, query("jobs", Aggregate::Sum, 600, &[])).await), [16.0]);
     let rate = values(&each_way(&telemetry, query("jobs", Aggregate::Rate, 600, &["queue"])).await);
     assert_eq!(rate, [6.0 / 600.0, 10.0 / 600.0]);
@@ -86,7 +86,7 @@ async fn a_sum_adds_series_not_points() {
     let mut batch = MetricBatch::new();
     points(&mut batch, "system.memory.usage", MetricKind::Gauge, &[("state", AttributeValue::Text("used"))], &[1.0, 2.0, 3.0]);
     points(&mut batch, "system.memory.usage", MetricKind::Gauge, &[("state", AttributeValue::Text("free"))], &[9.0, 8.0, 7.0]);
-    telemetry.append_metrics(tenant(1), batch).await.expect("stored");
+    telemetry.append_metrics(tenant(1), None, batch).await.expect("stored");
     assert_eq!(values(&each_way(&telemetry, query("system.memory.usage", Aggregate::Sum, 600, &[])).await), [10.0]);
     let mut filtered = query("system.memory.usage", Aggregate::Last, 600, &["state", "device_id", "absent"]);
     filtered.filter = metrics("attributes.state = used device_id = dev_1");
@@ -105,7 +105,7 @@ async fn names_come_from_memory_and_segments_and_take_a_filter() {
         let scope = Scope { device_id: device, ..Scope::default() };
         let series = batch.series(&SeriesFields { name, unit: "1", kind: MetricKind::Gauge, service: "", scope }, &[]);
         batch.point(series, time(1), Timestamp::default(), 1.0);
-        telemetry.append_metrics(tenant(1), batch).await.expect("stored");
+        telemetry.append_metrics(tenant(1), None, batch).await.expect("stored");
     };
     send("b", "dev_1").await;
     telemetry.flush().await.expect("flushes");
@@ -145,7 +145,7 @@ proptest! {
                     let series = batch.series(&fields, &[("host", AttributeValue::Text(&host))]);
                     batch.point(series, time(*second), Timestamp::default(), f64::from(*value));
                 }
-                telemetry.append_metrics(tenant(1), batch).await.expect("stored");
+                telemetry.append_metrics(tenant(1), None, batch).await.expect("stored");
                 if at == 1 {
                     telemetry.flush().await.expect("flushes");
                 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
-use steward_base::filter::{Expr, Row as _, check, matches, parse};
+use steward_base::filter::{Expr, Row, check, matches, parse};
 use steward_telemetry::{
     AttributeValue, HistogramQuery, LogBatch, LogFields, LogQuery, LogRow, Order, Scope, Severity, Telemetry, log_registry,
 };
@@ -98,7 +98,7 @@ fn document(row: &Sent) -> Value {
 
 struct Model<'a>(&'a Value);
 
-impl steward_base::filter::Row for Model<'_> {
+impl Row for Model<'_> {
     fn value(&self, path: &steward_base::filter::FieldPath) -> steward_base::filter::Value<'_> {
         self.0.value(path)
     }
@@ -169,12 +169,12 @@ proptest! {
         Runtime::new().expect("a runtime").block_on(async {
             let telemetry = open(options(dir.path())).await;
             for (at, rows) in batches.iter().enumerate() {
-                telemetry.append_logs(tenant(1), build(rows)).await.expect("stored");
+                telemetry.append_logs(tenant(1), None, build(rows)).await.expect("stored");
                 if at == flush_after {
                     telemetry.flush().await.expect("flushes");
                 }
             }
-            telemetry.append_logs(tenant(2), build(&batches[0])).await.expect("stored");
+            telemetry.append_logs(tenant(2), None, build(&batches[0])).await.expect("stored");
             let rows: Vec<Sent> = batches.concat();
             for filter in FILTERS {
                 let filter = if filter.is_empty() { None } else { Some(check(parse(filter).expect("parses"), &log_registry(), time(0)).expect("checks")) };
@@ -211,7 +211,7 @@ async fn a_row_comes_back_as_it_was_sent() {
         trace: 2,
         attributes: vec![("a", json!("1")), ("b", json!(1)), ("c", json!(1.5)), ("d", json!(false)), ("e", json!({"f": [1, null]}))],
     }];
-    telemetry.append_logs(tenant(1), build(&rows)).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, build(&rows)).await.expect("stored");
     for _ in 0..2 {
         let page = telemetry.logs(tenant(1), LogQuery { limit: 1, ..LogQuery::default() }).await.expect("answers");
         let row = &page.rows[0];
@@ -231,7 +231,7 @@ async fn levels_are_ordered_by_how_bad_they_are() {
     for number in 1..=24 {
         crate::support::row(&mut batch, i64::from(number), "app", Severity::from_number(number), "text");
     }
-    telemetry.append_logs(tenant(1), batch).await.expect("stored");
+    telemetry.append_logs(tenant(1), None, batch).await.expect("stored");
     for (filter, count) in [
         ("severity >= warn", 12),
         ("severity > warn", 8),

@@ -300,7 +300,7 @@ async fn run(platters: &Platters, life: usize, steps: &[Step]) -> Vec<Event> {
                     let (telemetry, journal) = (telemetry.clone(), Arc::clone(&journal));
                     async move {
                         journal.lock().expect("alive").push(Event::Sent(texts.clone()));
-                        telemetry.append_logs(tenant(*who), batch(texts.iter().map(String::as_str))).await.expect("stored");
+                        telemetry.append_logs(tenant(*who), None, batch(texts.iter().map(String::as_str))).await.expect("stored");
                         journal.lock().expect("alive").push(Event::Acked(texts));
                     }
                 });
@@ -311,8 +311,7 @@ async fn run(platters: &Platters, life: usize, steps: &[Step]) -> Vec<Event> {
         }
     }
     drop(telemetry);
-    let events = journal.lock().expect("alive").clone();
-    events
+    journal.lock().expect("alive").clone()
 }
 
 /// Opens the platters and compares with the ledger.
@@ -339,7 +338,7 @@ fn ledger(events: &[Event], sent: &mut BTreeSet<String>, acked: &mut BTreeSet<St
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Three lives, each ended by a cut; before each ending a dozen other endings are tried as well.
     #[test]
