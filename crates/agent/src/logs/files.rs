@@ -132,7 +132,7 @@ impl Files {
         let Ok(file) = File::open(path) else { return };
         let Ok(metadata) = file.metadata() else { return };
         let identity = file_identity(&metadata);
-        let mut tail = Tail::new(path, file, identity);
+        let Ok(mut tail) = Tail::new(path, file, identity) else { return };
         if let Some(index) = self.saved.iter().position(|saved| (saved.device, saved.inode) == identity) {
             let saved = self.saved.swap_remove(index);
             if tail.begins_as(&saved) && saved.offset <= metadata.len() {
@@ -177,8 +177,11 @@ impl Files {
 }
 
 impl Tail {
-    fn new(path: &Path, file: File, identity: Identity) -> Self {
-        Self {
+    fn new(path: &Path, file: File, identity: Identity) -> std::io::Result<Self> {
+        let mut head = vec![0; HEAD];
+        let read = read_at(&file, &mut head, 0)?;
+        head.truncate(read);
+        Ok(Self {
             path: path.to_owned(),
             service: service_of(path),
             file,
@@ -186,9 +189,9 @@ impl Tail {
             read_to: 0,
             partial: Vec::new(),
             skipping: false,
-            head: Vec::new(),
+            head,
             gone: None,
-        }
+        })
     }
 
     fn checkpoint(&self) -> FileCheckpoint {

@@ -105,3 +105,22 @@ async fn a_large_old_file_is_shown_from_near_its_end() {
     assert!(messages > 1000 && messages < 5000, "{messages}");
     assert!(peer.seen(|seen| seen.messages()[0].starts_with("line 1")), "begins with a whole line");
 }
+
+#[tokio::test]
+async fn a_file_that_was_rewritten_while_nobody_looked_is_read_from_its_start() {
+    let (peer, folder) = (Peer::start().await, tempfile::tempdir().expect("a folder"));
+    let (log, other) = (folder.path().join("app.log"), folder.path().join("other.log"));
+    append(&log, b"old\n");
+    let agent = Agent::start(options(&peer, folder.path()));
+    until_exactly(&peer, &["old"]).await;
+    agent.stop().await;
+    // A run that sees nothing new in the file still knows afterwards how it begins.
+    append(&other, b"other\n");
+    let agent = Agent::start(options(&peer, folder.path()));
+    until_exactly(&peer, &["old", "other"]).await;
+    agent.stop().await;
+    fs::write(&log, "new, and longer than before\n").expect("rewrites in place");
+    let agent = Agent::start(options(&peer, folder.path()));
+    until_exactly(&peer, &["old", "other", "new, and longer than before"]).await;
+    agent.stop().await;
+}
