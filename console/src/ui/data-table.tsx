@@ -177,7 +177,7 @@ function ColumnMenu<Row>({ columns, shown, view }: { columns: readonly Column<Ro
     if (next.length > 0) view.setColumns(next.join() === standard.join() ? null : next);
   };
   return (
-    <Menu position="bottom-end" closeOnItemClick={false} withinPortal>
+    <Menu position="bottom-end" closeOnItemClick={false}>
       <Menu.Target>
         <Tooltip label={t`Columns`}>
           <ActionIcon variant="default" size={34} aria-label={t`Columns`}>

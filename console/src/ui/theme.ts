@@ -35,6 +35,8 @@ export const theme = createTheme({
     Select: { defaultProps: { size: "sm", nothingFoundMessage: "–" } },
     NativeSelect: { defaultProps: { size: "sm" } },
     ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: 30 } },
+    // Inside the page, so that it lies in a landmark; without the focus stop that is no menu item.
+    Menu: { defaultProps: { withinPortal: false, withInitialFocusPlaceholder: false } },
     Tooltip: { defaultProps: { openDelay: 350, events: { hover: true, focus: true, touch: false } } },
     Modal: { defaultProps: { centered: true, radius: "md", overlayProps: { backgroundOpacity: 0.5 }, transitionProps: { duration: 120 } } },
     // A dialog is not a sectioning element, so its header would count as a second banner of the page.
