@@ -135,3 +135,12 @@ pub(crate) fn closed() -> Error {
     let detail = "The server is shutting down: try again in a moment.";
     Error::new(steward_base::ErrorKind::Unavailable, "shutting_down", detail).with_retry_after(std::time::Duration::from_secs(1))
 }
+
+/// The same error for each unit of a batch; the cause goes along as text.
+pub(crate) fn copy(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.code(), error.detail().to_owned()).with_source(error.causes());
+    match error.retry_after() {
+        Some(after) => copy.with_retry_after(after),
+        None => copy,
+    }
+}

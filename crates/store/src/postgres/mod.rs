@@ -1,51 +1,324 @@
-//! The PostgreSQL engine.
+//! The PostgreSQL engine: one schema per namespace, a combiner per namespace and process, the head row as the lock between processes.
 
-use steward_base::{Error, RecordId, Secret, TenantId};
-use tokio::sync::watch;
+mod bell;
+mod connect;
+mod dialect;
+mod failure;
+mod migrate;
+mod namespace;
+mod read;
+mod write;
 
-use crate::engine::Surroundings;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Client;
+use parking_lot::RwLock;
+use steward_base::{Error, ErrorKind, RecordId, Secret, TenantId};
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::{Surroundings, closed};
 use crate::list::{Range, Scan, Scanned};
+use crate::plan::Planner;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::unit::Committed;
+use bell::Bell;
+use connect::Connections;
+use failure::{Failure, outcome_unknown, unavailable};
+use migrate::{Missing, migrate};
+use namespace::{Namespace, Pending};
+use write::Outcome;
 
-pub(crate) enum Postgres {}
+/// How long the server is asked what became of a batch.
+const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+pub(crate) struct Postgres(Arc<Shared>);
+
+struct Shared {
+    connections: Connections,
+    surroundings: Surroundings,
+    namespaces: RwLock<HashMap<TenantId, Arc<Namespace>>>,
+    bell: Bell,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
 
 impl Postgres {
-    pub(crate) async fn open(_: &Secret<String>, _: usize, _: Surroundings) -> Result<Self, Error> {
-        Err(Error::new(steward_base::ErrorKind::Unavailable, "database_unavailable", "This build speaks to SQLite only."))
+    pub(crate) async fn open(url: &Secret<String>, connections: usize, surroundings: Surroundings) -> Result<Self, Error> {
+        let shared = Arc::new(Shared {
+            connections: connect::connections(url, connections)?,
+            surroundings,
+            namespaces: RwLock::default(),
+            bell: Bell::default(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        shared.check_durable().await.map_err(Failure::into_error)?;
+        shared.tasks.spawn(bell::run(Arc::downgrade(&shared)));
+        Ok(Self(shared))
     }
-    pub(crate) async fn provision(&self, _: TenantId) -> Result<(), Error> {
-        match *self {}
+
+    pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
+        let namespace = self.0.namespace(tenant);
+        self.0.ready(&namespace, Missing::Create).await.map_err(Failure::into_error)
     }
-    pub(crate) async fn get(&self, _: TenantId, _: usize, _: RecordId) -> Result<Option<Row>, Error> {
-        match *self {}
+
+    pub(crate) async fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::record(client, namespace, kinds.at(kind), id).await).await
     }
-    pub(crate) async fn find(&self, _: TenantId, _: usize, _: usize, _: Vec<u8>) -> Result<Option<(RecordId, Row)>, Error> {
-        match *self {}
+
+    pub(crate) async fn find(&self, tenant: TenantId, kind: usize, field: usize, key: Vec<u8>) -> Result<Option<(RecordId, Row)>, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::find(client, namespace, kinds.at(kind), field, &key).await).await
     }
-    pub(crate) async fn count(&self, _: TenantId, _: usize, _: IndexField, _: Range, _: Option<i64>) -> Result<i64, Error> {
-        match *self {}
+
+    pub(crate) async fn count(
+        &self,
+        tenant: TenantId,
+        kind: usize,
+        field: IndexField,
+        range: Range,
+        most: Option<i64>,
+    ) -> Result<i64, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::count(client, namespace, kinds.at(kind), field, &range, most).await).await
     }
-    pub(crate) async fn scan(&self, _: TenantId, _: Scan) -> Result<Scanned, Error> {
-        match *self {}
+
+    pub(crate) async fn scan(&self, tenant: TenantId, scan: Scan) -> Result<Scanned, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::scan(client, namespace, kinds, &scan).await).await
     }
-    pub(crate) async fn commit(&self, _: TenantId, _: Prepared) -> Result<Committed, Error> {
-        match *self {}
+
+    pub(crate) async fn events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        self.read(tenant, async |client, namespace| read::events(client, namespace, after, limit).await).await
     }
-    pub(crate) async fn events(&self, _: TenantId, _: i64, _: usize) -> Result<Vec<EventRow>, Error> {
-        match *self {}
+
+    pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
+        self.read(tenant, async |client, namespace| read::head(client, namespace).await).await
     }
-    pub(crate) async fn head(&self, _: TenantId) -> Result<(i64, [u8; 32]), Error> {
-        match *self {}
+
+    pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {
+        if self.0.closing.is_cancelled() {
+            return Err(closed());
+        }
+        let namespace = self.0.existing(tenant).await?;
+        let (answer, answered) = oneshot::channel();
+        if namespace.enqueue(Pending { unit, answer }) {
+            self.0.tasks.spawn(combine(self.0.clone(), namespace));
+        }
+        let done = answered.await.map_err(|_| closed())??;
+        Ok(done.into_committed(&self.0.surroundings.kinds))
     }
-    pub(crate) fn watch(&self, _: TenantId) -> watch::Receiver<i64> {
-        match *self {}
+
+    pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
+        let namespace = self.0.namespace(tenant);
+        let receiver = namespace.position.subscribe();
+        let shared = self.0.clone();
+        self.0.tasks.spawn(async move {
+            if let Ok((position, _)) = shared.head(&namespace).await {
+                namespace.reached(position);
+            }
+        });
+        receiver
     }
+
     pub(crate) async fn health(&self) -> Result<(), Error> {
-        match *self {}
+        if self.0.closing.is_cancelled() {
+            return Err(closed());
+        }
+        let can_write = async {
+            let client = self.0.connections.pool.get().await?;
+            Ok::<bool, Failure>(client.query_one(dialect::CAN_WRITE, &[]).await?.get(0))
+        };
+        if can_write.await.map_err(Failure::into_error)? { Ok(()) } else { Err(unavailable("storage_read_only")) }
     }
+
     pub(crate) async fn close(&self) {
-        match *self {}
+        self.0.closing.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.connections.pool.close();
+    }
+
+    async fn read<T>(&self, tenant: TenantId, read: impl AsyncFnOnce(&Client, &Namespace) -> Result<T, Failure>) -> Result<T, Error> {
+        let namespace = self.0.existing(tenant).await?;
+        let client = self.0.connections.pool.get().await.map_err(|error| Failure::from(error).into_error())?;
+        read(&client, &namespace).await.map_err(Failure::into_error)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.0.closing.cancel();
+    }
+}
+
+impl Shared {
+    fn namespace(&self, tenant: TenantId) -> Arc<Namespace> {
+        if let Some(known) = self.known(tenant) {
+            return known;
+        }
+        self.namespaces.write().entry(tenant).or_insert_with(|| Arc::new(Namespace::new(tenant))).clone()
+    }
+
+    fn known(&self, tenant: TenantId) -> Option<Arc<Namespace>> {
+        self.namespaces.read().get(&tenant).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Namespace>> {
+        self.namespaces.read().values().cloned().collect()
+    }
+
+    /// The namespace of a tenant that has a schema.
+    async fn existing(&self, tenant: TenantId) -> Result<Arc<Namespace>, Error> {
+        let namespace = self.namespace(tenant);
+        if let Err(failure) = self.ready(&namespace, Missing::Refuse).await {
+            // Strangers' ids must not fill the map.
+            if matches!(failure, Failure::Ours(_)) && namespace.position.receiver_count() == 0 {
+                self.namespaces.write().remove(&tenant);
+            }
+            return Err(failure.into_error());
+        }
+        Ok(namespace)
+    }
+
+    async fn ready(&self, namespace: &Namespace, missing: Missing) -> Result<(), Failure> {
+        let prepare = async || -> Result<(), Failure> {
+            let client = self.connections.pool.get().await?;
+            let done = migrate(&client, namespace, &self.surroundings.kinds, &self.surroundings.clock, missing).await;
+            if done.is_err() {
+                // Whatever state its transaction is in, nobody should meet it.
+                drop(Client::take(client));
+            }
+            done
+        };
+        namespace.ready.get_or_try_init(prepare).await.map(|()| ())
+    }
+
+    async fn head(&self, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {
+        self.ready(namespace, Missing::Refuse).await?;
+        let client = self.connections.pool.get().await?;
+        read::head(&client, namespace).await
+    }
+
+    /// An answered commit is on disk only when the server means it.
+    async fn check_durable(&self) -> Result<(), Failure> {
+        let client = self.connections.pool.get().await?;
+        if client.query_one(dialect::IS_DURABLE, &[]).await?.get(0) {
+            return Ok(());
+        }
+        let detail = "The database answers before data is on disk: set fsync and synchronous_commit to on.";
+        Err(Error::new(ErrorKind::Unavailable, "database_not_durable", detail).into())
+    }
+
+    /// Runs one batch and answers it, whatever happens.
+    async fn serve(&self, namespace: &Namespace, batch: Vec<Pending>) {
+        let mut batch = batch;
+        let deadline = self.surroundings.clock.monotonic() + UNKNOWN_FOR;
+        loop {
+            let began = self.surroundings.clock.monotonic();
+            match self.attempt(namespace, &batch).await {
+                Outcome::Committed(committed) => {
+                    let took = self.surroundings.clock.monotonic().saturating_sub(began);
+                    namespace.paced(committed.rows, took.as_nanos() as u64);
+                    return self.answer(namespace, batch, committed);
+                }
+                Outcome::Unknown(committed, hash, failure) => {
+                    tracing::warn!(error = %failure.into_error(), "the database went away during a commit; asking what became of it");
+                    match self.ask(namespace, committed.position, &hash, deadline).await {
+                        Some(true) => return self.answer(namespace, batch, committed),
+                        // It surely did not happen: again, from the start.
+                        Some(false) => {}
+                        None => return refuse(batch, &outcome_unknown()),
+                    }
+                }
+                Outcome::Failed(failure) if batch.len() > 1 && !failure.is_outage() => {
+                    // Whichever unit causes it must not take the others with it.
+                    for pending in std::mem::take(&mut batch) {
+                        Box::pin(self.serve(namespace, vec![pending])).await;
+                    }
+                    return;
+                }
+                // A pooled connection that broke while it was idle, before anything was sent that counts.
+                Outcome::Failed(Failure::Lost(_)) if self.surroundings.clock.monotonic() < deadline && self.has_server().await => {}
+                Outcome::Failed(failure) => return refuse(batch, &failure.into_error()),
+            }
+        }
+    }
+
+    async fn attempt(&self, namespace: &Namespace, batch: &[Pending]) -> Outcome {
+        let client = match self.connections.pool.get().await {
+            Ok(client) => client,
+            Err(error) => return Outcome::Failed(error.into()),
+        };
+        let surroundings = &self.surroundings;
+        let planner =
+            Planner { kinds: &surroundings.kinds, clock: &surroundings.clock, random: &surroundings.random, tenant: namespace.tenant };
+        let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
+        let outcome = write::batch(&client, namespace, &planner, &units).await;
+        if !matches!(outcome, Outcome::Committed(_)) {
+            drop(Client::take(client));
+        }
+        outcome
+    }
+
+    /// What became of a batch; `None` when the server does not come back in time.
+    async fn ask(&self, namespace: &Namespace, position: i64, hash: &[u8; 32], deadline: Duration) -> Option<bool> {
+        while self.surroundings.clock.monotonic() < deadline {
+            if let Ok(client) = self.connections.pool.get().await {
+                match write::happened(&client, namespace, position, hash).await {
+                    Ok(happened) => return Some(happened),
+                    Err(_) => drop(Client::take(client)),
+                }
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        None
+    }
+
+    /// Whether a fresh connection works.
+    async fn has_server(&self) -> bool {
+        match self.connections.pool.get().await {
+            Ok(client) => {
+                let works = client.batch_execute("").await.is_ok();
+                if !works {
+                    drop(Client::take(client));
+                }
+                works
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn answer(&self, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
+        namespace.reached(committed.position);
+        self.bell.ring(namespace.tenant, committed.position);
+        for (pending, answer) in batch.into_iter().zip(committed.answers) {
+            // Whoever asked may have gone; the unit is committed all the same.
+            let _ = pending.answer.send(answer);
+        }
+    }
+}
+
+/// Works through a namespace's queue until it is empty.
+async fn combine(shared: Arc<Shared>, namespace: Arc<Namespace>) {
+    loop {
+        let batch = namespace.take();
+        if batch.is_empty() {
+            return;
+        }
+        shared.serve(&namespace, batch).await;
+    }
+}
+
+fn refuse(batch: Vec<Pending>, error: &Error) {
+    for pending in batch {
+        let _ = pending.answer.send(Err(crate::engine::copy(error)));
     }
 }

@@ -133,11 +133,7 @@ fn refuse(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, failure: 
         shared.failing(namespace.tenant, &error);
     }
     for pending in batch {
-        let mut copy = Error::new(error.kind(), error.code(), error.detail().to_owned()).with_source(error.causes());
-        if let Some(after) = error.retry_after() {
-            copy = copy.with_retry_after(after);
-        }
-        let _ = pending.answer.send(Err(copy));
+        let _ = pending.answer.send(Err(crate::engine::copy(&error)));
     }
 }
 

@@ -30,7 +30,7 @@ fn the_input_schema_is_strict_and_the_stored_one_is_not() {
     let strict = |schema: &Value| schema.pointer("/additionalProperties").cloned();
     assert_eq!((strict(kind.input_schema()), strict(kind.schema())), (Some(json!(false)), None));
     assert_eq!(kind.input_schema().pointer("/properties/place/additionalProperties"), Some(&json!(false)));
-    assert_eq!(kind.output_schema().pointer("/properties/version/readOnly"), Some(&json!(true)));
+    assert_eq!(kind.output_schema().pointer("/properties/revision/readOnly"), Some(&json!(true)));
     let required = kind.output_schema()["required"].as_array().expect("a list").clone();
     assert!(required.contains(&json!("id")) && required.contains(&json!("name")));
 }

@@ -1,0 +1,108 @@
+//! Wake-ups between processes: one connection that listens and rings, outside of every commit, and a poll for when it is down.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use steward_base::TenantId;
+use tokio::sync::{Notify, mpsc};
+use tokio_postgres::AsyncMessage;
+
+use super::{Shared, dialect};
+use parking_lot::Mutex;
+
+/// How often watched tenants are looked at anyway.
+const POLL: Duration = Duration::from_secs(2);
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Positions that others have not been told of, the latest per tenant.
+#[derive(Default)]
+pub(super) struct Bell {
+    untold: Mutex<HashMap<TenantId, i64>>,
+    rung: Notify,
+}
+
+impl Bell {
+    pub(super) fn ring(&self, tenant: TenantId, position: i64) {
+        self.untold.lock().insert(tenant, position);
+        self.rung.notify_one();
+    }
+}
+
+/// The life of the task; it ends with the store.
+pub(super) async fn run(shared: std::sync::Weak<Shared>) {
+    while let Some(shared) = shared.upgrade() {
+        if let Err(error) = session(&shared).await {
+            tracing::debug!(error = %error, "the wake-up connection is gone; positions are polled until it is back");
+        }
+        if shared.closing.is_cancelled() {
+            return;
+        }
+        poll(&shared).await;
+        drop(shared);
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// One connection, until it breaks or the store is closed.
+async fn session(shared: &Arc<Shared>) -> Result<(), tokio_postgres::Error> {
+    let (client, mut connection) = shared.connections.config.connect(shared.connections.tls.clone()).await?;
+    let (told, mut heard) = mpsc::channel::<String>(1024);
+    let driver = tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                // A full channel loses nothing: positions are polled as well.
+                let _ = told.try_send(notification.payload().to_owned());
+            }
+        }
+    });
+    let _ended_with_us = AbortOnDrop(driver.abort_handle());
+    client.batch_execute(dialect::LISTEN).await?;
+    poll(shared).await;
+    let mut tick = tokio::time::interval(POLL);
+    loop {
+        tokio::select! {
+            () = shared.closing.cancelled() => return Ok(()),
+            message = heard.recv() => match message {
+                Some(text) => hear(shared, &text),
+                None => return Ok(()),
+            },
+            () = shared.bell.rung.notified() => {
+                let untold = std::mem::take(&mut *shared.bell.untold.lock());
+                for (tenant, position) in untold {
+                    client.query(dialect::RING, &[&format!("{tenant} {position}")]).await?;
+                }
+            }
+            _ = tick.tick() => poll(shared).await,
+        }
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn hear(shared: &Shared, text: &str) {
+    let Some((tenant, position)) = text.split_once(' ') else { return };
+    if let (Ok(tenant), Ok(position)) = (tenant.parse::<TenantId>(), position.parse())
+        && let Some(namespace) = shared.known(tenant)
+    {
+        namespace.reached(position);
+    }
+}
+
+/// Looks up the positions that somebody waits for.
+async fn poll(shared: &Shared) {
+    for namespace in shared.all() {
+        if namespace.position.receiver_count() > 0
+            && let Ok((position, _)) = shared.head(&namespace).await
+        {
+            namespace.reached(position);
+        }
+    }
+}

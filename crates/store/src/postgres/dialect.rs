@@ -1,0 +1,177 @@
+//! Every statement of the PostgreSQL engine. Names are qualified by schema, since a pooled connection serves many; which schema, the caller
+//! says once. Values never depend on a collation: texts that are compared are `"C"`, ids are `uuid`, index values are `bytea`.
+
+use crate::list::Drive;
+
+/// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
+pub(super) const MIGRATIONS: [(&str, &str); 1] = [("first tables", FIRST_TABLES)];
+
+const FIRST_TABLES: &str = r#"
+CREATE TABLE {s}.key_state (
+    kind text COLLATE "C", field text COLLATE "C", role text COLLATE "C", state text NOT NULL, PRIMARY KEY (kind, field, role));
+CREATE TABLE {s}.tenant_head (tenant uuid PRIMARY KEY, position bigint NOT NULL, hash bytea NOT NULL);
+CREATE TABLE {s}.record (
+    tenant uuid NOT NULL, kind text COLLATE "C" NOT NULL, id uuid NOT NULL,
+    parent uuid, version bigint NOT NULL, body text NOT NULL, scope text, sealed bytea,
+    created_at bigint NOT NULL, created_by text NOT NULL, updated_at bigint NOT NULL, updated_by text NOT NULL, deleted_at bigint,
+    PRIMARY KEY (tenant, kind, id));
+CREATE INDEX record_deleted ON {s}.record (tenant, deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX record_parent ON {s}.record (tenant, parent) WHERE parent IS NOT NULL;
+CREATE TABLE {s}.record_index (
+    tenant uuid, kind text COLLATE "C", field text COLLATE "C", value bytea, id uuid, PRIMARY KEY (tenant, kind, field, value, id));
+CREATE TABLE {s}.record_unique (
+    tenant uuid, kind text COLLATE "C", field text COLLATE "C", value bytea, id uuid NOT NULL, PRIMARY KEY (tenant, kind, field, value));
+CREATE TABLE {s}.event (
+    tenant uuid, position bigint, subject uuid NOT NULL, hash bytea NOT NULL, body bytea NOT NULL, PRIMARY KEY (tenant, position));
+CREATE INDEX event_subject ON {s}.event (tenant, subject, position);
+CREATE TABLE {s}.inbox (
+    tenant uuid, source text COLLATE "C", message text COLLATE "C", expires_at bigint NOT NULL, PRIMARY KEY (tenant, source, message));
+CREATE TABLE {s}.idempotency (
+    tenant uuid, principal text COLLATE "C", operation text COLLATE "C", key text COLLATE "C",
+    request bytea NOT NULL, status integer, answer bytea, expires_at bigint NOT NULL, PRIMARY KEY (tenant, principal, operation, key));
+CREATE TABLE {s}.job (
+    tenant uuid, id uuid, kind text COLLATE "C" NOT NULL, state text COLLATE "C" NOT NULL, priority integer NOT NULL, run_at bigint NOT NULL,
+    unique_key text COLLATE "C", attempts integer NOT NULL, epoch bigint NOT NULL, lease_until bigint, payload text NOT NULL, progress text,
+    last_error text, created_at bigint NOT NULL, finished_at bigint, PRIMARY KEY (tenant, id));
+CREATE INDEX job_due ON {s}.job (state, run_at, priority);
+CREATE UNIQUE INDEX job_unique ON {s}.job (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND finished_at IS NULL;
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['tenant_head', 'record', 'record_index', 'record_unique', 'event', 'inbox', 'idempotency', 'job'] LOOP
+        EXECUTE format('ALTER TABLE {s}.%I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE {s}.%I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY tenant ON {s}.%I USING (tenant = nullif(current_setting(''steward.tenant'', true), '''')::uuid)', name);
+    END LOOP;
+END $$;
+"#;
+
+/// The second wall: row-level security lets a transaction see this tenant's rows only.
+pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
+pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
+pub(super) const LOCK_SCHEMA: &str = "SELECT pg_advisory_xact_lock(hashtextextended('steward:' || $1, 0))";
+pub(super) const CAN_WRITE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
+pub(super) const IS_DURABLE: &str = "SELECT current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'";
+pub(super) const RING: &str = "SELECT pg_notify('steward', $1)";
+pub(super) const LISTEN: &str = "LISTEN steward";
+
+const COLUMNS: &str = "r.version, r.parent, r.body, r.created_at, r.created_by, r.updated_at, r.updated_by, r.deleted_at";
+
+/// The statements of one schema.
+pub(super) struct Statements {
+    schema: String,
+    pub(super) migration_table: String,
+    pub(super) migrated: String,
+    pub(super) remember_migration: String,
+    pub(super) key_states: String,
+    pub(super) key_ready: String,
+    pub(super) key_gone: String,
+    pub(super) forget_index: String,
+    pub(super) forget_unique: String,
+    pub(super) all_live: String,
+    pub(super) first_head: String,
+    pub(super) head: String,
+    pub(super) lock_head: String,
+    pub(super) move_head: String,
+    pub(super) record: String,
+    pub(super) found: String,
+    pub(super) records: String,
+    pub(super) of_any_kind: String,
+    pub(super) owners: String,
+    pub(super) referrers: String,
+    pub(super) put: String,
+    pub(super) leave: String,
+    pub(super) enter: String,
+    pub(super) free: String,
+    pub(super) claim: String,
+    pub(super) append: String,
+    pub(super) hash_at: String,
+    pub(super) events: String,
+    pub(super) count: String,
+}
+
+impl Statements {
+    pub(super) fn of(schema: &str) -> Self {
+        let at = |text: &str| text.replace("{s}", &format!("\"{schema}\"")).replace("{columns}", COLUMNS);
+        Self {
+            schema: schema.to_owned(),
+            migration_table: at("CREATE TABLE IF NOT EXISTS {s}.migration (number bigint PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"),
+            migrated: at("SELECT coalesce(max(number), 0) FROM {s}.migration"),
+            remember_migration: at("INSERT INTO {s}.migration VALUES ($1, $2, $3)"),
+            key_states: at("SELECT field, role FROM {s}.key_state WHERE kind = $1 AND state = 'ready'"),
+            key_ready: at("INSERT INTO {s}.key_state VALUES ($1, $2, $3, 'ready') ON CONFLICT (kind, field, role) DO UPDATE SET state = excluded.state"),
+            key_gone: at("DELETE FROM {s}.key_state WHERE kind = $1 AND field = $2 AND role = $3"),
+            forget_index: at("DELETE FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3"),
+            forget_unique: at("DELETE FROM {s}.record_unique WHERE tenant = $1 AND kind = $2 AND field = $3"),
+            all_live: at("SELECT id, body FROM {s}.record WHERE tenant = $1 AND kind = $2 AND deleted_at IS NULL"),
+            first_head: at("INSERT INTO {s}.tenant_head VALUES ($1, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING"),
+            head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1"),
+            lock_head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1 FOR UPDATE"),
+            move_head: at("UPDATE {s}.tenant_head SET position = $2, hash = $3 WHERE tenant = $1"),
+            record: at("SELECT {columns} FROM {s}.record r WHERE r.tenant = $1 AND r.kind = $2 AND r.id = $3"),
+            found: at("SELECT {columns}, r.id FROM {s}.record_unique u JOIN {s}.record r ON r.tenant = u.tenant AND r.kind = u.kind AND r.id = u.id
+                WHERE u.tenant = $1 AND u.kind = $2 AND u.field = $3 AND u.value = $4"),
+            // `OFFSET 0` keeps the planner from turning a lookup per key into a scan of the table.
+            records: at("SELECT {columns}, k.kind, k.id FROM unnest($2::text[], $3::uuid[]) k (kind, id)
+                CROSS JOIN LATERAL (SELECT * FROM {s}.record WHERE tenant = $1 AND kind = k.kind AND id = k.id OFFSET 0) r"),
+            of_any_kind: at("SELECT {columns}, r.kind, r.id FROM {s}.record r WHERE r.tenant = $1 AND r.kind = ANY ($2::text[]) AND r.id = ANY ($3::uuid[])"),
+            owners: at("SELECT k.at, u.id FROM unnest($2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY k (kind, field, value, at)
+                CROSS JOIN LATERAL (SELECT id FROM {s}.record_unique
+                    WHERE tenant = $1 AND kind = k.kind AND field = k.field AND value = k.value OFFSET 0) u"),
+            referrers: at("SELECT id FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3 AND value = $4 ORDER BY id LIMIT $5"),
+            put: at("INSERT INTO {s}.record AS r
+                    (tenant, kind, id, version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at)
+                SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::text[], $9::bigint[],
+                    $10::text[], $11::bigint[])
+                ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, parent = excluded.parent, body = excluded.body,
+                    created_at = excluded.created_at, created_by = excluded.created_by, updated_at = excluded.updated_at,
+                    updated_by = excluded.updated_by, deleted_at = excluded.deleted_at"),
+            leave: at("DELETE FROM {s}.record_index i USING unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[]) k (kind, field, value, id)
+                WHERE i.tenant = $1 AND i.kind = k.kind AND i.field = k.field AND i.value = k.value AND i.id = k.id"),
+            enter: at("INSERT INTO {s}.record_index SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])"),
+            free: at("DELETE FROM {s}.record_unique u USING unnest($2::text[], $3::text[], $4::bytea[]) k (kind, field, value)
+                WHERE u.tenant = $1 AND u.kind = k.kind AND u.field = k.field AND u.value = k.value"),
+            claim: at("INSERT INTO {s}.record_unique SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])"),
+            append: at("INSERT INTO {s}.event SELECT $1, * FROM unnest($2::bigint[], $3::uuid[], $4::bytea[], $5::bytea[])"),
+            hash_at: at("SELECT hash FROM {s}.event WHERE tenant = $1 AND position = $2"),
+            events: at("SELECT position, subject, hash, body FROM {s}.event WHERE tenant = $1 AND position > $2 ORDER BY position LIMIT $3"),
+            count: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_index
+                WHERE tenant = $1 AND kind = $2 AND field = $3 AND value BETWEEN $4 AND $5 LIMIT $6) entries"),
+        }
+    }
+
+    pub(super) fn migration(&self, statements: &str) -> String {
+        statements.replace("{s}", &format!("\"{}\"", self.schema))
+    }
+
+    pub(super) fn create_schema(&self) -> String {
+        format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema)
+    }
+
+    /// Rows along an index. The inner query is one index scan and bounds what the outer one looks up.
+    ///
+    /// Parameters: tenant, kind, limit; with an index field and value or far bound; then where to go on: value and id, or the near bound.
+    pub(super) fn scan(&self, drive: &Drive, up: bool, resumed: bool) -> String {
+        let (past, short_of, way) = if up { (">", "<=", "ASC") } else { ("<", ">=", "DESC") };
+        let at_or_past = if up { ">=" } else { "<=" };
+        let schema = &self.schema;
+        if matches!(drive, Drive::Id) {
+            let from = if resumed { format!("AND r.id {past} $4") } else { String::new() };
+            return format!(
+                "SELECT {COLUMNS}, r.id FROM \"{schema}\".record r WHERE r.tenant = $1 AND r.kind = $2 AND r.deleted_at IS NULL {from} ORDER BY r.id {way} LIMIT $3"
+            );
+        }
+        let (condition, order) = match (drive, resumed) {
+            (Drive::Equal(..), false) => ("value = $5".to_owned(), format!("id {way}")),
+            (Drive::Equal(..), true) => (format!("value = $5 AND id {past} $6"), format!("id {way}")),
+            (_, false) => (format!("value {short_of} $5 AND value {at_or_past} $6"), format!("value {way}, id {way}")),
+            (_, true) => (format!("value {short_of} $5 AND (value, id) {past} ($6, $7)"), format!("value {way}, id {way}")),
+        };
+        format!(
+            "SELECT {COLUMNS}, r.id, i.value FROM (SELECT value, id FROM \"{schema}\".record_index
+                WHERE tenant = $1 AND kind = $2 AND field = $4 AND {condition} ORDER BY {order} LIMIT $3) i
+            JOIN \"{schema}\".record r ON r.tenant = $1 AND r.kind = $2 AND r.id = i.id ORDER BY {}",
+            order.replace("value", "i.value").replace("id ", "i.id ")
+        )
+    }
+}

@@ -1,0 +1,96 @@
+//! What a failing database server looks like from outside.
+
+use std::time::Duration;
+
+use deadpool_postgres::PoolError;
+use steward_base::{Error, ErrorKind};
+use tokio_postgres::error::SqlState;
+
+/// Why a transaction did not happen, or may not have.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server refused a statement: nothing happened.
+    Refused(tokio_postgres::Error),
+    /// The connection broke: what was in flight may have happened.
+    Lost(tokio_postgres::Error),
+    /// There was no connection to begin with.
+    Unreachable(PoolError),
+    /// We refused.
+    Ours(Error),
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            // A server that is stopped says so, and may have committed just before.
+            Some(said) if !is_going_down(said.code()) => Self::Refused(error),
+            _ if error.is_closed() || error.as_db_error().is_some() || is_io(&error) => Self::Lost(error),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Ours(error) => error,
+            Self::Lost(error) => unavailable("database_unavailable").with_source(error),
+            Self::Unreachable(error) => unavailable("database_unavailable").with_source(error),
+            Self::Refused(error) => match error.code() {
+                Some(&SqlState::DISK_FULL) => unavailable("storage_full").with_source(error),
+                Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => unavailable("storage_read_only").with_source(error),
+                Some(code) if code.code().starts_with("53") || code.code().starts_with("58") => {
+                    unavailable("storage_failed").with_source(error)
+                }
+                _ => Error::internal(error),
+            },
+        }
+    }
+
+    /// Whether the server or its disk is to blame, so that trying the units one by one is pointless.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Ours(_) => false,
+            Self::Lost(_) | Self::Unreachable(_) => true,
+            Self::Refused(error) => error.code().is_some_and(|code| ["53", "58", "25"].iter().any(|class| code.code().starts_with(class))),
+        }
+    }
+}
+
+/// Nobody knows whether a unit was committed, and the server does not come back to be asked.
+pub(super) fn outcome_unknown() -> Error {
+    let detail = "The database went away while this was being written: look whether it happened before trying again.";
+    Error::new(ErrorKind::Unavailable, "outcome_unknown", detail).with_retry_after(Duration::from_secs(5))
+}
+
+pub(super) fn unavailable(code: &'static str) -> Error {
+    let detail = match code {
+        "storage_full" => "The database's disk is full: free some space and it goes on by itself.",
+        "storage_read_only" => "The database takes no writes: point Steward at the primary server.",
+        "storage_failed" => "The database is out of resources: see its log.",
+        _ => "The database cannot be reached: it is tried again all the time.",
+    };
+    Error::new(ErrorKind::Unavailable, code, detail).with_retry_after(Duration::from_secs(1))
+}
+
+/// Shut-down, crash of another backend, not yet started, and connection errors the server itself reports.
+fn is_going_down(code: &SqlState) -> bool {
+    let code = code.code();
+    code.starts_with("57P") || code.starts_with("08")
+}
+
+fn is_io(error: &tokio_postgres::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}

@@ -1,0 +1,93 @@
+//! One namespace: a schema, its statements, and the queue of units for it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use steward_base::{Error, TenantId};
+use tokio::sync::{OnceCell, oneshot, watch};
+
+use super::dialect::Statements;
+use crate::plan::Done;
+use crate::prepare::Prepared;
+
+/// A batch should take this long at most.
+const BATCH_NANOS: u64 = 8_000_000;
+const FIRST_PACE: u64 = 8_000;
+
+/// A unit of work and where its answer goes.
+pub(super) struct Pending {
+    pub(super) unit: Prepared,
+    pub(super) answer: oneshot::Sender<Result<Done, Error>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    units: VecDeque<Pending>,
+    /// A task is at it.
+    scheduled: bool,
+}
+
+pub(super) struct Namespace {
+    pub(super) tenant: TenantId,
+    pub(super) schema: String,
+    pub(super) statements: Statements,
+    /// Set once the schema was found or made, and brought up to date.
+    pub(super) ready: OnceCell<()>,
+    queue: Mutex<Queue>,
+    pace: AtomicU64,
+    pub(super) position: watch::Sender<i64>,
+}
+
+impl Namespace {
+    pub(super) fn new(tenant: TenantId) -> Self {
+        let schema = if tenant == TenantId::OPERATOR { "control".to_owned() } else { tenant.record().wire("t") };
+        Self {
+            tenant,
+            statements: Statements::of(&schema),
+            schema,
+            ready: OnceCell::new(),
+            queue: Mutex::default(),
+            pace: AtomicU64::new(FIRST_PACE),
+            position: watch::Sender::new(0),
+        }
+    }
+
+    /// Adds a unit; answers whether a task must be started.
+    pub(super) fn enqueue(&self, pending: Pending) -> bool {
+        let mut queue = self.queue.lock();
+        queue.units.push_back(pending);
+        !std::mem::replace(&mut queue.scheduled, true)
+    }
+
+    /// The units of the next batch; when there are none, the task ends.
+    pub(super) fn take(&self) -> Vec<Pending> {
+        let budget = (BATCH_NANOS / self.pace.load(Ordering::Relaxed).max(1)).clamp(64, 20_000) as usize;
+        let mut queue = self.queue.lock();
+        let (mut batch, mut weight) = (Vec::new(), 0);
+        while let Some(next) = queue.units.front() {
+            if !batch.is_empty() && (next.unit.opens_batch || weight + next.unit.weight > budget) {
+                break;
+            }
+            weight += next.unit.weight;
+            batch.extend(queue.units.pop_front());
+        }
+        if batch.is_empty() {
+            queue.scheduled = false;
+        }
+        batch
+    }
+
+    /// Learns how fast the server is; what a round trip costs is not the rows' fault, so small batches teach nothing.
+    pub(super) fn paced(&self, rows: usize, nanos: u64) {
+        if rows >= 128 {
+            let known = self.pace.load(Ordering::Relaxed);
+            self.pace.store((known * 7 + nanos / rows as u64) / 8, Ordering::Relaxed);
+        }
+    }
+
+    /// Positions only grow: a late message never takes one back.
+    pub(super) fn reached(&self, position: i64) {
+        self.position.send_if_modified(|known| position > *known && std::mem::replace(known, position) != position);
+    }
+}

@@ -1,0 +1,145 @@
+//! Reads of one connection. Each names its tenant first: the setting and the statement travel together.
+
+use deadpool_postgres::Client;
+use steward_base::RecordId;
+use tokio_postgres::Row as SqlRow;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::dialect;
+use super::failure::Failure;
+use super::namespace::Namespace;
+use crate::kind::{Kind, Kinds};
+use crate::list::{Drive, Range, Scan, Scanned};
+use crate::query::Direction;
+use crate::rows::{CREATED_AT, EventRow, IndexField, Row};
+
+type Bound<'a> = &'a (dyn ToSql + Sync);
+
+/// Runs a statement as the tenant.
+pub(super) async fn query(client: &Client, namespace: &Namespace, sql: &str, bound: &[Bound<'_>]) -> Result<Vec<SqlRow>, Failure> {
+    let as_tenant = client.prepare_cached(dialect::AS_TENANT).await?;
+    let statement = client.prepare_cached(sql).await?;
+    let tenant = namespace.tenant.record().uuid().to_string();
+    // Polled in order, so that the setting is sent first; the server answers both in one go.
+    let tenant_bound: [Bound<'_>; 1] = [&tenant];
+    let (set, rows) = futures_util::future::join(client.query(&as_tenant, &tenant_bound), client.query(&statement, bound)).await;
+    set?;
+    Ok(rows?)
+}
+
+pub(super) async fn record(client: &Client, namespace: &Namespace, kind: &Kind, id: RecordId) -> Result<Option<Row>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let rows = query(client, namespace, &namespace.statements.record, &[&tenant, &kind.name(), &id.uuid()]).await?;
+    Ok(rows.first().map(row_of))
+}
+
+pub(super) async fn find(
+    client: &Client,
+    namespace: &Namespace,
+    kind: &Kind,
+    field: usize,
+    key: &[u8],
+) -> Result<Option<(RecordId, Row)>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let field = &kind.fields()[field].path;
+    let rows = query(client, namespace, &namespace.statements.found, &[&tenant, &kind.name(), field, &key]).await?;
+    Ok(rows.first().map(|row| (id_at(row, 8), row_of(row))))
+}
+
+pub(super) async fn count(
+    client: &Client,
+    namespace: &Namespace,
+    kind: &Kind,
+    field: IndexField,
+    range: &Range,
+    most: Option<i64>,
+) -> Result<i64, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let field = field_name(kind, field);
+    let rows =
+        query(client, namespace, &namespace.statements.count, &[&tenant, &kind.name(), &field, &range.low, &range.high, &most]).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+pub(super) async fn events(client: &Client, namespace: &Namespace, after: i64, limit: usize) -> Result<Vec<EventRow>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let rows = query(client, namespace, &namespace.statements.events, &[&tenant, &after, &(limit as i64)]).await?;
+    let event = |row: &SqlRow| EventRow { position: row.get(0), subject: id_at(row, 1), hash: hash_at(row, 2), body: row.get(3) };
+    Ok(rows.iter().map(event).collect())
+}
+
+pub(super) async fn head(client: &Client, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let rows = query(client, namespace, &namespace.statements.head, &[&tenant]).await?;
+    Ok(rows.first().map_or((0, [0; 32]), |row| (row.get(0), hash_at(row, 1))))
+}
+
+pub(super) async fn scan(client: &Client, namespace: &Namespace, kinds: &Kinds, scan: &Scan) -> Result<Scanned, Failure> {
+    let kind = kinds.at(scan.kind);
+    let up = scan.direction == Direction::Ascending;
+    let sql = namespace.statements.scan(&scan.drive, up, scan.after.is_some());
+    let tenant = namespace.tenant.record().uuid();
+    // With few matches wanted and no filter, every row fetched is one that is used.
+    let limit = scan.rows as i64;
+    let name = kind.name();
+    let mut bound: Vec<Bound<'_>> = vec![&tenant, &name, &limit];
+    let after_id = scan.after.as_ref().map(|(_, id)| id.uuid());
+    let (field, near, far);
+    match &scan.drive {
+        Drive::Id => bound.extend(after_id.as_ref().map(|id| id as Bound<'_>)),
+        Drive::Equal(index, value) => {
+            field = field_name(kind, *index);
+            bound.extend([&field as Bound<'_>, value]);
+            bound.extend(after_id.as_ref().map(|id| id as Bound<'_>));
+        }
+        Drive::Index(index, range) => {
+            field = field_name(kind, *index);
+            (near, far) = if up { (&range.low, &range.high) } else { (&range.high, &range.low) };
+            bound.extend([&field as Bound<'_>, far]);
+            match (&scan.after, &after_id) {
+                (Some((value, _)), Some(id)) => bound.extend([value as Bound<'_>, id]),
+                _ => bound.push(near),
+            }
+        }
+    }
+    let rows = query(client, namespace, &sql, &bound).await?;
+    let mut scanned = Scanned::default();
+    for row in &rows {
+        let value = if matches!(scan.drive, Drive::Index(..)) { row.get(9) } else { Vec::new() };
+        if !scan.look(&mut scanned, value, id_at(row, 8), &row_of(row))? {
+            break;
+        }
+    }
+    Ok(scan.finish(scanned))
+}
+
+pub(super) fn field_name(kind: &Kind, field: IndexField) -> &str {
+    match field {
+        IndexField::CreatedAt => CREATED_AT,
+        IndexField::Body(field) => &kind.fields()[field].path,
+    }
+}
+
+/// The eight columns that every statement for records begins with.
+pub(super) fn row_of(row: &SqlRow) -> Row {
+    Row {
+        version: row.get(0),
+        parent: row.get::<_, Option<Uuid>>(1).map(|parent| RecordId::from_bytes(parent.into_bytes())),
+        body: row.get::<_, &str>(2).into(),
+        created_at: row.get(3),
+        created_by: row.get::<_, &str>(4).into(),
+        updated_at: row.get(5),
+        updated_by: row.get::<_, &str>(6).into(),
+        deleted_at: row.get(7),
+    }
+}
+
+pub(super) fn id_at(row: &SqlRow, column: usize) -> RecordId {
+    RecordId::from_bytes(row.get::<_, Uuid>(column).into_bytes())
+}
+
+/// Another length can only be another hand's work: it is then no hash of ours.
+pub(super) fn hash_at(row: &SqlRow, column: usize) -> [u8; 32] {
+    row.get::<_, &[u8]>(column).try_into().unwrap_or_default()
+}
