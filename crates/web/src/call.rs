@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use steward_auth::Authority;
 use steward_base::filter::Expr;
-use steward_base::{Ctx, Error, TenantId};
+use steward_base::{Ctx, Error, ErrorKind, TenantId};
 use tracing::Instrument as _;
 
 use crate::arrival::Arrival;
@@ -111,6 +111,18 @@ pub(crate) async fn run<T: Send + 'static>(spec: &Spec, work: impl Future<Output
         };
     }
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|payload| Err(panicked(&*payload)))
+}
+
+/// A reference to what is not there is well formed: the state of things forbids it.
+pub(crate) fn missing_reference(error: Error) -> Error {
+    if error.kind() != ErrorKind::Invalid
+        || error.fields().is_empty()
+        || error.fields().iter().any(|field| field.code != "reference_missing")
+    {
+        return error;
+    }
+    let conflict = Error::new(ErrorKind::Conflict, "reference_missing", "A field refers to a record that is not there; see errors.");
+    error.fields().iter().fold(conflict, |error, field| error.with_field(field.pointer.clone(), field.code.clone(), field.detail.clone()))
 }
 
 pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Error {

@@ -14,6 +14,7 @@ use crate::error_form::ErrorForm;
 use crate::input::{Body, Fields, Place};
 use crate::operation::{Access, Endpoint, HeaderInput, Operation, RateClass, Spec};
 use crate::reply::{Output, Reply};
+use crate::schema;
 
 /// An operation in the making. Who may call it must be said: by `needs`, `signed_in` or `public`.
 #[derive(Debug)]
@@ -175,9 +176,10 @@ impl Draft {
         self
     }
 
-    /// Describes success in place of its type's own schema.
+    /// Describes success in place of its type's own schema; fields that a kind marks as secret are left out.
     #[must_use]
-    pub fn output_schema(mut self, schema: Value) -> Self {
+    pub fn output_schema(mut self, mut schema: Value) -> Self {
+        schema::without_secrets(&mut schema);
         self.output_schema = Some(schema);
         self
     }
@@ -273,7 +275,7 @@ impl Draft {
             Box::pin(async move {
                 let call = Call::read(&spec, &inputs.0, &inputs.1, incoming).await?;
                 let conditions = call.headers.clone();
-                let reply = call::run(&spec, handler(state, call)).await?;
+                let reply = call::run(&spec, handler(state, call)).await.map_err(call::missing_reference)?;
                 call::respond(&spec, &conditions, reply)
             })
         });

@@ -54,8 +54,11 @@ fn read(headers: &HeaderMap, name: &HeaderName, weak: bool) -> Result<Option<Mat
     let mut versions = Vec::new();
     let mut seen = false;
     for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| malformed())?.trim();
+        if text.is_empty() {
+            continue;
+        }
         seen = true;
-        let text = value.to_str().map_err(|_| malformed())?;
         for tag in text.split(',').map(str::trim) {
             if tag == "*" {
                 return Ok(Some(Match::Any));

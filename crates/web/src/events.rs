@@ -12,6 +12,7 @@ use steward_store::Store;
 
 use crate::call::Call;
 use crate::draft::operation;
+use crate::input::FilterText;
 use crate::live::{self, Closed, EventStream, Feed, Message};
 use crate::operation::{HeaderInput, Operation, RateClass};
 use crate::reply::{Json, Reply};
@@ -30,8 +31,7 @@ struct EventsQuery {
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u16>,
     /// Only events that pass, as in `type = "device.updated" AND time > now-1h`.
-    #[schemars(length(max = 4096))]
-    filter: Option<String>,
+    filter: Option<FilterText>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -40,8 +40,7 @@ struct StreamQuery {
     #[schemars(range(min = 0))]
     after: Option<i64>,
     /// Only events that pass.
-    #[schemars(length(max = 4096))]
-    filter: Option<String>,
+    filter: Option<FilterText>,
 }
 
 /// A page of events, oldest first.
@@ -76,7 +75,7 @@ pub fn operations(store: &Store) -> Vec<Operation> {
 }
 
 async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<EventPage>>, Error> {
-    let wanted = Wanted::read(&call, call.query.filter.as_deref())?;
+    let wanted = Wanted::read(&call, call.query.filter.as_ref())?;
     let (start, limit) = (call.query.after.unwrap_or(0), usize::from(call.query.limit.unwrap_or(50)));
     let (mut data, mut position, mut scanned) = (Vec::new(), start, 0);
     let has_more = loop {
@@ -101,7 +100,7 @@ async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<Ev
 }
 
 async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<EventStream>, Error> {
-    let wanted = Wanted::read(&call, call.query.filter.as_deref())?;
+    let wanted = Wanted::read(&call, call.query.filter.as_ref())?;
     let resumed = live::last_event_id(&call.headers).and_then(|id| id.parse::<i64>().ok());
     let start = match resumed.or(call.query.after) {
         Some(position) => position,
@@ -165,12 +164,9 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read<Q>(call: &Call<(), Q>, text: Option<&str>) -> Result<Self, Error> {
+    fn read<Q>(call: &Call<(), Q>, text: Option<&FilterText>) -> Result<Self, Error> {
         let now = call.site.clock().now();
-        let filter = match text.map(str::trim).filter(|text| !text.is_empty()) {
-            Some(text) => Some(Arc::new(filter::check(filter::parse(text)?, &registry(), now)?)),
-            None => None,
-        };
+        let filter = text.cloned().unwrap_or_default().check(&registry(), now)?.map(Arc::new);
         Ok(Self { filter, scope: call.scope.clone().map(Arc::new) })
     }
 

@@ -25,6 +25,7 @@
 //! - Bodies in: `()` (ignored), [`Json<T>`], [`MergePatch`], [`Form<T>`], [`Raw`] with `.media_types()`, `.encodings()`, `.body_limit()`.
 //! - Bodies out: `()` (204), [`Json<T>`], [`Text`], [`Binary`], [`live::EventStream`] from [`live::stream`].
 //! - [`Reply`] adds status, `ETag`, `Location` and cookies; errors are `steward_base::Error` and become problems.
+//! - [`FilterText`] is the query parameter `filter`, wherever there is one: it documents and checks itself.
 //! - `call.scope` is where the caller's permission holds: list, count and single reads must AND it in. [`resource`] does.
 //! - `call.site.cursors()` signs cursors; `call.site.clock()` is the time; `call.site.drain()` ends what runs on.
 //! - `site.health().add("store", check)` and `site.metrics().add(part)` are for the server's parts.
@@ -60,7 +61,7 @@ pub use call::Call;
 pub use credentials::cookie;
 pub use draft::{Draft, operation};
 pub use error_form::ErrorForm;
-pub use input::{Body, BodyRules, Form, MergePatch, Raw, RawPart};
+pub use input::{Body, BodyRules, FilterText, Form, MergePatch, Raw, RawPart};
 pub use operation::{Access, HeaderInput, Operation, RateClass, Spec};
 pub use problem::Problem;
 pub use reply::{Binary, Content, Json, Output, Reply, Text};

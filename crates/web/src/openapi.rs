@@ -29,7 +29,7 @@ pub fn document(operations: &Operations, version: &str) -> Value {
         paths.entry(&spec.path).or_default().insert(spec.method.as_str().to_ascii_lowercase(), entry);
     }
     let paths: Map<String, Value> = paths.into_iter().map(|(path, item)| (path.to_owned(), Value::Object(item))).collect();
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Steward",
@@ -47,7 +47,9 @@ pub fn document(operations: &Operations, version: &str) -> Value {
             "parameters": header_parameters(),
             "securitySchemes": security_schemes(),
         },
-    })
+    });
+    components::prune(&mut document);
+    document
 }
 
 /// `GET /api/openapi.json`: the document of the table that this operation is in.
@@ -69,7 +71,7 @@ impl Output for Document {
     const STATUS: StatusCode = StatusCode::OK;
 
     fn content(_: Option<Value>) -> Vec<Content> {
-        let schema = json!({ "type": "object", "required": ["openapi", "info", "paths"], "additionalProperties": true });
+        let schema = json!({ "type": "object", "description": "An OpenAPI 3.1 document." });
         vec![Content { media_type: "application/json".into(), schema: Some(schema) }]
     }
 

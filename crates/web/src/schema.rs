@@ -37,7 +37,35 @@ fn of<T: JsonSchema>(settings: SchemaSettings) -> Value {
     if let (Value::Object(root), false) = (&mut schema, definitions.is_empty()) {
         root.insert("$defs".into(), Value::Object(definitions));
     }
+    each_subschema(&mut schema, &mut flatten);
     schema
+}
+
+/// A choice of one is no choice: an enum with one documented value comes as `oneOf` with one entry.
+fn flatten(object: &mut Map<String, Value>) {
+    if object.get("oneOf").and_then(Value::as_array).is_none_or(|branches| branches.len() != 1) {
+        return;
+    }
+    if let Some(Value::Array(branches)) = object.remove("oneOf") {
+        for (keyword, value) in branches.into_iter().filter_map(|branch| branch.as_object().cloned()).flatten() {
+            object.entry(keyword).or_insert(value);
+        }
+    }
+}
+
+/// Takes out what the kind's schema marks as `secret`: it is in no answer.
+pub(crate) fn without_secrets(schema: &mut Value) {
+    each_subschema(schema, &mut |object| drop_properties(object, |property| property["secret"] == true));
+}
+
+/// Removes properties, from `required` too.
+pub(crate) fn drop_properties(object: &mut Map<String, Value>, unwanted: impl Fn(&Value) -> bool) {
+    let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
+    let names: Vec<String> = properties.iter().filter(|(_, property)| unwanted(property)).map(|(name, _)| name.clone()).collect();
+    names.iter().for_each(|name| drop(properties.remove(name)));
+    if let Some(Value::Array(required)) = object.get_mut("required") {
+        required.retain(|name| !names.iter().any(|gone| name == gone));
+    }
 }
 
 /// Makes an input schema strict where it says nothing: no unknown fields, exact whole numbers, no U+0000.

@@ -2,7 +2,9 @@
 
 mod body;
 mod fields;
+mod filter;
 
 pub(crate) use body::collect;
 pub use body::{Body, BodyRules, Form, MergePatch, Raw, RawPart};
 pub(crate) use fields::{Fields, Place};
+pub use filter::FilterText;

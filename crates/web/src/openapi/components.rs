@@ -117,6 +117,31 @@ fn rewrite(schema: &mut Value, names: &BTreeMap<String, String>) {
     });
 }
 
+/// Leaves out components that no operation leads to.
+pub(super) fn prune(document: &mut Value) {
+    let mut used = BTreeSet::new();
+    let mut waiting = vec![&document["paths"]];
+    while let Some(next) = waiting.pop() {
+        match next {
+            Value::Object(object) => {
+                if let Some(target) = object.get("$ref").and_then(Value::as_str)
+                    && used.insert(target.trim_start_matches('#').to_owned())
+                {
+                    waiting.extend(document.pointer(target.trim_start_matches('#')));
+                }
+                waiting.extend(object.values());
+            }
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
+    for section in ["schemas", "responses", "headers", "parameters"] {
+        if let Some(Value::Object(members)) = document["components"].get_mut(section) {
+            members.retain(|name, _| used.contains(&format!("/components/{section}/{name}")));
+        }
+    }
+}
+
 /// A parameter that is not given is absent, never null.
 pub(super) fn without_null(schema: &mut Value) {
     let Value::Object(object) = schema else { return };

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use steward_base::filter::{self, Expr};
-use steward_base::{Error, Timestamp};
+use steward_base::Error;
+use steward_base::filter::Expr;
 use steward_store::{Cursor, Direction, Kind, ListQuery, Model, Order};
 
 use super::{Page, State, scope};
 use crate::call::Call;
 use crate::cursor::{Bound, Mark};
+use crate::input::FilterText;
 use crate::reply::{Json, Reply};
 
 const DEFAULT_LIMIT: u16 = 50;
@@ -29,8 +30,7 @@ pub(super) struct ListParameters {
     #[schemars(length(max = 256))]
     order_by: Option<String>,
     /// Only rows that pass, as in `name:printer AND created_at > now-7d`.
-    #[schemars(length(max = 4096))]
-    filter: Option<String>,
+    filter: Option<FilterText>,
     /// Only these fields of each row, separated by commas; the id is always there.
     #[schemars(length(max = 4096))]
     fields: Option<String>,
@@ -47,7 +47,7 @@ enum Count {
 
 pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Json<Page<Value>>>, Error> {
     let (kind, query) = (&*state.kind, call.query);
-    let text = query.filter.as_deref().map(str::trim).unwrap_or_default();
+    let text = query.filter.as_ref().map(FilterText::as_str).unwrap_or_default();
     let order_text = query.order_by.as_deref().unwrap_or_default();
     let scope_text = call.scope.as_ref().map(ToString::to_string).unwrap_or_default();
     let bound = Bound { tenant: call.ctx.tenant(), operation: state.list_id, shape: &[text, order_text, &scope_text] };
@@ -60,7 +60,7 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
     };
     let shown = query.fields.as_deref().map(|names| fields(kind, names)).transpose()?;
     let order = query.order_by.as_deref().map(|text| order(kind, text)).transpose()?;
-    let filter = both(wanted(kind, text, now)?, scope(kind, call.scope, now)?);
+    let filter = both(query.filter.clone().unwrap_or_default().check(kind.filter_registry(), now)?, scope(kind, call.scope, now)?);
     let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
     let count = match query.count {
         Some(Count::Exact) => Some(state.store.count(&call.ctx, kind.name(), filter.clone()).await?),
@@ -71,13 +71,6 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
     let data = page.records.iter().map(|record| pick(record.to_json(kind), shown.as_deref())).collect();
     let next_cursor = page.next.map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
     Ok(Reply::json(Page { data, has_more: next_cursor.is_some(), next_cursor, count }))
-}
-
-fn wanted(kind: &Kind, text: &str, now: Timestamp) -> Result<Option<Expr>, Error> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    filter::check(filter::parse(text)?, kind.filter_registry(), now).map(Some)
 }
 
 fn both(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {

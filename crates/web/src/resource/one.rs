@@ -30,7 +30,7 @@ pub(super) async fn create<M: Model>(
     let change = Change { id: state.store.mint_id(), before: None, body, unit: UnitOfWork::new() };
     let Change { id, body, unit, .. } = run(state.options.on_create.as_ref(), &call.ctx, change).await?;
     state.within(call.scope.clone(), &call.site, &body, id)?;
-    let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await.map_err(missing_reference)?;
+    let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await?;
     let record = written(committed.records, M::KIND, id)?;
     let location = format!("/api/v1/{}/{}", state.options.plural, id.wire(M::PREFIX));
     Ok(state.show(&record).location(&location))
@@ -125,7 +125,7 @@ fn precondition(headers: &http::HeaderMap, record: &Record) -> Result<Match, Err
 /// Another change came between: whoever named a version is told, whoever said `*` gets another try.
 fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
     if error.code() != "version_conflict" {
-        return Err(missing_reference(error));
+        return Err(error);
     }
     *tries += 1;
     match named {
@@ -135,18 +135,6 @@ fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
             Err(Error::new(ErrorKind::PreconditionFailed, "version_conflict", detail).with_source(error))
         }
     }
-}
-
-/// A reference to what is not there is well formed: the state of things forbids it.
-fn missing_reference(error: Error) -> Error {
-    if error.kind() != ErrorKind::Invalid
-        || error.fields().is_empty()
-        || error.fields().iter().any(|field| field.code != "reference_missing")
-    {
-        return error;
-    }
-    let conflict = Error::new(ErrorKind::Conflict, "reference_missing", "A field refers to a record that is not there; see errors.");
-    error.fields().iter().fold(conflict, |error, field| error.with_field(field.pointer.clone(), field.code.clone(), field.detail.clone()))
 }
 
 fn written(records: Vec<Record>, kind: &str, id: RecordId) -> Result<Record, Error> {

@@ -23,7 +23,7 @@ impl<'k> Schemas<'k> {
         }
         schema::each_subschema(&mut input, &mut drop_read_only);
         schema::tighten(&mut input);
-        schema::each_subschema(&mut output, &mut drop_secrets);
+        schema::without_secrets(&mut output);
         output["title"] = title.into();
         Self { kind, input, output }
     }
@@ -76,7 +76,6 @@ impl<'k> Schemas<'k> {
         let names = either(visible(self.kind));
         schema["properties"]["fields"]["pattern"] = format!("^({names})(,({names}))*$").into();
         schema["properties"]["cursor"]["pattern"] = "^[A-Za-z0-9_-]+$".into();
-        schema["properties"]["filter"]["format"] = "steward-filter".into();
         schema
     }
 }
@@ -102,20 +101,7 @@ fn references(kinds: &Kinds, object: &mut Map<String, Value>) {
 }
 
 fn drop_read_only(object: &mut Map<String, Value>) {
-    drop_properties(object, |property| property["readOnly"] == true);
-}
-
-fn drop_secrets(object: &mut Map<String, Value>) {
-    drop_properties(object, |property| property["secret"] == true);
-}
-
-fn drop_properties(object: &mut Map<String, Value>, unwanted: impl Fn(&Value) -> bool) {
-    let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
-    let names: Vec<String> = properties.iter().filter(|(_, property)| unwanted(property)).map(|(name, _)| name.clone()).collect();
-    names.iter().for_each(|name| drop(properties.remove(name)));
-    if let Some(Value::Array(required)) = object.get_mut("required") {
-        required.retain(|name| !names.iter().any(|gone| name == gone));
-    }
+    schema::drop_properties(object, |property| property["readOnly"] == true);
 }
 
 /// The merge patch of an object: its fields one by one, objects inside it likewise; lists are replaced whole.
