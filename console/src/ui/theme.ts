@@ -34,6 +34,7 @@ export const theme = createTheme({
     Textarea: { defaultProps: { size: "sm" } },
     Select: { defaultProps: { size: "sm", nothingFoundMessage: "–" } },
     NativeSelect: { defaultProps: { size: "sm" } },
+    InputWrapper: { defaultProps: { inputWrapperOrder: ["label", "input", "description", "error"] } },
     ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: 30 } },
     // Inside the page, so that it lies in a landmark; without the focus stop that is no menu item.
     Menu: { defaultProps: { withinPortal: false, withInitialFocusPlaceholder: false } },

@@ -11,6 +11,7 @@ import { Facts, Page } from "~/ui/page";
 import { EmptyState } from "~/ui/states";
 import { useTableView } from "~/ui/table-view";
 import { TimeAgo } from "~/ui/time-ago";
+import { Actor, Subject } from "./parties";
 
 export default function ActivityPage() {
   const { t } = useLingui();
@@ -28,8 +29,8 @@ export default function ActivityPage() {
         </Anchor>
       ),
     },
-    { id: "subject", header: t`About`, wide: true, cell: (e) => <span className="mono">{e.subject}</span> },
-    { id: "actor", header: t`By`, wide: true, cell: (e) => <span className="mono">{e.actor}</span> },
+    { id: "subject", header: t`About`, wide: true, cell: (e) => <Subject id={e.subject} /> },
+    { id: "actor", header: t`By`, wide: true, cell: (e) => <Actor id={e.actor} /> },
     { id: "ip", header: t`From`, optional: true, cell: (e) => <span className="mono">{origin(e, "ip") ?? "–"}</span> },
     { id: "position", header: t`Position`, numeric: true, cell: (e) => e.position },
   ];
@@ -73,8 +74,8 @@ function EventDialog({ event, onClose }: { event: Event; onClose(): void }) {
           items={[
             [t`When`, formatDateTime(Date.parse(event.time), i18n.locale)],
             [t`Position`, event.position],
-            [t`About`, <span key="subject" className="mono">{event.subject}</span>],
-            [t`By`, <span key="actor" className="mono">{event.actor}</span>],
+            [t`About`, <Subject key="subject" id={event.subject} />],
+            [t`By`, <Actor key="actor" id={event.actor} />],
             [t`From`, origin(event, "ip")],
             [t`Browser or program`, origin(event, "user_agent")],
             [t`Trace`, event.trace_id && <span className="mono">{event.trace_id}</span>],

@@ -6,6 +6,7 @@ import { formatBytes, formatNumber, formatUptime } from "~/lib/format";
 import { CopyButton } from "~/ui/copy";
 import { Facts, Panel } from "~/ui/page";
 import { TimeAgo } from "~/ui/time-ago";
+import classes from "./devices.module.css";
 
 export function DeviceDetails({ device }: { device: Device }) {
   const { t, i18n } = useLingui();
@@ -43,8 +44,9 @@ export function DeviceDetails({ device }: { device: Device }) {
           items={[
             [
               t`Id`,
-              <span key="id">
-                <span className="mono">{device.id}</span> <CopyButton value={device.id} label={t`Copy id`} />
+              <span key="id" className={classes.id}>
+                <span className="mono">{device.id}</span>
+                <CopyButton value={device.id} label={t`Copy id`} />
               </span>,
             ],
             [t`Enrolled`, <TimeAgo key="created" value={device.created_at} />],
