@@ -22,7 +22,8 @@ pub fn document(operations: &Operations, version: &str) -> Value {
     let mut components = Components::default();
     let documented: Vec<&Spec> = operations.iter().map(Operation::spec).filter(|spec| spec.undocumented.is_none()).collect();
     // Answers first: where a type is both answer and input, the answer has the plain name.
-    let answers: Vec<Value> = documented.iter().map(|spec| responses::all(spec, &mut components)).collect();
+    let mut answers: Vec<Value> = documented.iter().map(|spec| responses::all(spec, &mut components)).collect();
+    documented.iter().zip(&mut answers).for_each(|(spec, answer)| responses::link(spec, &documented, answer));
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for (spec, responses) in documented.iter().zip(answers) {
         let entry = entry(spec, &responses, &mut components);
@@ -200,7 +201,9 @@ fn request_body(spec: &Spec, components: &mut Components) -> Value {
     let mut content = Map::new();
     for media_type in &spec.body.media_types {
         let mut media = Map::new();
-        let schema = schema.clone().unwrap_or_else(|| json!({}));
+        // Lines of JSON and packed bytes are not described by the schema of one value.
+        let one_value = *media_type == "application/json" || media_type.ends_with("+json") || spec.body.fields.is_some();
+        let schema = schema.clone().filter(|_| one_value).unwrap_or_else(|| json!({}));
         media.insert("schema".into(), schema);
         if !spec.body_examples.is_empty() {
             let examples = spec.body_examples.iter().map(|(name, value)| ((*name).to_owned(), json!({ "value": value }))).collect();
@@ -208,5 +211,5 @@ fn request_body(spec: &Spec, components: &mut Components) -> Value {
         }
         content.insert((*media_type).to_owned(), Value::Object(media));
     }
-    json!({ "required": true, "content": content })
+    json!({ "required": spec.body.required, "content": content })
 }

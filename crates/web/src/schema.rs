@@ -37,7 +37,13 @@ fn of<T: JsonSchema>(settings: SchemaSettings) -> Value {
     if let (Value::Object(root), false) = (&mut schema, definitions.is_empty()) {
         root.insert("$defs".into(), Value::Object(definitions));
     }
-    each_subschema(&mut schema, &mut flatten);
+    each_subschema(&mut schema, &mut |object| {
+        flatten(object);
+        // A tuple is closed; some readers want to be told.
+        if object.contains_key("prefixItems") {
+            object.entry("items").or_insert(Value::Bool(false));
+        }
+    });
     schema
 }
 

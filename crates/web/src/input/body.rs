@@ -25,6 +25,8 @@ pub struct BodyRules {
     pub encodings: Vec<&'static str>,
     /// The most bytes; the server's own limit when `None`.
     pub limit: Option<usize>,
+    /// Whether a body must be sent: an empty one means nothing, or is a message of its own.
+    pub required: bool,
     /// What the body looks like.
     pub schema: Option<Value>,
     pub(crate) checker: Option<Checker>,
@@ -33,7 +35,7 @@ pub struct BodyRules {
 
 impl BodyRules {
     fn none() -> Self {
-        Self { media_types: Vec::new(), encodings: Vec::new(), limit: None, schema: None, checker: None, fields: None }
+        Self { media_types: Vec::new(), encodings: Vec::new(), limit: None, required: true, schema: None, checker: None, fields: None }
     }
 
     fn with_schema(media_type: &'static str, schema: Value) -> Self {
@@ -130,7 +132,7 @@ pub struct Raw(pub RawPart);
 
 impl Body for Raw {
     fn rules(schema: Option<Value>) -> BodyRules {
-        BodyRules { media_types: vec!["application/octet-stream"], schema, ..BodyRules::none() }
+        BodyRules { media_types: vec!["application/octet-stream"], required: false, schema, ..BodyRules::none() }
     }
 
     fn read(part: RawPart, _: &BodyRules) -> Result<Self, Error> {

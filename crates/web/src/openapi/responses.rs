@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::openapi::components::{Components, Direction};
@@ -79,6 +79,24 @@ fn success(spec: &Spec, components: &mut Components) -> Value {
         out["content"] = Value::Object(content);
     }
     out
+}
+
+/// Links from the answer that names a new record to the operations on it, so that readers and tools find the way.
+pub(super) fn link(spec: &Spec, all: &[&Spec], answers: &mut Value) {
+    if spec.method != Method::POST || spec.status != StatusCode::CREATED {
+        return;
+    }
+    let below = format!("{}/{{id}}", spec.path);
+    let links: Map<String, Value> = all
+        .iter()
+        .filter(|other| {
+            other.path == below || other.path.strip_prefix(&below).is_some_and(|rest| rest.starts_with('/') && !rest.contains('{'))
+        })
+        .map(|other| (other.id.to_owned(), json!({ "operationId": other.id, "parameters": { "id": "$response.body#/id" } })))
+        .collect();
+    if !links.is_empty() {
+        answers[spec.status.as_str()]["links"] = Value::Object(links);
+    }
 }
 
 fn describe(status: StatusCode) -> &'static str {

@@ -7,6 +7,7 @@ mod document;
 mod generated;
 mod lists;
 mod live;
+mod log;
 mod problems;
 mod sample;
 mod serving;
