@@ -14,7 +14,7 @@ import { ShortcutProvider } from "./ui/shortcuts";
 import { cssVariables, theme } from "./ui/theme";
 import { Toasts } from "./ui/toasts";
 
-const MAX_RETRIES = 2;
+const MAX_RETRIES = 1;
 
 /** A refused credential means that the session has ended; the tenant shell then leads to sign-in. */
 function onError(error: Error) {

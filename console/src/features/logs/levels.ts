@@ -28,9 +28,5 @@ export function isLevel(text: string | undefined): text is Level {
 
 /** A least level as a filter. */
 export function levelFilter(level: Level): string | undefined {
-  if (level === "") return undefined;
-  const from = SEVERITIES.indexOf(level);
-  return SEVERITIES.slice(from)
-    .map((s) => `severity = "${s}"`)
-    .join(" OR ");
+  return level === "" ? undefined : `severity >= ${level}`;
 }

@@ -114,7 +114,7 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
 function NoLines({ filtered, onClear }: { filtered: boolean; onClear(): void }) {
   const { t } = useLingui();
   if (filtered) return <NothingMatches onClear={onClear} />;
-  const line = `echo '{"message":"hello","level":"info","service":"demo"}' | curl -H "Authorization: Bearer $STEWARD_KEY" --data-binary @- ${window.location.origin}/ingest/v1/demo`;
+  const line = `echo '{"message":"hello","level":"info","service":"demo"}' | curl -H "Authorization: Bearer $STEWARD_KEY" -H "Content-Type: application/x-ndjson" --data-binary @- ${window.location.origin}/ingest/v1/demo`;
   return (
     <EmptyState icon={<FileText size={26} />} title={t`No lines in this time`} command={line}>
       <Trans>Agents send the logs of their machines by themselves; anything else can send JSON lines or OpenTelemetry. Choose a longer time range, or send a line.</Trans>

@@ -67,6 +67,15 @@ describe("TailStore", () => {
     expect(store.snapshot().entries.map((e) => e.key)).toEqual(["1"]);
   });
 
+  it("knows whether newly read lines join what it holds", () => {
+    const { store } = framed();
+    expect(store.hasGapBefore(rows(0, 2))).toBe(false);
+    store.add(rows(0, 3));
+    expect(store.hasGapBefore(rows(2, 3))).toBe(false);
+    expect(store.hasGapBefore(rows(7, 3))).toBe(true);
+    expect(store.hasGapBefore([])).toBe(false);
+  });
+
   it("says where lines are missing", () => {
     const { store, frame } = framed();
     store.add(rows(0, 1));

@@ -42,6 +42,15 @@ export class TailStore {
     this.#push(fresh.map((row) => ({ kind: "row", key: row.id, row })));
   }
 
+  isEmpty(): boolean {
+    return this.#ring.length === 0;
+  }
+
+  /** Whether lines may be missing between what is held and these: something is held, and none of it is among them. */
+  hasGapBefore(rows: readonly LogRow[]): boolean {
+    return !this.isEmpty() && rows.length > 0 && !rows.some((row) => this.#seen.has(row.id));
+  }
+
   skipped(count: number): void {
     this.#push([{ kind: "skipped", key: `skipped-${this.#notes++}`, count }]);
   }

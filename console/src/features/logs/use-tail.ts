@@ -1,10 +1,10 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { type LogRow, logTailUrl, recentLogs } from "~/api/telemetry";
-import { type ApiError, asApiError, problemOf } from "~/lib/problem";
-import { openStream, type StreamState } from "~/lib/sse";
+import { type ApiError, problemOf } from "~/lib/problem";
+import { openStream, type ServerEvent, type StreamState } from "~/lib/sse";
 import { TailStore } from "./tail-store";
 
-const FIRST_LINES = 200;
+const RECENT_LINES = 200;
 
 /** A live tail while `active`. A new filter starts a new stream under the same view. */
 export function useTail(filter: string | undefined, active: boolean) {
@@ -15,47 +15,54 @@ export function useTail(filter: string | undefined, active: boolean) {
   useEffect(() => {
     if (!active) return;
     const stop = new AbortController();
-    let opened = false;
     store.clear();
-    const run = async () => {
-      setError(null);
-      try {
-        store.add(await recentLogs(filter, FIRST_LINES, stop.signal));
-      } catch (cause) {
-        if (stop.signal.aborted) return;
-        const refusal = asApiError(cause);
-        if (refusal.status >= 400 && refusal.status < 500) {
-          setError(refusal);
-          return;
+    // Set while the newest stored lines are being read: what the stream brings meanwhile comes after them.
+    let held: ServerEvent[] | null = null;
+
+    const show = (events: readonly ServerEvent[]) => {
+      let rows: LogRow[] = [];
+      for (const event of events) {
+        if (event.event === "log") rows.push(JSON.parse(event.data) as LogRow);
+        else if (event.event === "skipped") {
+          store.add(rows);
+          rows = [];
+          store.skipped((JSON.parse(event.data) as { count: number }).count);
         }
       }
-      await openStream({
-        url: logTailUrl(filter),
-        signal: stop.signal,
-        onState: (next) => {
-          if (next === "open") {
-            // The tail itself does not replay: what was logged while the connection was down is not in it.
-            if (opened) store.lost();
-            opened = true;
-          }
-          if (!stop.signal.aborted) setState(next);
-        },
-        onRefused: (response) => void problemOf(response).then(setError),
-        onEvents: (events) => {
-          let rows: LogRow[] = [];
-          for (const event of events) {
-            if (event.event === "log") rows.push(JSON.parse(event.data) as LogRow);
-            else if (event.event === "skipped") {
-              store.add(rows);
-              rows = [];
-              store.skipped((JSON.parse(event.data) as { count: number }).count);
-            }
-          }
-          store.add(rows);
-        },
-      });
+      store.add(rows);
     };
-    void run();
+
+    // The stream has no past: each time it opens, the lines before it are read, and those that are there already recognised.
+    const catchUp = async () => {
+      held = [];
+      try {
+        const recent = await recentLogs(filter, RECENT_LINES, stop.signal);
+        if (store.hasGapBefore(recent)) store.lost();
+        store.add(recent);
+      } catch {
+        if (!stop.signal.aborted && !store.isEmpty()) store.lost();
+      }
+      const waiting = held;
+      held = null;
+      if (!stop.signal.aborted) show(waiting);
+    };
+
+    void openStream({
+      url: logTailUrl(filter),
+      signal: stop.signal,
+      onState: (next) => {
+        if (stop.signal.aborted) return;
+        setState(next);
+        if (next !== "open") return;
+        setError(null);
+        void catchUp();
+      },
+      onRefused: (response) => void problemOf(response).then(setError),
+      onEvents: (events) => {
+        if (held) held.push(...events);
+        else show(events);
+      },
+    });
     return () => {
       stop.abort();
       setState("closed");

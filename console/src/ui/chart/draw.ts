@@ -34,6 +34,8 @@ function cssColor(host: HTMLElement, property: string): string {
 }
 
 const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+/** Counts have no fractions. */
+const WHOLE_STEPS = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 const DAY = 86_400;
 
 /** Clock times, with the date where a day begins. */
@@ -70,7 +72,7 @@ export function draw(host: HTMLElement, data: Data, scale: { from: number; to: n
           size: 58,
           gap: 6,
           space: 28,
-          ...(options.binary ? { incrs: BINARY_STEPS } : {}),
+          ...(options.binary ? { incrs: BINARY_STEPS } : options.kind === "bars" ? { incrs: WHOLE_STEPS } : {}),
           values: (_u, splits) => splits.map((v) => (v === null ? "" : options.format(v))),
         },
       ],
