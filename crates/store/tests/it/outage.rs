@@ -1,0 +1,166 @@
+//! A PostgreSQL server that goes away under load: nothing answered is lost, nothing is doubled, and it goes on by itself.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use steward_base::{ErrorKind, RecordId, Secret};
+use steward_store::{Backend, ListQuery, UnitOfWork};
+
+use crate::support::{Bench, Thing, bench_on, postgres_url};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A server of its own, to be stopped and started.
+struct Server {
+    dir: tempfile::TempDir,
+    programs: PathBuf,
+    user: (u32, u32),
+    port: u16,
+}
+
+impl Server {
+    /// None where tests run without PostgreSQL.
+    fn start() -> Option<Self> {
+        postgres_url()?;
+        let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+        let programs = versions.filter_map(Result::ok).map(|version| version.path().join("bin")).max().expect("some version");
+        let dir = tempfile::tempdir().expect("a folder");
+        let users = std::fs::read_to_string("/etc/passwd").expect("lists users");
+        let line = users.lines().find(|line| line.starts_with("postgres:")).expect("the package made a user");
+        let mut numbers = line.split(':').skip(2).map(|number| number.parse().expect("is a number"));
+        let user = (numbers.next().expect("has a user id"), numbers.next().expect("has a group id"));
+        std::os::unix::fs::chown(dir.path(), Some(user.0), Some(user.1)).expect("is handed over");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("is bound").port();
+        let server = Self { dir, programs, user, port };
+        server.run("initdb", &["--username=steward", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        server.control("start", "fast");
+        Some(server)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(self.programs.join(program));
+        command.arg("-D").arg(self.data()).args(arguments).current_dir(self.dir.path());
+        if rustix::process::geteuid().is_root() {
+            command.gid(self.user.1).uid(self.user.0);
+        }
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.path().join("programs.log")).expect("a log");
+        let done = command.stdout(log.try_clone().expect("a log")).stderr(log).status().expect("runs");
+        assert!(done.success(), "{program} {arguments:?}: {:?}", std::fs::read_to_string(self.dir.path().join("programs.log")));
+    }
+
+    fn control(&self, what: &str, mode: &str) {
+        let options = format!("-p {} -k {} -c listen_addresses=127.0.0.1", self.port, self.dir.path().display());
+        let log = self.dir.path().join("server.log").display().to_string();
+        self.run("pg_ctl", &["-w", "-m", mode, "-l", &log, "-o", &options, what]);
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://steward@127.0.0.1:{}/postgres", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.data().join("postmaster.pid").exists() {
+            self.control("stop", "immediate");
+        }
+    }
+}
+
+#[derive(Default)]
+struct Ledger {
+    acked: Mutex<BTreeSet<RecordId>>,
+    refused: Mutex<BTreeSet<RecordId>>,
+    unknown: Mutex<BTreeSet<RecordId>>,
+    answers: AtomicUsize,
+    stop: AtomicBool,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn restarts_under_load_lose_and_double_nothing() {
+    let Some(server) = Server::start() else { return };
+    let bench = bench_on(Backend::Postgres { url: Secret::new(server.url()), connections: 6 }, "postgres", None).await;
+    let ledger = Arc::new(Ledger::default());
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        writers.spawn(write(bench.store.clone(), bench.ctx.clone(), ledger.clone()));
+    }
+    let server = Arc::new(server);
+    for (what, mode) in [("restart", "fast"), ("restart", "immediate"), ("restart", "fast"), ("restart", "immediate")] {
+        answered_again(&ledger, 40).await;
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || server.control(what, mode)).await.expect("restarts");
+    }
+    answered_again(&ledger, 40).await;
+    ledger.stop.store(true, Ordering::Relaxed);
+    while writers.join_next().await.transpose().expect("no panic").is_some() {}
+
+    bench.store.health().await.expect("is well again");
+    let found = everything(&bench).await;
+    let (acked, refused) = (ledger.acked.lock().clone(), ledger.refused.lock().clone());
+    assert!(acked.is_subset(&found), "{:?} were answered and are gone", acked.difference(&found));
+    assert!(refused.is_disjoint(&found), "{:?} were refused and are there", refused.intersection(&found));
+    let events = bench.store.verify_chain(&bench.ctx).await.expect("holds");
+    assert_eq!(events, found.len() as i64, "one event per record");
+
+    let stopped = server.clone();
+    tokio::task::spawn_blocking(move || stopped.control("stop", "fast")).await.expect("stops");
+    let down =
+        bench.store.commit(&bench.ctx, UnitOfWork::new().create(bench.store.mint_id(), &Thing::named("x"))).await.expect_err("is down");
+    assert_eq!((down.kind(), down.code(), down.retry_after().is_some()), (ErrorKind::Unavailable, "database_unavailable", true));
+    assert_eq!(bench.store.health().await.expect_err("says why").code(), "database_unavailable");
+    bench.store.close().await;
+}
+
+async fn write(store: steward_store::Store, ctx: steward_base::Ctx, ledger: Arc<Ledger>) {
+    while !ledger.stop.load(Ordering::Relaxed) {
+        let id = store.mint_id();
+        match store.commit(&ctx, UnitOfWork::new().create(id, &Thing::named("x"))).await {
+            Ok(_) => {
+                ledger.acked.lock().insert(id);
+                ledger.answers.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+                let known = error.code() == "database_unavailable";
+                if known { &ledger.refused } else { &ledger.unknown }.lock().insert(id);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+}
+
+/// Waits until so many more units were committed.
+async fn answered_again(ledger: &Ledger, more: usize) {
+    let wanted = ledger.answers.load(Ordering::Relaxed) + more;
+    let reached = async {
+        while ledger.answers.load(Ordering::Relaxed) < wanted {
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, reached).await.expect("commits go on by themselves");
+}
+
+async fn everything(bench: &Bench) -> BTreeSet<RecordId> {
+    let mut found = BTreeSet::new();
+    let mut query = ListQuery { kind: "thing".into(), limit: 500, ..ListQuery::default() };
+    loop {
+        let page = bench.store.list(&bench.ctx, query.clone()).await.expect("lists");
+        found.extend(page.records.into_iter().map(|record| record.id));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return found,
+        }
+    }
+}
