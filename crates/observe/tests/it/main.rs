@@ -1,0 +1,8 @@
+//! Telemetry in and out over real sockets, a real store and a real engine.
+
+mod generated;
+mod hostile;
+mod lines;
+mod otlp;
+mod queries;
+mod world;
