@@ -37,7 +37,7 @@ pub(crate) async fn run(task: Task) -> Result<()> {
         let wait = match beat(&task).await {
             Ok(next) => {
                 if failing {
-                    tracing::info!("the server is reached again");
+                    tracing::info!("the server takes this device's word again");
                 }
                 failing = false;
                 backoff.reset();
@@ -46,8 +46,14 @@ pub(crate) async fn run(task: Task) -> Result<()> {
                 Duration::from_millis(millis - task.random.below(millis / 10 + 1))
             }
             Err(failure) => {
-                if !failing {
-                    tracing::warn!(error.message = %failure, "the server cannot be reached; logs and metrics wait on disk");
+                match failure {
+                    _ if failing => {}
+                    Failure::Refused { .. } => {
+                        tracing::warn!(error.message = %failure, "the server refuses this device; logs and metrics wait on disk");
+                    }
+                    Failure::Unavailable { .. } => {
+                        tracing::warn!(error.message = %failure, "the server cannot be reached; logs and metrics wait on disk");
+                    }
                 }
                 failing = true;
                 backoff.after_failure(failure.retry_after())

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use jiff::tz::TimeZone;
+
 /// Makes a folder that only its owner can enter, or makes an existing one so.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
@@ -76,6 +78,11 @@ pub(crate) fn usual_log_files(journal: bool) -> Vec<String> {
 pub(crate) fn repeats_journal(path: &Path) -> bool {
     const REPEATED: [&str; 8] = ["syslog", "messages", "auth.log", "kern.log", "daemon.log", "user.log", "mail.log", "cron.log"];
     path.parent() == Some(Path::new("/var/log")) && path.file_name().is_some_and(|name| REPEATED.iter().any(|known| name == *known))
+}
+
+/// The zone in which this machine's programs write times without one.
+pub(crate) fn time_zone() -> TimeZone {
+    TimeZone::try_system().unwrap_or(TimeZone::UTC)
 }
 
 /// How many processes there are.

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use steward_base::{Clock, Timestamp};
 
 use super::{Line, MAX_MESSAGE, text};
@@ -39,6 +40,8 @@ pub(crate) struct Files {
     first_run: bool,
     leave_out_repeated: bool,
     scanned: Option<Duration>,
+    /// Of times that lines give without one.
+    zone: TimeZone,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,7 @@ impl Files {
             saved: saved.unwrap_or_default(),
             leave_out_repeated: journal,
             scanned: None,
+            zone: platform::time_zone(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Files {
             if left == 0 {
                 return true;
             }
-            match tail.read(left.min(TURN), now, give) {
+            match tail.read(left.min(TURN), &self.zone, now, give) {
                 Ok(read) => {
                     left -= read.min(left);
                     more |= read == TURN.min(budget);
@@ -169,7 +173,7 @@ impl Files {
             let over = tail.gone.is_some_and(|since| elapsed.saturating_sub(since) >= LET_GO_AFTER);
             let at_end = tail.file.metadata().is_ok_and(|metadata| metadata.len() <= tail.read_to);
             if over && at_end && !tail.partial.is_empty() {
-                tail.give(now, give);
+                tail.give(&self.zone, now, give);
             }
             !(over && at_end)
         });
@@ -214,7 +218,7 @@ impl Tail {
     }
 
     /// Reads at most `budget` bytes further; how many it were.
-    fn read(&mut self, budget: usize, now: Timestamp, give: &mut dyn FnMut(Line)) -> std::io::Result<usize> {
+    fn read(&mut self, budget: usize, zone: &TimeZone, now: Timestamp, give: &mut dyn FnMut(Line)) -> std::io::Result<usize> {
         let length = self.file.metadata()?.len();
         if length == self.read_to {
             return Ok(0);
@@ -229,11 +233,11 @@ impl Tail {
         let mut buffer = vec![0; budget];
         let read = read_at(&self.file, &mut buffer, self.read_to)?;
         self.read_to += read as u64;
-        self.split(&buffer[..read], now, give);
+        self.split(&buffer[..read], zone, now, give);
         Ok(read)
     }
 
-    fn split(&mut self, mut bytes: &[u8], now: Timestamp, give: &mut dyn FnMut(Line)) {
+    fn split(&mut self, mut bytes: &[u8], zone: &TimeZone, now: Timestamp, give: &mut dyn FnMut(Line)) {
         while !bytes.is_empty() {
             let end = memchr::memchr(b'\n', bytes);
             let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
@@ -242,7 +246,7 @@ impl Tail {
                 let room = (MAX_MESSAGE + 4).saturating_sub(self.partial.len());
                 self.partial.extend_from_slice(&part[..part.len().min(room)]);
                 if end.is_some() || self.partial.len() > MAX_MESSAGE + 3 {
-                    self.give(now, give);
+                    self.give(zone, now, give);
                     self.skipping = end.is_none();
                 }
             } else if end.is_some() {
@@ -252,10 +256,10 @@ impl Tail {
         }
     }
 
-    fn give(&mut self, now: Timestamp, give: &mut dyn FnMut(Line)) {
+    fn give(&mut self, zone: &TimeZone, now: Timestamp, give: &mut dyn FnMut(Line)) {
         let line = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
         if !line.is_empty() {
-            give(text::line(line, &self.path, &self.service, now));
+            give(text::line(line, &self.path, &self.service, zone, now));
         }
         self.partial.clear();
     }

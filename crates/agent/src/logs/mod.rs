@@ -3,6 +3,7 @@
 pub(crate) mod files;
 pub(crate) mod journal;
 mod text;
+mod when;
 
 use std::path::PathBuf;
 

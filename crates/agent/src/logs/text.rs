@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use steward_base::Timestamp;
 
-use super::{Line, Severity, message_of};
+use super::{Line, Severity, message_of, when};
 use crate::otlp::{Scalar, attribute};
 
 /// Attributes taken from one JSON line.
@@ -14,12 +15,12 @@ const MOST_ATTRIBUTES: usize = 32;
 const SEVERITY_WITHIN: usize = 120;
 
 /// Reads one line of a file, without its line break.
-pub(super) fn line(bytes: &[u8], path: &Path, service: &str, now: Timestamp) -> Line {
+pub(super) fn line(bytes: &[u8], path: &Path, service: &str, zone: &TimeZone, now: Timestamp) -> Line {
     let (message, cut) = message_of(bytes);
     let mut line =
         Line { time: now, observed: now, severity: Severity::Info, service: service.to_owned(), message, attributes: Vec::new() };
     if !(line.message.starts_with('{') && json(&mut line)) {
-        plain(&mut line);
+        plain(&mut line, zone);
     }
     line.attributes.push(attribute("log.file.path", &*path.to_string_lossy()));
     if cut {
@@ -65,20 +66,12 @@ fn take_text(members: &mut Map<String, Value>, names: &[&str]) -> Option<String>
     }
 }
 
-fn plain(line: &mut Line) {
+fn plain(line: &mut Line, zone: &TimeZone) {
     let text = std::mem::take(&mut line.message);
-    let rest = match text.split_once(' ') {
-        Some((first, rest)) if first.len() >= "2026-11-20T10:30:00Z".len() => match first.parse() {
-            Ok(time) => {
-                line.time = time;
-                Some(rest)
-            }
-            Err(_) => None,
-        },
-        // "Nov 20 10:30:00": without year and zone the time cannot be known, so it stays the one of reading.
-        Some((month, rest)) if MONTHS.contains(&month) => after_words(rest, 2),
-        _ => None,
-    };
+    let rest = when::leading(&text, zone, line.observed).map(|(time, rest)| {
+        line.time = time;
+        rest
+    });
     // "host program[pid]: message", as syslog writes after the time.
     let syslog = rest.and_then(|rest| {
         let (_, rest) = rest.split_once(' ')?;
@@ -95,12 +88,6 @@ fn plain(line: &mut Line) {
         line.message = text;
     }
     line.severity = severity(&line.message);
-}
-
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-fn after_words(text: &str, count: usize) -> Option<&str> {
-    (0..count).try_fold(text, |rest, _| rest.trim_start().split_once(' ').map(|(_, rest)| rest))
 }
 
 /// A severity that stands out as one: in capitals, in brackets, or behind `level=`. "no errors" is not one.
@@ -123,8 +110,12 @@ fn severity(message: &str) -> Severity {
 mod tests {
     use super::*;
 
+    fn now() -> Timestamp {
+        "2026-11-21T00:00:00Z".parse().expect("a time")
+    }
+
     fn read(text: &str) -> Line {
-        line(text.as_bytes(), Path::new("/var/log/app.log"), "app", Timestamp::default())
+        line(text.as_bytes(), Path::new("/var/log/app.log"), "app", &TimeZone::UTC, now())
     }
 
     #[test]
@@ -134,6 +125,10 @@ mod tests {
         assert_eq!(modern.time.to_string(), "2026-11-20T09:30:00.5Z");
         let classic = read("Nov  2 10:30:00 web1 cron: (root) CMD (run-parts)");
         assert_eq!((classic.service.as_str(), classic.message.as_str()), ("cron", "(root) CMD (run-parts)"));
+        assert_eq!(classic.time.to_string(), "2026-11-02T10:30:00Z");
+        let other = read("2026-11-20 10:30:00 status installed bash");
+        assert_eq!((other.service.as_str(), other.message.as_str()), ("app", "2026-11-20 10:30:00 status installed bash"));
+        assert_eq!((other.time.to_string(), other.observed), ("2026-11-20T10:30:00Z".to_owned(), now()));
     }
 
     #[test]
