@@ -1,5 +1,6 @@
 //! The table of operations of every role. One process runs them all so far.
 
+use steward_observe::Observe;
 use steward_web::{Operations, events, health, openapi};
 
 use crate::app::App;
@@ -9,7 +10,7 @@ use crate::console;
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Every operation there is: nothing else is routed.
-pub(crate) fn operations(app: &App) -> Operations {
+pub(crate) fn operations(app: &App, observe: &Observe) -> Operations {
     Operations::new()
         .tag("meta", "The document of this API.")
         .tag("health", "Whether the process lives and can serve.")
@@ -31,6 +32,7 @@ pub(crate) fn operations(app: &App) -> Operations {
         .with([openapi::operation_for_document()])
         .with(steward_identity::operations(app.identity()))
         .with(app.fleet().operations())
+        .with(observe.operations())
         .with(events::operations(app.store()))
         .with(console::operations())
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use steward_base::{Error, ErrorKind, Result, Secret};
+use steward_observe::Observe;
 use steward_telemetry::Telemetry;
 use steward_web::{Limits, Serving, Settings, Site, Version};
 use tokio::net::TcpListener;
@@ -26,7 +27,8 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let app = App::open(&config, &public_url(&config, listen)).await?;
     let telemetry = telemetry(&config, &app).await?;
     let site = site(&config, &app)?;
-    let router = roles::operations(&app).router(&site);
+    let observe = Observe::new(app.store().clone(), telemetry.clone());
+    let router = roles::operations(&app, &observe).router(&site);
     add_health(&site, &app, &telemetry);
 
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());

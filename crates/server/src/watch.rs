@@ -100,14 +100,16 @@ async fn once(app: &App, server_url: &str, state: &Path, stop: &CancellationToke
         }
     };
     let mut child = start(server_url, state, token.as_ref().map(|token| token.expose().as_str()))?;
+    // Held here, since waiting for the child would close it, and its end is what tells the agent to stop.
+    let stdin = child.stdin.take();
     tokio::select! {
         status = child.wait() => {
             let status = status.map_err(Error::internal)?;
             if status.success() { Ok(()) } else { Err(Error::internal(format!("the agent ended with {status}"))) }
         }
         () = stop.cancelled() => {
-            // Its stdin ends here, which tells it to stop; it sends what it holds and leaves.
-            drop(child.stdin.take());
+            // It sends what it holds and leaves.
+            drop(stdin);
             let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
             Ok(())
         }

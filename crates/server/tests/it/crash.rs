@@ -1,22 +1,15 @@
 //! kill -9 under load, with a ledger on the client's side: nothing acked is lost, nothing is doubled, no position is missing.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Client;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
 use crate::support::{Served, bootstrapped};
 
 const WRITERS: usize = 4;
-
-/// What was sent, and whether the server said that it has it.
-#[derive(Default)]
-struct Ledger {
-    records: HashMap<String, bool>,
-    logs: HashMap<String, bool>,
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acked_is_lost_and_nothing_is_doubled() {
@@ -80,54 +73,6 @@ async fn write_logs(url: String, key: String, writer: String, ledger: Arc<Mutex<
             Ok(answer) => panic!("{}: {}", answer.status(), answer.text().await.unwrap_or_default()),
             Err(_) => return,
         };
-    }
-}
-
-/// How often each value of `field` is there, over all pages.
-async fn pages(served: &Served, key: &str, path: &str, field: &str) -> HashMap<String, usize> {
-    let mut found = HashMap::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let more = cursor.as_ref().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-        let page = served.json(served.get(key, &format!("{path}{more}"))).await;
-        for row in page["data"].as_array().expect("is a list") {
-            *found.entry(row[field].as_str().expect("is text").to_owned()).or_default() += 1;
-        }
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => return found,
-        }
-    }
-}
-
-/// acked ⊆ recovered ⊆ sent, each once.
-fn agree(what: &str, sent: &HashMap<String, bool>, recovered: &HashMap<String, usize>) {
-    let lost: Vec<_> = sent.iter().filter(|(name, acked)| **acked && !recovered.contains_key(*name)).collect();
-    assert!(lost.is_empty(), "{} acked {what} are lost, such as {:?}", lost.len(), lost.first());
-    let doubled: Vec<_> = recovered.iter().filter(|(_, count)| **count > 1).collect();
-    assert!(doubled.is_empty(), "{} {what} are doubled, such as {:?}", doubled.len(), doubled.first());
-    let unsent: Vec<_> = recovered.keys().filter(|name| !sent.contains_key(*name)).collect();
-    assert!(unsent.is_empty(), "{} {what} were never sent, such as {:?}", unsent.len(), unsent.first());
-    assert!(acked(sent) > 0, "the load must have written {what}");
-}
-
-fn acked(sent: &HashMap<String, bool>) -> usize {
-    sent.values().filter(|acked| **acked).count()
-}
-
-async fn assert_positions_are_gapless(served: &Served, key: &str) {
-    let mut last = 0;
-    loop {
-        let page = served.json(served.get(key, &format!("/api/v1/events?limit=500&after={last}"))).await;
-        let events: &Vec<Value> = page["data"].as_array().expect("is a list");
-        for event in events {
-            assert_eq!(event["position"], last + 1, "a position is missing or repeated");
-            last += 1;
-        }
-        if events.is_empty() {
-            assert!(last > 0, "the load must have left events");
-            return;
-        }
     }
 }
 

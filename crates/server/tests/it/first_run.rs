@@ -43,7 +43,7 @@ async fn this_machine_shows_up_with_its_figures_and_log_lines() {
     assert_eq!(device["status"], "online");
     let id = device["id"].as_str().expect("is text").to_owned();
 
-    let path = format!("/api/v1/metrics/series?name=system.cpu.utilization&step=5s&filter=device_id%20%3D%20%22{id}%22");
+    let path = format!("/api/v1/metrics/series?name=system.cpu.utilization&step=5&filter=device_id%20%3D%20%22{id}%22");
     let points = eventually("two points of the CPU curve", minute, async || {
         let series = served.json(with_cookie(&served, &cookie, &path)).await;
         let points = series["series"].as_array()?.first()?["points"].as_array()?.clone();

@@ -5,4 +5,6 @@ mod command_line;
 mod crash;
 mod first_run;
 mod generated;
+mod ledger;
+mod postgres;
 mod support;

@@ -1,0 +1,106 @@
+//! PostgreSQL crashing and restarting under load: what is not acknowledged says why, what is acknowledged is there once, and nobody has to
+//! lend a hand.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
+use crate::support::{OWNER, PASSWORD, Served, eventually, succeed};
+
+/// What a write may be refused with while the database is away.
+const EXCUSES: [&str; 2] = ["database_unavailable", "outcome_unknown"];
+
+#[expect(clippy::disallowed_methods, reason = "the suite's server is handed over in a variable")]
+fn server() -> Option<String> {
+    std::env::var("STEWARD_TEST_POSTGRES").ok()
+}
+
+fn psql(url: &str, statement: &str) -> Option<String> {
+    let output = Command::new("psql").args([url, "-XAtqc", statement]).output().expect("psql is there");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Settings that keep records in a database of this test's own.
+fn configured(data: &Path, server: &str) -> (String, String) {
+    let name = format!("restart_{}", std::process::id());
+    psql(server, &format!("CREATE DATABASE {name}")).expect("the database is made");
+    let url = format!("{}/{name}", server.rsplit_once('/').expect("has a path").0);
+    let path = data.join("steward.toml");
+    std::fs::write(&path, format!("database_url = \"{url}\"\n")).expect("is written");
+    (path.to_str().expect("is text").to_owned(), url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_crashes_under_load_loses_nothing_and_is_found_again() {
+    let Some(server) = server() else {
+        println!("not run: STEWARD_TEST_POSTGRES names no server; make test brings one up");
+        return;
+    };
+    let data = tempfile::tempdir().expect("a folder");
+    let (config, url) = configured(data.path(), &server);
+    let folder = data.path().to_str().expect("is text");
+    let bootstrap = ["admin", "bootstrap", "--config", &config, "--data", folder, "--tenant", "acme", "--owner", OWNER, "--password-stdin"];
+    succeed(&bootstrap, PASSWORD);
+    let key = succeed(&["admin", "api-key", "--config", &config, "--data", folder, "--tenant", "acme", "--permissions", "admin:*"], "");
+    let served = Served::start(data.path(), &["--config", &config]);
+
+    let ledger = Arc::new(Mutex::new(Ledger::default()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> =
+        (0..4).map(|writer| tokio::spawn(write(served.url.clone(), key.clone(), writer, ledger.clone(), stop.clone()))).collect();
+    for _ in 0..3 {
+        let before = acked(&ledger.lock().expect("is whole").records);
+        eventually("progress", Duration::from_secs(30), async || {
+            (acked(&ledger.lock().expect("is whole").records) > before + 20).then_some(())
+        })
+        .await;
+        crash(&url);
+        let during = acked(&ledger.lock().expect("is whole").records);
+        eventually("writes after the restart", Duration::from_secs(60), async || {
+            (acked(&ledger.lock().expect("is whole").records) > during + 20).then_some(())
+        })
+        .await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    for writer in load {
+        writer.await.expect("a writer meets only refusals that say why");
+    }
+    let ready = served.client.get(format!("{}/readyz", served.url)).send().await.expect("is answered");
+    assert_eq!(ready.status(), 200);
+    let records = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
+    agree("records", &ledger.lock().expect("is whole").records, &records);
+    assert_positions_are_gapless(&served, &key).await;
+}
+
+/// As a crash of the database: one of its processes is killed, and it throws everybody out and recovers.
+fn crash(url: &str) {
+    let busy = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1";
+    let pid = psql(url, busy).expect("the database answers");
+    assert!(Command::new("kill").args(["-KILL", &pid]).status().expect("runs").success());
+}
+
+async fn write(url: String, key: String, writer: usize, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
+    let client = Client::new();
+    for number in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let name = format!("record {writer}-{number}");
+        ledger.lock().expect("is whole").records.insert(name.clone(), false);
+        let request = client.post(format!("{url}/api/v1/projects")).bearer_auth(&key).json(&json!({ "name": name }));
+        let answer = request.send().await.expect("the server itself goes on");
+        if answer.status() == 201 {
+            ledger.lock().expect("is whole").records.insert(name, true);
+            continue;
+        }
+        let (status, problem) = (answer.status(), answer.json::<Value>().await.expect("is a problem"));
+        assert!(status == 503 && EXCUSES.contains(&problem["code"].as_str().expect("has a code")), "{status}: {problem}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
