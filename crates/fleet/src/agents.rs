@@ -132,12 +132,15 @@ pub(crate) struct Heartbeat {
     agent_version: String,
     /// How long the machine has been up, in seconds.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     uptime_seconds: Option<u64>,
     /// Bytes that wait in the agent's spool.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     spool_bytes: Option<u64>,
     /// Rows that the agent had to drop since it was installed.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     dropped_total: Option<u64>,
 }
 

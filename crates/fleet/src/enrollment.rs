@@ -42,8 +42,8 @@ pub(crate) struct Enrolment {
     /// The enrolment token.
     #[schemars(length(min = 1, max = 200))]
     token: String,
-    /// The machine's Ed25519 key, 32 bytes in base64url.
-    #[schemars(length(min = 43, max = 43))]
+    /// The machine's Ed25519 key, 32 bytes in base64url: the last character carries four bits.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"))]
     public_key: String,
     /// What the machine calls itself.
     #[schemars(length(min = 1, max = 255))]
