@@ -19,6 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use rustix::fs::FlockOperation;
 use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::list::{Range, Scan, Scanned};
@@ -51,6 +52,8 @@ struct Shared {
     failing: Mutex<HashMap<TenantId, &'static str>>,
     turn: AtomicU64,
     closed: AtomicBool,
+    /// The threads have ended.
+    gone: CancellationToken,
     /// Held for as long as the files may be open.
     lock: Mutex<Option<File>>,
 }
@@ -69,6 +72,7 @@ impl Sqlite {
             failing: Mutex::default(),
             turn: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            gone: CancellationToken::new(),
             lock: Mutex::new(Some(lock)),
         });
         let mut threads = Vec::new();
@@ -131,7 +135,12 @@ impl Sqlite {
         if namespace.enqueue(Pending { unit, answer }) {
             self.shared.ready.push(namespace);
         }
-        let done = answered.await.map_err(|_| closed())??;
+        // Once the writers are gone nobody answers any more.
+        let done = tokio::select! {
+            biased;
+            answer = answered => answer.map_err(|_| closed())??,
+            () = self.shared.gone.cancelled() => return Err(closed()),
+        };
         Ok(done.into_committed(&self.shared.surroundings.kinds))
     }
 
@@ -269,6 +278,7 @@ impl Shared {
         for thread in threads {
             let _ = thread.join();
         }
+        self.gone.cancel();
         for (_, namespace) in self.namespaces.write().drain() {
             // Closing the last connection checkpoints the log and removes it.
             drop(namespace.close());

@@ -1,5 +1,6 @@
 //! The record kernel through its public interface, on both engines.
 
+mod changes;
 mod contract;
 mod differential;
 mod disk;
@@ -9,6 +10,7 @@ mod kinds;
 mod lists;
 mod model;
 mod outage;
+mod processes;
 mod references;
 mod support;
 mod writers;

@@ -116,6 +116,11 @@ pub(crate) async fn bench_on(backend: Backend, engine: &'static str, dir: Option
     Bench { store, ctx: ctx(tenant), engine, _dir: dir }
 }
 
+/// Another store over the same data, as a second process has it.
+pub(crate) async fn reopened(backend: Backend, kinds: Kinds) -> Store {
+    Store::open(Options { backend }, kinds, Clock::system(), Random::system()).await.expect("opens")
+}
+
 pub(crate) async fn sqlite() -> Bench {
     let dir = tempfile::tempdir().expect("a folder");
     bench_on(Backend::Sqlite { dir: dir.path().to_owned() }, "sqlite", Some(dir)).await
