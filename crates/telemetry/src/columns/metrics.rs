@@ -1,6 +1,5 @@
 //! Metric points: a table of series, and points that name their series by its place in it.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
@@ -15,7 +14,7 @@ use steward_base::Timestamp;
 use super::codec::{Reader, Writer};
 use super::logs::{time_type, words_type};
 use super::text::Texts;
-use super::{AttributeValue, Encoded, Scope, hash64, time_bounds};
+use super::{AttributeValue, ByHash, Encoded, Scope, hash64, time_bounds};
 
 const KIND: u8 = 2;
 const SECTIONS: u16 = 23;
@@ -80,7 +79,7 @@ pub struct MetricBatch {
     /// name, unit, kind, service, organization_id, device_id, project_id, service_id, attributes.
     texts: [Texts; 9],
     hashes: Vec<u64>,
-    index: HashMap<u64, Vec<i32>>,
+    index: ByHash,
     codes: Vec<i32>,
     time: Vec<i64>,
     start_time: Vec<i64>,
@@ -127,15 +126,15 @@ impl MetricBatch {
         self.push_attributes(attributes);
         let new = self.hashes.len();
         let hash = self.texts.iter().fold(0, |state, texts| hash64(state, texts.get(new)));
-        let same = self.index.entry(hash).or_default();
-        let found = same.iter().copied().find(|&at| self.texts.iter().all(|texts| texts.get(at as usize) == texts.get(new)));
-        if let Some(at) = found {
+        let texts = &self.texts;
+        let is = |at: u32| texts.iter().all(|texts| texts.get(at as usize) == texts.get(new));
+        let found = self.index.find_or_insert(hash, new as u32, is) as usize;
+        if found == new {
+            self.hashes.push(hash);
+        } else {
             self.texts.iter_mut().for_each(|texts| texts.truncate(new));
-            return SeriesIndex(at);
         }
-        same.push(new as i32);
-        self.hashes.push(hash);
-        SeriesIndex(new as i32)
+        SeriesIndex(found as i32)
     }
 
     /// Adds a point; `start` is when its running total began, zero where unknown.

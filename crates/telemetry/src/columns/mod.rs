@@ -13,7 +13,7 @@ pub use logs::{LogBatch, LogFields};
 pub use metrics::{MetricBatch, MetricKind, SeriesFields, SeriesIndex};
 
 pub(crate) use codec::PAYLOAD_AT;
-pub(crate) use hash::hash64;
+pub(crate) use hash::{ByHash, hash64};
 pub(crate) use logs::decode_logs;
 pub(crate) use metrics::{decode_metrics, metric_schema};
 

@@ -134,8 +134,15 @@ impl Cell {
     }
 }
 
+/// Where a series' points go: into their group's cells, or to a track of their own.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Group(usize),
+    Track(usize),
+}
+
 /// One series' points, for what needs them in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Track {
     group: usize,
     /// Time, start of the running total, value.
@@ -152,7 +159,8 @@ struct Gather<'a> {
     kind: MetricKind,
     groups: HashMap<Vec<Option<String>>, usize>,
     cells: Vec<BTreeMap<i64, Option<Cell>>>,
-    tracks: HashMap<[String; 9], Track>,
+    tracks: Vec<Track>,
+    known: HashMap<[String; 9], usize>,
     tracked: usize,
 }
 
@@ -168,7 +176,8 @@ impl<'a> Gather<'a> {
             kind: MetricKind::Gauge,
             groups: HashMap::new(),
             cells: Vec::new(),
-            tracks: HashMap::new(),
+            tracks: Vec::new(),
+            known: HashMap::new(),
             tracked: 0,
         }
     }
@@ -186,21 +195,22 @@ impl<'a> Gather<'a> {
         let table = SeriesTable::of(batch);
         let starts = batch["start_time"].as_primitive::<TimestampMicrosecondType>().values();
         let values = batch["value"].as_primitive::<Float64Type>().values();
-        // Per series of the batch: its group, and whether its points are needed in order.
-        let mut places: Vec<Option<(usize, bool)>> = vec![None; table.rows.len()];
+        let mut places: Vec<Option<Place>> = vec![None; table.rows.len()];
         for row in (0..mask.len()).filter(|row| mask[*row]) {
             let series = table.of_row[row];
-            let (group, ordered) = match places[series as usize] {
+            let place = match places[series as usize] {
                 Some(place) => place,
                 None => *places[series as usize].insert(self.place(&table.texts(series))?),
             };
-            if ordered {
-                self.tracked += 1;
-                let track = self.tracks.entry(table.texts(series).map(str::to_owned)).or_default();
-                track.group = group;
-                track.points.push((times[row], starts[row], values[row]));
-            } else if self.steps.contains(times[row]) {
-                Cell::add(self.cells[group].entry(self.steps.bucket(times[row])).or_default(), times[row], values[row]);
+            match place {
+                Place::Track(track) => {
+                    self.tracked += 1;
+                    self.tracks[track].points.push((times[row], starts[row], values[row]));
+                }
+                Place::Group(group) if self.steps.contains(times[row]) => {
+                    Cell::add(self.cells[group].entry(self.steps.bucket(times[row])).or_default(), times[row], values[row]);
+                }
+                Place::Group(_) => {}
             }
         }
         if self.tracked > MAX_POINTS {
@@ -210,8 +220,8 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    /// The group of a series with these texts (in schema order), and whether its points are needed in order.
-    fn place(&mut self, texts: &[&str; 9]) -> Result<(usize, bool)> {
+    /// Where the points of a series with these texts (in schema order) go.
+    fn place(&mut self, texts: &[&str; 9]) -> Result<Place> {
         let [_, unit, kind, ..] = texts;
         (self.unit, self.kind) = ((*unit).to_owned(), MetricKind::from_name(kind));
         let attributes: Json = serde_json::from_str(texts[8]).unwrap_or_default();
@@ -226,7 +236,15 @@ impl<'a> Gather<'a> {
             return Err(Error::new(ErrorKind::Invalid, "too_many_groups", detail));
         }
         let totals = self.kind != MetricKind::Delta && matches!(self.query.aggregate, Aggregate::Rate | Aggregate::Sum);
-        Ok((group, totals))
+        if !totals {
+            return Ok(Place::Group(group));
+        }
+        let new = self.tracks.len();
+        let track = *self.known.entry(texts.map(str::to_owned)).or_insert(new);
+        if track == new {
+            self.tracks.push(Track { group, points: Vec::new() });
+        }
+        Ok(Place::Track(track))
     }
 
     fn finish(mut self) -> Result<SeriesSet> {
@@ -240,7 +258,7 @@ impl<'a> Gather<'a> {
         if aggregate == Aggregate::Rate {
             values.iter_mut().flat_map(BTreeMap::values_mut).for_each(|value| *value /= seconds);
         }
-        for track in self.tracks.values_mut() {
+        for track in &mut self.tracks {
             track.points.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(left.2.total_cmp(&right.2)));
             let per_step = if aggregate == Aggregate::Rate { rates(&track.points, &self.steps) } else { lasts(&track.points, &self.steps) };
             for (time, value) in per_step {

@@ -1,6 +1,5 @@
 //! Many batches become one sorted run.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray as _;
@@ -14,7 +13,7 @@ use arrow_select::interleave::interleave_record_batch;
 
 use super::GROUP_ROWS;
 use crate::Signal;
-use crate::columns::metric_schema;
+use crate::columns::{ByHash, metric_schema};
 use crate::rows::{Places, Words, words};
 
 /// The rows of all `batches` in segment order, in runs of at most [`GROUP_ROWS`].
@@ -62,19 +61,17 @@ impl<'a> SeriesTable<'a> {
         let columns = std::array::from_fn(|at| words(batch.column(at)));
         let hashes = batch["series"].as_primitive::<UInt64Type>().values();
         let mut table = Self { columns, hashes, of_row: Vec::with_capacity(batch.num_rows()), rows: Vec::new() };
-        let mut known: HashMap<u64, Vec<u32>> = HashMap::new();
+        let mut known = ByHash::default();
         for row in 0..batch.num_rows() {
             let series = match table.of_row.last() {
                 Some(&previous) if table.same_row(table.rows[previous as usize], row) => previous,
                 _ => {
-                    let candidates = known.entry(hashes[row]).or_default();
-                    let found = candidates.iter().copied().find(|series| table.same_row(table.rows[*series as usize], row));
-                    found.unwrap_or_else(|| {
-                        let new = table.rows.len() as u32;
-                        candidates.push(new);
+                    let new = table.rows.len() as u32;
+                    let found = known.find_or_insert(hashes[row], new, |series| table.same_row(table.rows[series as usize], row));
+                    if found == new {
                         table.rows.push(row);
-                        new
-                    })
+                    }
+                    found
                 }
             };
             table.of_row.push(series);
@@ -104,21 +101,32 @@ type Point = (u32, i64, u64, u32, u32, u32);
 
 fn merge_metrics(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
     let tables: Vec<SeriesTable<'_>> = batches.iter().map(SeriesTable::of).collect();
-    let mut distinct: HashMap<[&str; SERIES_COLUMNS], u64> = HashMap::new();
+    let (mut known, mut distinct) = (ByHash::default(), Vec::<([&str; SERIES_COLUMNS], u64)>::new());
+    let mut numbers: Vec<Vec<u32>> = Vec::with_capacity(tables.len());
     for table in &tables {
-        for series in 0..table.rows.len() as u32 {
-            distinct.insert(table.texts(series), table.hash(series));
-        }
+        let number = |series: u32| {
+            let (texts, hash, new) = (table.texts(series), table.hash(series), distinct.len() as u32);
+            let found = known.find_or_insert(hash, new, |other| distinct[other as usize].0 == texts);
+            if found == new {
+                distinct.push((texts, hash));
+            }
+            found
+        };
+        numbers.push((0..table.rows.len() as u32).map(number).collect());
     }
-    let mut ranked: Vec<([&str; SERIES_COLUMNS], u64)> = distinct.into_iter().collect();
-    ranked.sort_unstable();
-    let ranks: HashMap<[&str; SERIES_COLUMNS], u32> = ranked.iter().zip(0..).map(|((texts, _), rank)| (*texts, rank)).collect();
+    let mut order: Vec<u32> = (0..distinct.len() as u32).collect();
+    order.sort_unstable_by_key(|number| &distinct[*number as usize]);
+    let mut ranks = vec![0u32; order.len()];
+    for (number, rank) in order.iter().zip(0..) {
+        ranks[*number as usize] = rank;
+    }
+    let ranked: Vec<([&str; SERIES_COLUMNS], u64)> = order.iter().map(|number| distinct[*number as usize]).collect();
     let mut points: Vec<Point> = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-    for (source, (batch, table)) in batches.iter().zip(&tables).enumerate() {
-        let rank_of: Vec<u32> = (0..table.rows.len() as u32).map(|series| ranks[&table.texts(series)]).collect();
+    for (source, ((batch, table), numbers)) in batches.iter().zip(&tables).zip(&numbers).enumerate() {
         let places = Places::of(batch);
         points.extend(table.of_row.iter().enumerate().map(|(row, series)| {
-            (rank_of[*series as usize], places.time[row], places.batch[row], places.ordinal[row], source as u32, row as u32)
+            let rank = ranks[numbers[*series as usize] as usize];
+            (rank, places.time[row], places.batch[row], places.ordinal[row], source as u32, row as u32)
         }));
     }
     points.sort_unstable();
