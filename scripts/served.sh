@@ -17,6 +17,7 @@ export STEWARD_TEST_BINARY="${STEWARD_TEST_BINARY:-$CARGO_TARGET_DIR/debug/stewa
 
 folder="$(mktemp -d "${TMPDIR:-/tmp}/steward-served.XXXXXX")"
 export STEWARD_TEST_DATA="$folder/data"
+touch "$folder/stdout" "$folder/log"
 server=
 command=
 alive() { [[ -n "$1" ]] && kill -0 "$1" 2>/dev/null; }
@@ -56,8 +57,8 @@ set +m
 status=0
 wait "$command" || status=$?
 if ((status != 0)); then
-  say "the last lines the server logged:"
-  tail -n 40 "$folder/log" >&2
+  say "warnings and errors that the server logged:"
+  grep -E "\"level\":\"(WARN|ERROR)\"" "$folder/log" | tail -n 40 >&2 || true
   exit "$status"
 fi
 gone && { tail -n 40 "$folder/log" >&2 && fail "the server ended while the command ran"; }
