@@ -166,14 +166,18 @@ async fn a_torn_telemetry_log_is_recovered_up_to_the_tear() {
     assert_eq!(ready.status(), 200, "a torn tail is what crashes leave and no reason to worry");
 }
 
-/// Writes half a frame's worth of noise behind the last byte that is not zero, as a torn write would.
+/// Begins one more frame behind the last whole one, as a write that the power cut would.
 fn tear(wal: &Path) {
     use std::os::unix::fs::FileExt as _;
+    const MAGIC: &[u8] = b"STWF";
+    const HEADER: usize = 80;
     let mut files: Vec<_> = std::fs::read_dir(wal).expect("is there").map(|entry| entry.expect("is readable").path()).collect();
     files.sort();
     let last = files.last().expect("there is a log file");
     let bytes = std::fs::read(last).expect("is read");
-    let end = bytes.iter().rposition(|byte| *byte != 0).expect("is not empty") + 1;
+    let at = bytes.windows(MAGIC.len()).rposition(|window| window == MAGIC).expect("holds a frame");
+    let length = u32::from_le_bytes(bytes[at + 4..at + 8].try_into().expect("are four bytes"));
+    let end = at + HEADER + length as usize;
     let file = std::fs::OpenOptions::new().write(true).open(last).expect("opens");
-    file.write_all_at(&[0xa5; 37], end as u64).expect("is written");
+    file.write_all_at(&[MAGIC, &[0xa5; 33]].concat(), end as u64).expect("is written");
 }
