@@ -174,7 +174,7 @@ impl Store {
     /// Events after a position, oldest first.
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
         let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
-        stored.into_iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
+        stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
 
     /// Checks that every event of the tenant follows from the one before; answers the head's position.

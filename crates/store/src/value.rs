@@ -80,3 +80,44 @@ fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
     out.extend_from_slice(bytes);
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Stored: whoever changes this must rebuild every index there is.
+    #[test]
+    fn the_encoding_stands() {
+        let encoded = |value_type, scalar: Value| encode(value_type, &scalar).expect("is of the type");
+        assert_eq!(encoded(ValueType::Bool, json!(true)), [0x10, 1]);
+        assert_eq!(encoded(ValueType::Int, json!(-1)), [0x20, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(encoded(ValueType::Float, json!(1.5)), [0x30, 0xbf, 0xf8, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(encoded(ValueType::Float, json!(-1.5)), [0x30, 0x40, 0x07, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(encoded(ValueType::Time, json!("1970-01-01T00:00:00.000002Z")), [0x40, 0x80, 0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(encoded(ValueType::Text, json!("E\u{301}a")), [&[0x50][..], "éa".as_bytes()].concat());
+        assert_eq!(encode(ValueType::Int, &json!("1")), None);
+    }
+
+    #[test]
+    fn long_text_is_cut_in_the_index_and_whole_in_a_unique_key() {
+        let long = |end: &str| json!(format!("{}ü{end}", "x".repeat(255)));
+        let index = encode(ValueType::Text, &long("1")).expect("is text");
+        assert_eq!(index.len(), 256, "the tag and 255 bytes: a character is not cut in two");
+        assert_eq!(Some(index), encode(ValueType::Text, &long("2")));
+        assert_ne!(unique(ValueType::Text, &long("1")), unique(ValueType::Text, &long("2")));
+        assert_eq!(unique(ValueType::Text, &long("A")), unique(ValueType::Text, &long("a")));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_compare_as_values_do(a: i64, b: i64, x in -1e15..1e15f64, y in -1e15..1e15f64, s in "\\PC{0,40}", t in "\\PC{0,40}") {
+            prop_assert_eq!(int(a).cmp(&int(b)), a.cmp(&b));
+            prop_assert_eq!(float(x).cmp(&float(y)), x.total_cmp(&y));
+            prop_assert_eq!(text(&s).cmp(&text(&t)), fold(&s).cmp(&fold(&t)));
+            prop_assert!(NULL < bool(false).as_slice());
+        }
+    }
+}

@@ -56,18 +56,19 @@ struct Effects {
     by_key: HashMap<Key, usize>,
 }
 
+/// A record as the unit left it.
+type Written = (Key, Row, Arc<Map<String, Value>>);
+
 /// What a unit is answered once its batch is on disk.
 #[derive(Debug)]
 pub(crate) struct Done {
-    records: Vec<(Key, Row, Arc<Map<String, Value>>)>,
+    records: Vec<Written>,
     pub(crate) position: i64,
 }
 
 impl Done {
     pub(crate) fn into_committed(self, kinds: &Kinds) -> Committed {
-        let record = |((kind, id), row, body): (Key, Row, Arc<Map<String, Value>>)| -> Record {
-            row.with_body(kinds.at(kind), id, Arc::unwrap_or_clone(body))
-        };
+        let record = |((kind, id), row, body): Written| -> Record { row.with_body(kinds.at(kind), id, Arc::unwrap_or_clone(body)) };
         Committed { records: self.records.into_iter().map(record).collect(), position: self.position }
     }
 }

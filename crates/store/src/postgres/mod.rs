@@ -198,7 +198,8 @@ impl Shared {
             }
             done
         };
-        namespace.ready.get_or_try_init(prepare).await.map(|()| ())
+        namespace.ready.get_or_try_init(prepare).await?;
+        Ok(())
     }
 
     async fn head(&self, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {

@@ -18,7 +18,7 @@ const LAST: &[u8] = &[0xff; 17];
 
 pub(super) fn record(connection: &Connection, codes: &Codes, kind: usize, id: RecordId) -> Result<Option<Row>, Failure> {
     let mut statement = connection.prepare_cached(dialect::RECORD)?;
-    Ok(statement.query_row(params![codes.tenant, codes.kind(kind), &id.bytes()[..]], |row| row_of(row)).optional()?)
+    Ok(statement.query_row(params![codes.tenant, codes.kind(kind), &id.bytes()[..]], row_of).optional()?)
 }
 
 pub(super) fn find(

@@ -48,6 +48,18 @@ impl Line {
         }
     }
 
+    /// Puts a namespace at the end of the line; when there is no line it comes back: whoever has it keeps it, and its pages stay in that
+    /// processor's cache.
+    fn again(&self, namespace: Arc<Namespace>) -> Option<Arc<Namespace>> {
+        let mut state = self.state.lock();
+        if state.0.is_empty() {
+            return Some(namespace);
+        }
+        state.0.push_back(namespace);
+        self.moved.notify_one();
+        None
+    }
+
     pub(super) fn end(&self) {
         self.state.lock().1 = true;
         self.moved.notify_all();
@@ -56,13 +68,19 @@ impl Line {
 
 /// The life of a writer thread.
 pub(super) fn run(shared: &Arc<Shared>) {
-    while let Some(namespace) = shared.ready.next() {
-        let batch = namespace.take();
-        if !batch.is_empty() {
-            serve(shared, &namespace, batch);
-        }
-        if namespace.yield_turn() {
-            shared.ready.push(namespace);
+    while let Some(mut namespace) = shared.ready.next() {
+        loop {
+            let batch = namespace.take();
+            if !batch.is_empty() {
+                serve(shared, &namespace, batch);
+            }
+            if !namespace.yield_turn() {
+                break;
+            }
+            match shared.ready.again(namespace) {
+                Some(kept) => namespace = kept,
+                None => break,
+            }
         }
     }
 }
