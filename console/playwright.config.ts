@@ -1,4 +1,5 @@
 import { defineConfig } from "@playwright/test";
+import { session } from "./e2e/owner";
 
 const baseURL = process.env.STEWARD_TEST_URL ?? process.env.STEWARD_URL;
 if (!baseURL) throw new Error("STEWARD_TEST_URL is not set: the tests need a fresh server (scripts/served.sh --watch -- scripts/console.sh e2e)");
@@ -24,6 +25,6 @@ export default defineConfig({
   },
   projects: [
     { name: "first run", testMatch: "first-run.spec.ts" },
-    { name: "console", testIgnore: "first-run.spec.ts", dependencies: ["first run"], use: { storageState: "node_modules/.tmp/owner.json" } },
+    { name: "console", testIgnore: "first-run.spec.ts", dependencies: ["first run"], use: { storageState: session } },
   ],
 });

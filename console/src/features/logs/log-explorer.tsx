@@ -39,8 +39,12 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
   const filter = allOf(scope, levelFilter(level), text);
   const span = useMemo(() => resolveRange(range, anchor), [range, anchor]);
 
-  const set = (change: Record<string, string | undefined>) =>
+  const refresh = () => setAnchor(Date.now());
+  // Every new question is asked up to the present moment.
+  const set = (change: Record<string, string | undefined>) => {
+    refresh();
     void navigate({ to: ".", search: ((prev: object) => ({ ...prev, ...change })) as never, replace: true });
+  };
   const setFilter = (next: string) => set({ filter: next || undefined });
   const addCondition = (condition: string) => setFilter(allOf(text, condition) ?? "");
   const toggleLive = () => set({ live: live ? undefined : "1" });
@@ -72,10 +76,16 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
           onChange={(event) => set({ level: event.currentTarget.value || undefined })}
           data={Object.entries(LEVELS).map(([value, label]) => ({ value, label: i18n._(label) }))}
         />
-        {!live && <TimeRangePicker value={range} onChange={setRange} />}
+        {!live && <TimeRangePicker
+            value={range}
+            onChange={(next) => {
+              refresh();
+              setRange(next);
+            }}
+          />}
         {!live && range.kind === "relative" && (
           <Tooltip label={t`Refresh`}>
-            <ActionIcon variant="default" size={34} aria-label={t`Refresh`} onClick={() => setAnchor(Date.now())}>
+            <ActionIcon variant="default" size={34} aria-label={t`Refresh`} onClick={refresh}>
               <RefreshCw size={15} />
             </ActionIcon>
           </Tooltip>
@@ -92,7 +102,7 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
       <Histogram range={range} anchor={anchor} filter={filter} live={live} onSelect={select} />
       {failed && (
         <div className={classes.state}>
-          <Failure error={failure} permission="logs:read" onRetry={() => setAnchor(Date.now())} />
+          <Failure error={failure} permission="logs:read" onRetry={refresh} />
         </div>
       )}
       {!live && history.isPending && <LoadingBlock height={300} />}

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { LogRow } from "~/api/telemetry";
 import { TAIL_CAPACITY, TailStore } from "./tail-store";
 
-const row = (id: number): LogRow => ({ id: String(id), time: "2026-01-01T00:00:00Z", severity: "info", service: "s", message: `line ${id}`, attributes: {} });
+const time = "2026-01-01T00:00:00Z";
+const row = (id: number): LogRow => ({ id: String(id), time, observed_time: time, severity: "info", service: "s", stream: "s", message: `line ${id}`, attributes: {} });
 const rows = (from: number, count: number) => Array.from({ length: count }, (_, i) => row(from + i));
 
 /** A store whose frames come when the test says so. */
