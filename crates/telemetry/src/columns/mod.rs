@@ -58,3 +58,6 @@ pub(crate) struct Encoded {
 fn time_bounds(times: &[i64]) -> (i64, i64) {
     times.iter().fold((i64::MAX, i64::MIN), |(low, high), &time| (low.min(time), high.max(time)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use steward_base::{Clock, Random};
 use steward_telemetry::Telemetry;
 use tempfile::tempdir;
@@ -113,4 +114,37 @@ async fn steward_telemetry_free(dir: &Path) -> steward_telemetry::Folder {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     panic!("the folder stays locked");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever happens to the bytes of the log, what comes back was sent, once; and what is missing from before the last frame is reported.
+    #[test]
+    fn no_harm_to_the_log_invents_rows_or_hides_a_loss(harm in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+            let dir = tempdir().expect("a folder");
+            let texts = ["one", "two", "three", "four", "five"];
+            write(dir.path(), &texts).await;
+            wait_free(dir.path()).await;
+            let file = log_files(dir.path()).pop().expect("a file");
+            let mut bytes = fs::read(&file).expect("reads");
+            let end = frames(&bytes).last().copied().expect("frames") + 600;
+            let end = end.min(bytes.len());
+            for (place, byte) in harm {
+                // Byte 8 is the format: a later one is refused, which a test of its own looks at.
+                bytes[12 + place.index(end - 12)] = byte;
+            }
+            fs::write(&file, &bytes).expect("writes");
+            let telemetry = reopen(dir.path()).await;
+            let mut found = messages(&telemetry, tenant(1)).await;
+            found.sort();
+            let distinct = found.windows(2).all(|pair| pair[0] != pair[1]);
+            assert!(distinct && found.iter().all(|text| texts.contains(&text.as_str())), "{found:?}");
+            let told = !telemetry.health().damage.is_empty();
+            let kept = texts.iter().take_while(|text| found.iter().any(|found| found == *text)).count();
+            // With nothing whole behind it, a loss looks like a torn tail.
+            assert!(told || kept == found.len(), "{found:?} without a word");
+        });
+    }
 }
