@@ -186,7 +186,8 @@ fn header_parameters() -> Value {
             "examples": { "any": { "value": "*" }, "version": { "value": "\"3\"" } },
         },
         "IfNoneMatch": {
-            "name": "If-None-Match", "in": "header", "required": false, "schema": { "type": "string", "pattern": tag },
+            "name": "If-None-Match", "in": "header", "required": false,
+            "schema": { "type": "string", "pattern": r#"^(\*|"[1-9][0-9]{0,14}")?$"# },
             "description": "The ETag that the caller has already; 304 when it is still current.",
         },
         "LastEventId": {

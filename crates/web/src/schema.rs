@@ -39,9 +39,9 @@ fn of<T: JsonSchema>(settings: SchemaSettings) -> Value {
     }
     each_subschema(&mut schema, &mut |object| {
         flatten(object);
-        // A tuple is closed; some readers want to be told.
+        // A tuple is closed by its length, and yet some readers look for what else might be in it.
         if object.contains_key("prefixItems") {
-            object.entry("items").or_insert(Value::Bool(false));
+            object.entry("items").or_insert(Value::Bool(true));
         }
     });
     schema
