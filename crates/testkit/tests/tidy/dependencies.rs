@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::{Findings, read, root};
 
 /// Licences that allow a self-hosted binary under Apache-2.0 without further duties than naming them.
@@ -26,48 +24,53 @@ const ALLOWED: [&str; 14] = [
     "Zlib",
 ];
 
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
-
 /// The crates that are there more than once, each with its reason. The list may only shrink.
 const DUPLICATES: &str = "crates/testkit/tests/tidy/duplicates.txt";
 
-fn metadata() -> Value {
+/// One third-party package of the tree.
+struct Package {
+    name: String,
+    version: String,
+    /// Empty for crates.io.
+    source: String,
+    license: String,
+}
+
+/// Asks `cargo tree`, which follows features exactly; `cargo metadata` also names what no feature switches on.
+fn third_party() -> Vec<Package> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform=x86_64-unknown-linux-gnu"])
+        .args(["tree", "--workspace", "--locked", "--offline", "--target=x86_64-unknown-linux-gnu"])
+        .args(["--edges=normal,build,dev", "--prefix=none", "--format={p};{l}"])
         .current_dir(root())
         .output()
         .expect("cargo runs this test and is there");
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// The packages of the resolved tree that are not ours.
-fn third_party(metadata: &Value) -> Vec<&Value> {
-    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
-    let resolved: BTreeSet<&str> = nodes.iter().map(|node| node["id"].as_str().unwrap()).collect();
-    let packages = metadata["packages"].as_array().unwrap();
-    let ours = |package: &Value| package["source"].is_null();
-    packages.iter().filter(|package| resolved.contains(package["id"].as_str().unwrap()) && !ours(package)).collect()
+    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: BTreeSet<&str> = text.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty()).collect();
+    let packages = lines.into_iter().map(|line| {
+        let (package, license) = line.split_once(';').unwrap();
+        let mut words = package.splitn(3, ' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (name, version) = (word().to_owned(), word().trim_start_matches('v').to_owned());
+        let source = word().replace("(proc-macro)", "").trim().to_owned();
+        Package { name, version, source, license: license.to_owned() }
+    });
+    packages.filter(|package| !package.name.starts_with("steward-")).collect()
 }
 
 #[test]
 fn everything_comes_from_crates_io_under_a_known_licence() {
-    let metadata = metadata();
     let mut findings = Findings::default();
-    for package in third_party(&metadata) {
-        let place = format!("{} {}", package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
-        if package["source"].as_str() != Some(REGISTRY) {
-            findings.add(&place, format!("comes from {}: only crates.io is allowed", package["source"]));
+    for package in third_party() {
+        let place = format!("{} {}", package.name, package.version);
+        if !package.source.is_empty() {
+            findings.add(&place, format!("comes from {}: only crates.io is allowed", package.source));
         }
-        match package["license"].as_str() {
-            None => findings.add(&place, "names no licence: look at its licence file and choose another crate"),
-            Some(expression) if !satisfied(expression) => {
-                findings.add(
-                    &place,
-                    format!("licence `{expression}` is not allowed: choose another crate, or argue for it in a decision record"),
-                );
-            }
-            Some(_) => {}
+        if package.license.is_empty() {
+            findings.add(&place, "names no licence: look at its licence file and choose another crate");
+        } else if !satisfied(&package.license) {
+            let licence = package.license;
+            findings.add(&place, format!("licence `{licence}` is not allowed: choose another crate, or argue for it in a decision record"));
         }
     }
     findings.assert_none();
@@ -75,10 +78,11 @@ fn everything_comes_from_crates_io_under_a_known_licence() {
 
 #[test]
 fn every_crate_is_there_once() {
-    let metadata = metadata();
+    let packages = third_party();
+    assert!(packages.len() > 100, "the tree was not read: {} packages", packages.len());
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for package in third_party(&metadata) {
-        versions.entry(package["name"].as_str().unwrap()).or_default().insert(package["version"].as_str().unwrap());
+    for package in &packages {
+        versions.entry(&package.name).or_default().insert(&package.version);
     }
     versions.retain(|_, versions| versions.len() > 1);
 
@@ -93,11 +97,10 @@ fn every_crate_is_there_once() {
     }
     for (name, versions) in &versions {
         if !listed.contains_key(name) {
+            let least = versions.first().unwrap();
             findings.add(
                 name,
-                format!(
-                    "is there as {versions:?}: agree on one version (see `cargo tree --invert {name}`), or give the reason in {DUPLICATES}"
-                ),
+                format!("is there as {versions:?}: agree on one version (cargo tree --workspace --invert {name}@{least}), or give the reason in {DUPLICATES}"),
             );
         }
     }

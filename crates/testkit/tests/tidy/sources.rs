@@ -8,7 +8,7 @@ use crate::{Findings, files, read};
 const LONGEST: usize = 600;
 
 /// Names that say nothing about what is inside.
-const EMPTY_NAMES: [&str; 9] = ["util", "utils", "common", "helper", "helpers", "manager", "misc", "shared", "impl"];
+const EMPTY_NAMES: [&str; 8] = ["util", "utils", "common", "helper", "helpers", "manager", "misc", "impl"];
 
 /// Words that mark work as unfinished or switch a check off, and what to do instead.
 const WORDS: [(&str, &str); 7] = [
