@@ -10,10 +10,12 @@ mod read;
 mod write;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Client;
+use futures_util::FutureExt;
 use parking_lot::RwLock;
 use steward_base::{Error, ErrorKind, RecordId, Secret, TenantId};
 use tokio::sync::{oneshot, watch};
@@ -112,7 +114,7 @@ impl Postgres {
         if namespace.enqueue(Pending { unit, answer }) {
             self.0.tasks.spawn(combine(self.0.clone(), namespace));
         }
-        let done = answered.await.map_err(|_| closed())??;
+        let done = answered.await.map_err(Error::internal)??;
         Ok(done.into_committed(&self.0.surroundings.kinds))
     }
 
@@ -262,7 +264,9 @@ impl Shared {
         let planner =
             Planner { kinds: &surroundings.kinds, clock: &surroundings.clock, random: &surroundings.random, tenant: namespace.tenant };
         let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
-        let outcome = write::batch(&client, namespace, &planner, &units).await;
+        // A defect that one unit brings to light must end neither the task nor the other units.
+        let outcome = AssertUnwindSafe(write::batch(&client, namespace, &planner, &units)).catch_unwind().await;
+        let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Error::internal("a unit of work made its batch panic").into()));
         if !matches!(outcome, Outcome::Committed(_)) {
             drop(Client::take(client));
         }

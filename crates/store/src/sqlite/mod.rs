@@ -10,6 +10,7 @@ mod writers;
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -138,7 +139,7 @@ impl Sqlite {
         // Once the writers are gone nobody answers any more.
         let done = tokio::select! {
             biased;
-            answer = answered => answer.map_err(|_| closed())??,
+            answer = answered => answer.map_err(Error::internal)??,
             () = self.shared.gone.cancelled() => return Err(closed()),
         };
         Ok(done.into_committed(&self.shared.surroundings.kinds))
@@ -289,7 +290,8 @@ impl Shared {
 
 /// Makes the folder and takes it for this process.
 fn lock(dir: &std::path::Path) -> Result<File, Error> {
-    std::fs::create_dir_all(dir.join("tenants")).map_err(system)?;
+    // Nobody else on the machine reads what tenants store.
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("tenants")).map_err(system)?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(system)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
         if error == rustix::io::Errno::WOULDBLOCK {

@@ -1,5 +1,7 @@
 //! One batch in one transaction: load what is wanted, decide, write each table once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use rusqlite::{Connection, OptionalExtension, params};
 use steward_base::Error;
 
@@ -21,7 +23,9 @@ pub(super) struct Committed {
 /// Runs the units as one transaction; on an error nothing of it happened.
 pub(super) fn batch(connection: &Connection, codes: &Codes, planner: &Planner<'_>, units: &[&Prepared]) -> Result<Committed, Failure> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let done = inside(connection, codes, planner, units);
+    // A defect that one unit brings to light must end neither the thread nor the other units.
+    let done = catch_unwind(AssertUnwindSafe(|| inside(connection, codes, planner, units)))
+        .unwrap_or_else(|_| Err(Error::internal("a unit of work made its batch panic").into()));
     let done = match done {
         Ok(done) => connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map(|_| done).map_err(Failure::from),
         Err(failure) => Err(failure),

@@ -78,6 +78,9 @@ async fn what_was_answered_survives_a_kill() {
             }
         }
         child.wait().expect("is gone");
+        if round % 2 == 1 {
+            spoil_the_end_of_the_log(dir.path());
+        }
         let store = open(dir.path()).await;
         let found = everything(&store).await;
         assert!(acked.is_subset(&found), "round {round}: {:?} were answered and are gone", acked.difference(&found));
@@ -85,6 +88,13 @@ async fn what_was_answered_survives_a_kill() {
         assert_eq!(store.verify_chain(&ctx(tenant())).await.expect("holds"), found.len() as i64, "one event per record");
         store.close().await;
     }
+}
+
+/// What a torn write leaves behind the last whole commit.
+fn spoil_the_end_of_the_log(dir: &std::path::Path) {
+    let log = dir.join("tenants").join(format!("{}.db-wal", tenant()));
+    let mut file = std::fs::File::options().append(true).open(log).expect("a killed writer leaves its log");
+    file.write_all(&[0xab; 5_000]).expect("writes");
 }
 
 async fn everything(store: &Store) -> BTreeSet<RecordId> {

@@ -13,4 +13,5 @@ mod outage;
 mod processes;
 mod references;
 mod support;
+mod tampering;
 mod writers;

@@ -35,7 +35,10 @@ impl Server {
         let line = users.lines().find(|line| line.starts_with("postgres:")).expect("the package made a user");
         let mut numbers = line.split(':').skip(2).map(|number| number.parse().expect("is a number"));
         let user = (numbers.next().expect("has a user id"), numbers.next().expect("has a group id"));
-        std::os::unix::fs::chown(dir.path(), Some(user.0), Some(user.1)).expect("is handed over");
+        // PostgreSQL refuses to run as root; everyone else runs it as they are.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(dir.path(), Some(user.0), Some(user.1)).expect("is handed over");
+        }
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("is bound").port();
         let server = Self { dir, programs, user, port };
         server.run("initdb", &["--username=steward", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);

@@ -83,7 +83,14 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) ctx: Ctx,
     pub(crate) engine: &'static str,
-    _dir: Option<tempfile::TempDir>,
+    dir: Option<tempfile::TempDir>,
+}
+
+impl Bench {
+    /// Where its files are.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.as_ref().expect("is on SQLite").path()
+    }
 }
 
 pub(crate) fn ctx(tenant: TenantId) -> Ctx {
@@ -113,7 +120,7 @@ pub(crate) async fn bench_on(backend: Backend, engine: &'static str, dir: Option
     let tenant = TenantId::new(&clock, &random);
     let store = Store::open(Options { backend }, kinds(), clock, random).await.expect("opens");
     store.provision(tenant).await.expect("provisions");
-    Bench { store, ctx: ctx(tenant), engine, _dir: dir }
+    Bench { store, ctx: ctx(tenant), engine, dir }
 }
 
 /// Another store over the same data, as a second process has it.
