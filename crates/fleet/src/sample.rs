@@ -36,8 +36,11 @@ impl Model for Sample {
 
 const ORGANIZATIONS: [(&str, &str); 3] = [("Northwind Retail", "northwind"), ("Aurora Bank", "aurora"), ("Meridian Health", "meridian")];
 
-/// Project, its organization's place above, and its services with port, state and health.
-const PROJECTS: [(&str, usize, &[(&str, u16, ServiceStatus, ServiceHealth)]); 4] = [
+/// A service: name, port, state and health.
+type SampleService = (&'static str, u16, ServiceStatus, ServiceHealth);
+
+/// Project, its organization's place above, and its services.
+const PROJECTS: [(&str, usize, &[SampleService]); 4] = [
     (
         "Web shop",
         0,

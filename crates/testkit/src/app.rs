@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use steward_auth::{Authority, MasterKey, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
-use steward_identity::{Identity, NewApiKey};
+use steward_identity::{Identity, NewApiKey, Owner};
 use steward_store::{Backend, Kind, Kinds, Options, Store};
 use steward_web::{Limits, Operation, Operations, Serving, Settings, Site, Version, events, health, openapi, serve};
 use tempfile::TempDir;
@@ -171,6 +171,18 @@ impl TestApp {
         let id = TenantId::OPERATOR;
         let key = self.key(id, &["admin:*", "tenants:*", "platform:*"]).await;
         TestTenant { id, slug: "operator".to_owned(), ctx: system(id, "test"), key }
+    }
+
+    /// Makes a tenant with an owner who signs in with this address and pass phrase.
+    pub async fn owner(&self, slug: &str, email: &str, password: &str) {
+        let owner = Owner {
+            email: email.to_owned(),
+            name: "Owner".to_owned(),
+            password: Secret::new(password.to_owned()),
+            tenant_slug: slug.to_owned(),
+            tenant_name: slug.to_owned(),
+        };
+        self.parts.identity.make_owner(&system(TenantId::OPERATOR, "test"), owner).await.expect("an owner can be made");
     }
 
     /// Makes an API key with these permissions.

@@ -291,3 +291,32 @@ fn scope(kind: &Kind, scope: Option<Expr>, now: Timestamp) -> Result<Option<Expr
         Error::new(ErrorKind::Forbidden, "permission_denied", detail).with_source(error)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Thing {
+        organization_id: Option<String>,
+    }
+
+    impl Model for Thing {
+        const KIND: &'static str = "thing";
+        const PREFIX: &'static str = "thi";
+    }
+
+    #[test]
+    fn a_scope_over_fields_that_a_kind_lacks_does_not_reach_it() {
+        let (kind, now) = (Kind::of::<Thing>(), Timestamp::from_micros(0));
+        let parse = |text: &str| filter::parse(text).expect("is a filter");
+        let known = scope(&kind, Some(parse("organization_id = org_1")), now).expect("reaches").expect("is a filter");
+        assert!(filter::matches(&known, &serde_json::json!({ "organization_id": "org_1" })));
+        assert!(!filter::matches(&known, &serde_json::json!({ "organization_id": "org_2" })));
+        for lacking in ["project_id = prj_1", "NOT project_id = prj_1", "organization_id = org_1 OR project_id = prj_1"] {
+            let refused = scope(&kind, Some(parse(lacking)), now).expect_err(lacking);
+            assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "permission_denied"));
+        }
+        assert!(scope(&kind, None, now).expect("reaches").is_none());
+    }
+}

@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::Client;
 use serde_json::json;
 
 use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
-use crate::support::{Served, bootstrapped};
+use crate::support::{Served, bootstrapped, client};
 
 const WRITERS: usize = 4;
 
@@ -38,7 +37,7 @@ async fn nothing_acked_is_lost_and_nothing_is_doubled() {
         }
     }
     let served = Served::start(data.path(), &[]);
-    let ledger = ledger.lock().expect("no writer panicked");
+    let ledger = std::mem::take(&mut *ledger.lock().expect("no writer panicked"));
     let records = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
     let lines = pages(&served, &key, "/api/v1/logs?limit=500&from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z", "message").await;
     agree("records", &ledger.records, &records);
@@ -48,7 +47,7 @@ async fn nothing_acked_is_lost_and_nothing_is_doubled() {
 }
 
 async fn write_records(url: String, key: String, writer: String, ledger: Arc<Mutex<Ledger>>) {
-    let client = Client::new();
+    let client = client();
     for number in 0.. {
         let name = format!("record {writer}-{number}");
         ledger.lock().expect("is whole").records.insert(name.clone(), false);
@@ -62,7 +61,7 @@ async fn write_records(url: String, key: String, writer: String, ledger: Arc<Mut
 }
 
 async fn write_logs(url: String, key: String, writer: String, ledger: Arc<Mutex<Ledger>>) {
-    let client = Client::new();
+    let client = client();
     for number in 0.. {
         let message = format!("line {writer}-{number}");
         ledger.lock().expect("is whole").logs.insert(message.clone(), false);

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use reqwest::Client;
 use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
 use serde_json::{Value, json};
 
-use crate::support::{OWNER, PASSWORD, Served, bootstrapped, eventually, run, succeed};
+use crate::support::{OWNER, PASSWORD, Served, bootstrapped, client, eventually, now, run, succeed};
 
 /// Signs the first owner up through the link; the cookie.
 async fn set_up(served: &Served, link: &str) -> String {
@@ -69,14 +68,14 @@ async fn a_log_line_arrives_live() {
         served.get(&key, "/api/v1/logs/tail?filter=service%20%3D%20%22shop%22").send().await.expect("is answered").bytes_stream();
     let line = json!({ "message": "paid", "service": "shop", "level": "warn", "order": 7 }).to_string();
     let mut seen = String::new();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = now() + Duration::from_secs(20);
     while !seen.contains("\"paid\"") {
         // Sent until it is seen: the stream may begin a moment after its headers.
         served.json(served.post(&key, "/ingest/v1/app").header("content-type", "application/x-ndjson").body(line.clone())).await;
         if let Ok(Some(Ok(bytes))) = tokio::time::timeout(Duration::from_millis(500), tail.next()).await {
             seen.push_str(&String::from_utf8_lossy(&bytes));
         }
-        assert!(tokio::time::Instant::now() < deadline, "the line does not arrive: {seen}");
+        assert!(now() < deadline, "the line does not arrive: {seen}");
     }
     assert!(seen.contains("event: log") && seen.contains("\"severity\":\"warn\""), "{seen}");
 }
@@ -98,7 +97,7 @@ async fn a_set_up_link_works_once_and_only_for_whoever_has_it() {
     let send = |body: Value| served.client.post(format!("{}/auth/setup", served.url)).json(&body).send();
     let ended = send(owner(&first)).await.expect("is answered");
     assert_eq!(ended.status(), 403, "a newer link ends the older one");
-    let foreign = Client::new().post(format!("{}/auth/setup", served.url)).header(ORIGIN, "https://evil.example").json(&owner(&second));
+    let foreign = client().post(format!("{}/auth/setup", served.url)).header(ORIGIN, "https://evil.example").json(&owner(&second));
     assert_eq!(foreign.send().await.expect("is answered").status(), 403);
 
     set_up(&served, &second).await;

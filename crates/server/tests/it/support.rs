@@ -34,6 +34,18 @@ pub(crate) fn succeed(arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("is text").trim_end().to_owned()
 }
 
+/// A client with connections of its own.
+#[expect(clippy::disallowed_methods, reason = "a test's client needs no time-outs or trust of its own: the runner ends what hangs")]
+pub(crate) fn client() -> Client {
+    Client::new()
+}
+
+/// The time, for waiting on a real process.
+#[expect(clippy::disallowed_methods, reason = "a real process runs by the machine's clock")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// A served instance; killed when dropped.
 pub(crate) struct Served {
     child: Child,
@@ -58,7 +70,7 @@ impl Served {
         // Its log must be read, or it would wait for the pipe to empty.
         let stderr = child.stderr.take().expect("is piped");
         std::thread::spawn(move || BufReader::new(stderr).lines().for_each(drop));
-        Self { url: url.to_owned(), child, client: Client::builder().build().expect("is well formed") }
+        Self { url: url.to_owned(), child, client: client() }
     }
 
     pub(crate) fn get(&self, key: &str, path: &str) -> RequestBuilder {
@@ -88,8 +100,8 @@ impl Served {
     pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("runs").success());
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
+        let deadline = now() + PATIENCE;
+        while now() < deadline {
             if let Some(status) = self.child.try_wait().expect("can be asked") {
                 return status;
             }
@@ -116,12 +128,12 @@ pub(crate) fn bootstrapped(data: &Path) -> String {
 
 /// Asks again until the answer is there.
 pub(crate) async fn eventually<T>(what: &str, patience: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + patience;
+    let deadline = now() + patience;
     loop {
         if let Some(found) = ask().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} did not come within {patience:?}");
+        assert!(now() < deadline, "{what} did not come within {patience:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

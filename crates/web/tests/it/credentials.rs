@@ -1,9 +1,6 @@
 //! Which credentials are taken, and what must agree with them.
 
 use serde_json::json;
-use steward_auth::system;
-use steward_base::{Secret, TenantId};
-use steward_identity::Owner;
 use steward_testkit::TestApp;
 
 use crate::sample;
@@ -11,14 +8,7 @@ use crate::sample;
 const PASSWORD: &str = "a long enough pass phrase";
 
 async fn session(app: &TestApp) -> String {
-    let owner = Owner {
-        email: "owner@example.org".into(),
-        name: "Owner".into(),
-        password: Secret::new(PASSWORD.into()),
-        tenant_slug: "acme".into(),
-        tenant_name: "Acme".into(),
-    };
-    app.parts.identity.make_owner(&system(TenantId::OPERATOR, "test"), owner).await.expect("an owner can be made");
+    app.owner("acme", "owner@example.org", PASSWORD).await;
     let signed_in = app
         .post("/auth/login")
         .json(&json!({ "email": "owner@example.org", "password": PASSWORD, "tenant": "acme" }))
