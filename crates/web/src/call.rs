@@ -87,7 +87,9 @@ impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
             let _ = tenant.set(ctx.tenant());
         }
         let path = path.read_path(&pairs)?;
-        let query = query.read_query(parts.uri.query().unwrap_or_default())?;
+        // A page's query belongs to the application that the page holds.
+        let sent = if spec.undocumented.is_some() { None } else { parts.uri.query() };
+        let query = query.read_query(sent.unwrap_or_default())?;
         let body = if spec.body.media_types.is_empty() {
             B::read(input::RawPart::default(), &spec.body)?
         } else {
