@@ -81,6 +81,21 @@ async fn a_log_line_arrives_live() {
 }
 
 #[tokio::test]
+async fn every_address_of_the_console_can_be_opened_and_kept() {
+    let data = tempfile::tempdir().expect("a folder");
+    let served = Served::start(data.path(), &[]);
+    for path in ["/", "/console/", "/console/acme/logs?filter=severity%20%3E%3D%20warn&live=1", "/console/sign-in?next=%2Fconsole%2F"] {
+        let page = served.client.get(format!("{}{path}", served.url)).send().await.expect("is answered");
+        assert_eq!(page.status(), 200, "{path}; the console must be built: npm run build in console/");
+        let policy = page.headers()["content-security-policy"].to_str().expect("is text").to_owned();
+        assert!(policy.contains("script-src 'self'") && !policy.contains("script-src 'self' 'unsafe"), "{policy}");
+        assert!(page.text().await.expect("is text").contains("<div id=\"root\">"), "{path} is the application");
+    }
+    let missing = served.client.get(format!("{}/console/assets/none.js", served.url)).send().await.expect("is answered");
+    assert_eq!(missing.status(), 404);
+}
+
+#[tokio::test]
 async fn a_set_up_link_works_once_and_only_for_whoever_has_it() {
     let data = tempfile::tempdir().expect("a folder");
     let served = Served::start(data.path(), &[]);
