@@ -161,7 +161,6 @@ async fn json_lines(telemetry: &Telemetry, tenant: TenantId, rows: usize) -> Res
     telemetry.flush().await?;
     let (wall, cpu) = meter.stop();
     println!("JSON lines, to first segment: {:.0} MB/s wall, {:.0} MB per CPU-second", megabytes / wall, megabytes / cpu);
-    println!("OTLP rows (columns, log, first segment; without the parsing above): see below");
     let batches: Vec<&String> = bodies.iter().take(40).collect();
     let decoded: Vec<LogBatch> = batches.iter().map(|body| decode(body)).collect();
     let count: usize = decoded.iter().map(LogBatch::len).sum();

@@ -24,6 +24,8 @@ use crate::{Ack, Delivery, Key, LogBatch, MetricBatch, Options, Signal};
 
 /// How often the engine looks for what is due when nothing wakes it.
 const TICK: Duration = Duration::from_secs(1);
+/// How long upkeep rests after a failure: on a full disk it would sort and pack the same rows every second.
+const REST: Duration = Duration::from_secs(5);
 /// The most one write-ahead log frame may take.
 const MAX_BATCH_BYTES: usize = 128 << 20;
 /// Bookkeeping per entry, so that batches of one row are not counted as nearly nothing.
@@ -306,20 +308,28 @@ impl Core {
                 _ = closing.wait_for(|closing| *closing) => return,
             }
             let core = Arc::clone(&self);
-            self.note(blocking(move || core.maintain()).await);
+            if self.note(blocking(move || core.maintain()).await).is_none() {
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(REST) => {}
+                _ = closing.wait_for(|closing| *closing) => return,
+            }
         }
     }
 
-    fn note(&self, result: Result<()>) {
+    /// Keeps why upkeep fails, and logs when that changes.
+    fn note(&self, result: Result<()>) -> Option<String> {
         let now = result.err().map(|error| format!("{error} ({})", error.causes()));
         let mut last = self.upkeep.lock();
         if *last != now {
             match &now {
-                Some(error) => tracing::error!(error, "telemetry upkeep fails; it is tried again every second"),
+                Some(error) => tracing::error!(error, "telemetry upkeep fails; it is tried again in some seconds"),
                 None => tracing::info!("telemetry upkeep works"),
             }
-            *last = now;
+            last.clone_from(&now);
         }
+        now
     }
 }
 

@@ -8,6 +8,7 @@ use crate::Key;
 use crate::engine::Core;
 use crate::manifest::{Delta, Published, SegmentMeta, segment_id};
 use crate::memtable::Entry;
+use crate::objects::delete_staged;
 use crate::segment::{self, Segment, Written};
 
 /// Flushed together: one manifest delta instead of many.
@@ -131,6 +132,9 @@ impl Core {
     /// Deletes what a crash left between storing a segment and publishing it, or between retiring one and deleting it.
     pub(crate) fn sweep(&self) -> Result<()> {
         let _working = self.working();
+        if self.options.objects.is_none() {
+            delete_staged(&self.options.dir.join("objects")).map_err(Error::internal)?;
+        }
         for path in self.objects.list(None)? {
             let Some(id) = segment_id(&path) else { continue };
             let named = self.manifest.lock().contains(&id);
@@ -151,7 +155,11 @@ impl Core {
         let meta = SegmentMeta { id, tenant, signal, day, rows, bytes: parquet.len() as u64, min_time, max_time };
         let index = serde_json::to_vec(&index).map_err(Error::internal)?;
         self.objects.create(&meta.index_path(), index)?;
-        self.objects.create(&meta.path(), parquet)?;
+        if let Err(error) = self.objects.create(&meta.path(), parquet) {
+            // On a full disk every try would leave another one; what cannot be deleted now is swept at the next start.
+            let _ = self.objects.delete(&meta.index_path());
+            return Err(error);
+        }
         Ok(Some(meta))
     }
 

@@ -15,6 +15,20 @@ use parquet::file::reader::{ChunkReader, Length};
 use steward_base::{Error, ErrorKind, Result};
 use tokio::runtime::Handle;
 
+/// Deletes what puts left in a folder when the process was stopped inside them: staged files, whose names end in `#` and a number.
+pub(crate) fn delete_staged(folder: &FsPath) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let staged = || path.file_name().and_then(|name| name.to_str()?.rsplit_once('#')?.1.parse::<u64>().ok()).is_some();
+        if path.is_dir() {
+            delete_staged(&path)?;
+        } else if staged() {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// A store of objects. Every call blocks and must run off the async threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {

@@ -117,7 +117,7 @@ async fn steward_telemetry_free(dir: &Path) -> steward_telemetry::Folder {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::support::cases(48))]
 
     /// Whatever happens to the bytes of the log, what comes back was sent, once; and what is missing from before the last frame is reported.
     #[test]

@@ -69,7 +69,7 @@ fn kill_nine_loses_and_doubles_nothing() {
         writeln!(input, "{round} {}", dir.path().display()).expect("listens");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut promised = 0;
-        while promised < 40 + round * 17 {
+        while promised < 40 + round % 12 * 17 {
             let line = lines.next().expect("keeps talking").expect("reads");
             promised += usize::from(line.starts_with("acked "));
             note(&line, &mut sent, &mut acked);

@@ -129,7 +129,7 @@ fn the_order_of_attributes_makes_no_series() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(crate::support::cases(32))]
 
     /// Aggregates of points agree with a plain loop over them, before and after flushing and joining.
     #[test]

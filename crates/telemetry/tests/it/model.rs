@@ -160,7 +160,7 @@ async fn pages(telemetry: &Telemetry, query: LogQuery) -> Vec<LogRow> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(crate::support::cases(32))]
 
     /// Whatever is in memory, joined, flushed or compacted: the answer is that of the reference evaluator, in order, page by page.
     #[test]

@@ -338,7 +338,7 @@ fn ledger(events: &[Event], sent: &mut BTreeSet<String>, acked: &mut BTreeSet<St
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::support::cases(48))]
 
     /// Three lives, each ended by a cut; before each ending a dozen other endings are tried as well.
     #[test]

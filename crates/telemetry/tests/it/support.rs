@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::prelude::ProptestConfig;
 use steward_base::filter::{Expr, check, parse};
 use steward_base::{Clock, Random, RecordId, Result, TenantId, Timestamp};
 use steward_telemetry::{
@@ -94,4 +95,10 @@ pub(crate) async fn eventually(mut done: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), wait).await.expect("happens within ten seconds");
+}
+
+/// So many cases; in a long run, where `PROPTEST_CASES` asks for more than usual, as many times more.
+pub(crate) fn cases(usual: u32) -> ProptestConfig {
+    let scale = (ProptestConfig::default().cases / 256).max(1);
+    ProptestConfig::with_cases(usual * scale)
 }

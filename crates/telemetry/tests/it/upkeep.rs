@@ -114,3 +114,29 @@ async fn counts_from_the_side_index_are_those_of_the_rows() {
     let page = telemetry.logs(tenant(1), LogQuery { limit: 1, ..LogQuery::default() }).await.expect("answers");
     assert_eq!(page.rows[0].time, time(3599));
 }
+
+#[tokio::test]
+async fn what_a_stopped_process_left_behind_is_swept() {
+    let dir = tempdir().expect("a folder");
+    let telemetry = open(options(dir.path())).await;
+    telemetry.append_logs(tenant(1), None, batch(["kept"])).await.expect("stored");
+    telemetry.close().await.expect("closes");
+    drop(telemetry);
+    let segments = dir.path().join("objects").join(tenant(1).to_string()).join("logs");
+    let day = fs::read_dir(&segments).expect("a day").next().expect("a day").expect("a day").path();
+    let orphans =
+        ["segment-seg_0000000000000000000000000c.parquet", "segment-seg_0000000000000000000000000g.parquet#1"].map(|name| day.join(name));
+    for orphan in &orphans {
+        fs::write(orphan, b"half").expect("writes");
+    }
+    let telemetry = loop {
+        // The former engine may still be letting go of the folder.
+        if let Ok(telemetry) =
+            steward_telemetry::Telemetry::open(options(dir.path()), steward_base::Clock::system(), steward_base::Random::seeded(7)).await
+        {
+            break telemetry;
+        }
+    };
+    crate::support::eventually(|| orphans.iter().all(|orphan| !orphan.exists())).await;
+    assert_eq!(messages(&telemetry, tenant(1)).await, ["kept"]);
+}
