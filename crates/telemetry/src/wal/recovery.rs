@@ -83,7 +83,8 @@ pub(crate) fn recover(disk: &dyn Disk, published: u64, floor: u64) -> io::Result
         // A later file that starts at an earlier sequence replaces what this one has from there on: this one had failed.
         let limit = opened[at + 1..].iter().filter_map(|(_, _, first)| *first).min();
         let (name, bytes, first) = &opened[at];
-        let start = expected.or(*first).unwrap_or(published + 1);
+        // The oldest file must reach back to what is not in segments: a file or a frame missing before it is a loss too.
+        let start = expected.unwrap_or_else(|| first.map_or(floor, |first| first.min(floor)));
         let scan = Scan::run(bytes, start, limit);
         expected = Some(scan.expected);
         for lost in scan.lost.into_iter().map(|lost| lost.start.max(floor)..lost.end).filter(|lost| !lost.is_empty()) {
