@@ -1,6 +1,7 @@
 //! What agents call: tokens for signed assertions, and heartbeats.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -19,21 +20,28 @@ use crate::models::{Device, DeviceStatus};
 use crate::presence::{Beat, HEARTBEAT_SECONDS};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// Assertions remembered until they expire; beyond it the expired ones go.
-const REMEMBERED: usize = 200_000;
+/// Assertions of one device that are remembered until they expire; an agent needs one in ten minutes.
+const REMEMBERED: usize = 64;
 
 /// Assertions that were used and have not expired: each is good once.
 #[derive(Default)]
-pub(crate) struct Seen(Mutex<HashMap<(RecordId, String), Timestamp>>);
+pub(crate) struct Seen(Mutex<HashMap<RecordId, Vec<Assertion>>>);
 
 impl Seen {
-    /// Whether this is the first use.
-    fn first(&self, device: RecordId, assertion: Assertion, now: Timestamp) -> bool {
+    /// Notes the first use; fails with `invalid_grant` for a second one, and with `too_many_assertions`.
+    fn note(&self, device: RecordId, assertion: Assertion, now: Timestamp) -> Result<()> {
         let mut seen = self.0.lock();
-        if seen.len() >= REMEMBERED {
-            seen.retain(|_, expires| *expires > now);
+        let used = seen.entry(device).or_default();
+        used.retain(|used| used.expires > now);
+        if used.iter().any(|used| used.jti == assertion.jti) {
+            return Err(Error::new(ErrorKind::Malformed, "invalid_grant", "The assertion was used before; sign a new one."));
         }
-        seen.insert((device, assertion.jti), assertion.expires).is_none()
+        if used.len() >= REMEMBERED {
+            let detail = "This device asks for tokens far too often. One is good for ten minutes.";
+            return Err(Error::new(ErrorKind::Limited, "too_many_assertions", detail).with_retry_after(Duration::from_secs(60)));
+        }
+        used.push(assertion);
+        Ok(())
     }
 }
 
@@ -82,9 +90,7 @@ pub(crate) async fn token(fleet: Fleet, call: Call<TenantPath, (), Form<TokenReq
     let key = record.decode::<Device>()?.public_key;
     let now = fleet.0.clock.now();
     let proven = verify_assertion(&assertion, device, &key, &fleet.0.authority.token_url(slug), now)?;
-    if !fleet.0.assertions.first(device, proven, now) {
-        return Err(refuse("The assertion was used before; sign a new one."));
-    }
+    fleet.0.assertions.note(device, proven, now)?;
     let token = fleet.0.authority.device_token(tenant, device).await?;
     let answer = TokenAnswer { access_token: token.token.expose().clone(), token_type: "Bearer", expires_in: token.expires_in };
     Ok(Reply::json(answer).header(CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -106,6 +112,7 @@ fn oauth_error_schema() -> Value {
 fn write_oauth_error(error: &Error, _: &HeaderMap) -> axum::response::Response {
     let (status, name) = match error.kind() {
         ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        ErrorKind::Limited => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         _ => (
             StatusCode::BAD_REQUEST,

@@ -88,7 +88,7 @@ impl Fleet {
 
     /// Enrols a machine. The same machine with the same key is the same device again; with another key it is bound to that one.
     ///
-    /// Fails with `invalid_enrollment_token` or `enrollment_token_used_up`.
+    /// Fails with `invalid_enrollment_token`, `enrollment_token_used_up` or `device_elsewhere`.
     pub(crate) async fn enroll(&self, cause: &Ctx, asked: Enrolment) -> Result<Enrolled> {
         let key = URL_SAFE_NO_PAD.decode(&asked.public_key).ok().filter(|key| key.len() == 32);
         if key.is_none() {
@@ -106,7 +106,6 @@ impl Fleet {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error),
                 Ok(device) => {
-                    self.0.presence.heard(minted.tenant, device, DeviceStatus::Online, Beat::default());
                     let token_url = self.0.authority.token_url(&tenant_slug);
                     return Ok(Enrolled { device_id: device.into(), tenant_id: minted.tenant, tenant_slug, token_url });
                 }
@@ -135,13 +134,14 @@ impl Fleet {
         token.uses += 1;
         let unit = UnitOfWork::new().put_model(record.id, &token, Expect::Version(record.version));
         let (id, unit) = match known {
-            Some(known) => (known.id, rebind(unit, &known, asked)?),
+            Some(known) => (known.id, rebind(unit, &known, &token, asked)?),
             None => {
                 let id = self.0.store.mint_id();
                 (id, register(unit, id, &token, asked))
             }
         };
         self.0.store.commit(ctx, unit).await?;
+        self.0.presence.heard(minted.tenant, id, DeviceStatus::Online, Beat::default());
         Ok(id)
     }
 }
@@ -163,9 +163,14 @@ fn register(unit: UnitOfWork, id: RecordId, token: &EnrollmentToken, asked: &Enr
     unit.create(id, &device).event(EventDraft::new("device.registered", id, facts(asked)))
 }
 
-/// The machine was set up anew: it keeps its name, place and tags, and only the new key speaks for it.
-fn rebind(unit: UnitOfWork, known: &Record, asked: &Enrolment) -> Result<UnitOfWork> {
+/// The machine was set up anew: it keeps its name, place and tags, and only the new key speaks for it. A token speaks for its organization
+/// only, so it cannot take over a device of another one.
+fn rebind(unit: UnitOfWork, known: &Record, token: &EnrollmentToken, asked: &Enrolment) -> Result<UnitOfWork> {
     let mut device: Device = known.decode()?;
+    if device.organization_id != token.organization_id {
+        let detail = "This machine is a device of another organization. Use a token of that one, or move the device first.";
+        return Err(Error::new(ErrorKind::Forbidden, "device_elsewhere", detail));
+    }
     device.hostname.clone_from(&asked.hostname);
     device.os = asked.os.clone();
     device.hardware = asked.hardware.clone();

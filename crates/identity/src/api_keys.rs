@@ -3,10 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use steward_auth::{Minted, MintedKind, covers};
-use steward_base::{Ctx, Error, ErrorKind, Permission, RecordId, Result, Secret, Timestamp};
-use steward_store::{Record, UnitOfWork};
+use steward_base::{Ctx, Error, ErrorKind, Permission, Principal, RecordId, Result, Secret, Timestamp};
+use steward_store::{Model as _, Record, UnitOfWork};
 
 use crate::{ApiKey, Identity};
+
+/// As `Permission` reads it.
+pub(crate) const PERMISSION: &str = r"^(\*|[a-z0-9._-]+):(\*|read|write|delete|execute|approve)$";
 
 /// A key to be.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +19,7 @@ pub struct NewApiKey {
     #[schemars(length(min = 1, max = 120))]
     pub name: String,
     /// What it may do, as `<resource>:<verb>`; no more than its maker.
-    #[schemars(length(min = 1, max = 100), inner(length(min = 3, max = 80)))]
+    #[schemars(length(min = 1, max = 100), inner(length(min = 3, max = 80), regex(pattern = PERMISSION)))]
     pub permissions: Vec<String>,
     /// When it ends by itself; never when absent.
     #[serde(default)]
@@ -38,11 +41,25 @@ impl Identity {
                 return Err(Error::new(ErrorKind::Forbidden, "permission_denied", detail));
             }
         }
+        self.check_expiry(ctx, new.expires_at).await?;
         let id = RecordId::new(&self.0.clock, &self.0.random);
         let minted = Minted::new(MintedKind::ApiKey, ctx.tenant(), id, &self.0.random);
         let key = ApiKey { name: new.name, permissions: new.permissions, expires_at: new.expires_at, digest: minted.digest() };
         let committed = self.0.store.commit(ctx, UnitOfWork::new().create(id, &key)).await?;
         let record = committed.records.into_iter().next().ok_or_else(|| Error::internal("a commit answers with its records"))?;
         Ok((record, minted.reveal()))
+    }
+
+    /// A key that ends may not make one that ends later: it would outlive itself.
+    async fn check_expiry(&self, ctx: &Ctx, wanted: Option<Timestamp>) -> Result<()> {
+        let Principal::ApiKey(own) = ctx.principal() else { return Ok(()) };
+        let Some(record) = self.0.store.get(ctx, ApiKey::KIND, *own).await? else { return Ok(()) };
+        match record.decode::<ApiKey>()?.expires_at {
+            Some(end) if wanted.is_none_or(|wanted| wanted > end) => {
+                let detail = format!("A key made with this one must end by {end}, when this one does.");
+                Err(Error::invalid(detail.clone()).with_field("/expires_at", "outlives_maker", detail))
+            }
+            _ => Ok(()),
+        }
     }
 }

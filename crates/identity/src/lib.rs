@@ -36,6 +36,7 @@ struct State {
     random: Random,
     passwords: Passwords,
     attempts: attempts::Attempts,
+    making_owners: tokio::sync::Mutex<()>,
 }
 
 /// What an [`Identity`] is made of.
@@ -58,7 +59,7 @@ impl Identity {
         let Options { store, authority, clock, random, cores } = options;
         let passwords = Passwords::new(random.clone(), cores);
         let attempts = attempts::Attempts::new(clock.clone());
-        Self(Arc::new(State { store, authority, clock, random, passwords, attempts }))
+        Self(Arc::new(State { store, authority, clock, random, passwords, attempts, making_owners: tokio::sync::Mutex::default() }))
     }
 
     fn kind(&self, name: &str) -> &Kind {

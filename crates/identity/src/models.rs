@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use steward_base::{Id, Prefix, TenantId, Timestamp};
 use steward_store::{Kind, Model};
 
+use crate::api_keys::PERMISSION;
+
 /// Marks a person's id.
 #[derive(Debug)]
 pub enum PersonMark {}
@@ -111,7 +113,7 @@ pub struct ApiKey {
     #[schemars(length(min = 1, max = 120), extend("indexed" = true, "searchable" = true))]
     pub name: String,
     /// What it may do, as `<resource>:<verb>`.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 80), regex(pattern = PERMISSION)))]
     pub permissions: Vec<String>,
     /// When it ends by itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]

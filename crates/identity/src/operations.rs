@@ -12,6 +12,9 @@ use crate::api_keys::NewApiKey;
 use crate::sessions::{SESSION_LIFETIME, SignedIn};
 use crate::{ApiKey, Identity, Owner, SessionView, Tenant};
 
+/// Bytes that a stranger may send.
+const CREDENTIAL_BODY: usize = 16 << 10;
+
 /// Every operation of this crate.
 pub fn operations(identity: &Identity) -> Vec<Operation> {
     let mut all = first_party(identity);
@@ -35,6 +38,7 @@ fn first_party(identity: &Identity) -> Vec<Operation> {
             .summary("Make the first owner and their tenant with a one-time link, and sign them in")
             .tag("auth")
             .rate(RateClass::Credential)
+            .body_limit(CREDENTIAL_BODY)
             .status(StatusCode::CREATED)
             .error(StatusCode::FORBIDDEN, "invalid_setup_link")
             .error(StatusCode::CONFLICT, "already_set_up")
@@ -47,6 +51,7 @@ fn first_party(identity: &Identity) -> Vec<Operation> {
             .summary("Sign in with e-mail address and password")
             .tag("auth")
             .rate(RateClass::Credential)
+            .body_limit(CREDENTIAL_BODY)
             .error(StatusCode::UNAUTHORIZED, "invalid_credentials")
             .error(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts")
             .error(StatusCode::SERVICE_UNAVAILABLE, "sign_in_busy")
@@ -55,6 +60,7 @@ fn first_party(identity: &Identity) -> Vec<Operation> {
             .signed_in()
             .summary("Who is signed in, in which tenant, with which permissions")
             .tag("auth")
+            .error(StatusCode::FORBIDDEN, "no_session")
             .handle(identity.clone(), read_session),
         operation("sessions.end", Method::POST, "/auth/logout")
             .signed_in()

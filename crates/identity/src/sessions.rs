@@ -75,15 +75,15 @@ impl Identity {
     /// Fails with `invalid_credentials` whatever is wrong, `too_many_attempts`, `sign_in_busy`.
     pub async fn sign_in(&self, cause: &Ctx, email: &str, password: Secret<String>, slug: Option<&str>) -> Result<SignedIn> {
         let email = normal(email);
-        self.0.attempts.check(&email)?;
+        // Counted before the password is looked at, so that many guesses at once count as many.
+        self.0.attempts.begin(&email, cause.origin().and_then(|origin| origin.ip.as_deref()))?;
         let record = self.person_by_email(&email).await?;
         let person = record.as_ref().map(|record| record.decode::<Person>()).transpose()?;
         let right = self.0.passwords.verify(password, person.as_ref().map(|person| person.password_hash.clone())).await?;
         let (Some(record), Some(person), true) = (record, person, right) else {
-            self.0.attempts.failed(&email);
             return Err(invalid_credentials());
         };
-        self.0.attempts.succeeded(&email);
+        self.0.attempts.succeeded(&email, cause.origin().and_then(|origin| origin.ip.as_deref()));
         let tenant = self.choose_tenant(&person, slug).await?.ok_or_else(invalid_credentials)?;
         self.start(cause, record.id.into(), &person, tenant).await
     }
@@ -97,7 +97,10 @@ impl Identity {
 
     /// What the current session shows.
     pub async fn session(&self, ctx: &Ctx) -> Result<SessionView> {
-        let Principal::Person { id, session } = ctx.principal() else { return Err(no_session()) };
+        let Principal::Person { id, session } = ctx.principal() else {
+            let detail = "This credential is no session of a person. Sign in to have one.";
+            return Err(Error::new(ErrorKind::Forbidden, "no_session", detail));
+        };
         let control = system(TenantId::OPERATOR, "session");
         let person = self.0.store.get(&control, Person::KIND, *id).await?.ok_or_else(no_session)?;
         let session = self.0.store.get(ctx, Session::KIND, *session).await?.ok_or_else(no_session)?;
@@ -137,7 +140,11 @@ impl Identity {
     async fn choose_tenant(&self, person: &Person, slug: Option<&str>) -> Result<Option<TenantId>> {
         if let Some(slug) = slug {
             let tenant = self.tenant_by_slug(slug).await?.map(|record| record.id.into());
-            return Ok(tenant.filter(|tenant| person.tenants.contains(tenant)));
+            let own = tenant.filter(|tenant| person.tenants.contains(tenant));
+            return match own {
+                Some(tenant) => Ok(self.active(tenant).await?.map(|view| view.id)),
+                None => Ok(None),
+            };
         }
         for tenant in person.tenants.iter().filter(|tenant| **tenant != TenantId::OPERATOR) {
             if self.active(*tenant).await?.is_some() {

@@ -6,7 +6,7 @@ use steward_auth::{Minted, MintedKind, system, system_for};
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, Secret, TenantId};
 use steward_store::{Expect, ListQuery, Model, Record, UnitOfWork};
 
-use crate::{Identity, Member, Person, PersonId, SetUpLink};
+use crate::{Identity, Member, Person, PersonId, SetUpLink, Tenant, TenantStatus};
 
 /// How long a set-up link is valid.
 const LINK_LIFETIME: Duration = Duration::from_secs(3600);
@@ -51,30 +51,55 @@ impl Identity {
     /// Makes the first owner with a link's token. Fails with `invalid_setup_link` or `already_set_up`.
     pub async fn set_up(&self, cause: &Ctx, token: &str, owner: Owner) -> Result<(TenantId, PersonId)> {
         self.check_link(token).await?;
+        // One at a time, and the link is looked at again inside: of two who hold it, one becomes the owner.
+        let _alone = self.0.making_owners.lock().await;
+        self.check_link(token).await?;
         if !self.set_up_open().await? {
             return Err(already_set_up());
         }
-        self.make_owner(cause, owner).await
+        self.make_owner_alone(cause, owner).await
     }
 
     /// Makes a tenant and its owner; the first one also becomes the installation's operator. Every step may be repeated after a crash.
+    ///
+    /// Fails with `person_exists` when the address is somebody's already: their password is not this caller's to set.
     pub async fn make_owner(&self, cause: &Ctx, owner: Owner) -> Result<(TenantId, PersonId)> {
+        let _alone = self.0.making_owners.lock().await;
+        self.make_owner_alone(cause, owner).await
+    }
+
+    async fn make_owner_alone(&self, cause: &Ctx, owner: Owner) -> Result<(TenantId, PersonId)> {
         let email = normal(&owner.email);
         let hash = self.0.passwords.hash(owner.password, &email).await?;
         let first = self.set_up_open().await?;
-        let tenant = self.create_tenant(cause, &owner.tenant_slug, &owner.tenant_name).await?;
-        let person = self.person(cause, &email, &owner.name, hash, tenant).await?;
+        let tenant = match self.left_over(first, &owner.tenant_slug).await? {
+            Some(tenant) => tenant,
+            None => self.create_tenant(cause, &owner.tenant_slug, &owner.tenant_name).await?,
+        };
+        let person = self.person(cause, &email, &owner.name, hash, first).await?;
+        if first {
+            self.join(cause, person, TenantId::OPERATOR).await?;
+        }
+        self.join(cause, person, tenant).await?;
         self.member(cause, tenant, person).await?;
         self.activate(cause, tenant).await?;
         if first {
-            // Last, since it closes the set-up: before it, the link still works and all of the above is taken up where it stopped.
-            self.join(cause, person, TenantId::OPERATOR).await?;
-            self.member(cause, TenantId::OPERATOR, person).await?;
+            // This closes the set-up: before it, the link still works and all of the above is taken up where it stopped.
             let control = system_for(cause, TenantId::OPERATOR, "set-up");
             let unit = self.end_links(&control).await?;
-            self.0.store.commit(&control, unit).await?;
+            self.0.store.commit(&control, self.with_member(unit, person)).await?;
         }
         Ok((tenant, person))
+    }
+
+    /// An active tenant of a try that a crash ended: while nobody owns the installation, no tenant can be anything else.
+    async fn left_over(&self, first: bool, slug: &str) -> Result<Option<TenantId>> {
+        if !first {
+            return Ok(None);
+        }
+        let Some(record) = self.tenant_by_slug(slug).await? else { return Ok(None) };
+        let active = record.decode::<Tenant>()?.status == TenantStatus::Active;
+        Ok((active && record.id != TenantId::OPERATOR.record()).then(|| record.id.into()))
     }
 
     async fn check_link(&self, token: &str) -> Result<()> {
@@ -99,16 +124,30 @@ impl Identity {
         Ok(links.records.iter().fold(UnitOfWork::new(), end))
     }
 
-    async fn person(&self, cause: &Ctx, email: &str, name: &str, hash: String, tenant: TenantId) -> Result<PersonId> {
-        if let Some(record) = self.person_by_email(email).await? {
-            self.join(cause, record.id.into(), tenant).await?;
-            return Ok(record.id.into());
-        }
+    /// The person with this address, made when there is none. While nobody owns the installation, whoever is there is left over from a try
+    /// that did not end, and gets this try's password.
+    async fn person(&self, cause: &Ctx, email: &str, name: &str, hash: String, first: bool) -> Result<PersonId> {
         let control = system_for(cause, TenantId::OPERATOR, "set-up");
-        let id = PersonId::new(&self.0.clock, &self.0.random);
-        let person = Person { email: email.to_owned(), name: name.to_owned(), password_hash: hash, tenants: vec![tenant] };
-        self.0.store.commit(&control, UnitOfWork::new().create(id.record(), &person)).await?;
-        Ok(id)
+        let Some(record) = self.person_by_email(email).await? else {
+            let id = PersonId::new(&self.0.clock, &self.0.random);
+            let person = Person { email: email.to_owned(), name: name.to_owned(), password_hash: hash, tenants: Vec::new() };
+            self.0.store.commit(&control, UnitOfWork::new().create(id.record(), &person)).await?;
+            return Ok(id);
+        };
+        if !first {
+            let detail = "Somebody has this e-mail address already. They keep their password; an invitation would make them a member.";
+            return Err(Error::new(ErrorKind::Conflict, "person_exists", detail).with_field(
+                "/email",
+                "person_exists",
+                "Use another address.",
+            ));
+        }
+        let renew = move |person: &mut Person| {
+            person.password_hash.clone_from(&hash);
+            Ok(())
+        };
+        self.0.store.update::<Person>(&control, record.id, renew).await?;
+        Ok(record.id.into())
     }
 
     async fn join(&self, cause: &Ctx, person: PersonId, tenant: TenantId) -> Result<()> {
@@ -125,13 +164,15 @@ impl Identity {
 
     async fn member(&self, cause: &Ctx, tenant: TenantId, person: PersonId) -> Result<()> {
         let ctx = system_for(cause, tenant, "set-up");
-        if self.0.store.find(&ctx, Member::KIND, "person_id", &person.to_string()).await?.is_some() {
-            return Ok(());
+        if self.0.store.find(&ctx, Member::KIND, "person_id", &person.to_string()).await?.is_none() {
+            self.0.store.commit(&ctx, self.with_member(UnitOfWork::new(), person)).await?;
         }
-        let id = RecordId::new(&self.0.clock, &self.0.random);
-        let member = Member { person_id: person, roles: vec!["owner".to_owned()] };
-        self.0.store.commit(&ctx, UnitOfWork::new().create(id, &member)).await?;
         Ok(())
+    }
+
+    fn with_member(&self, unit: UnitOfWork, person: PersonId) -> UnitOfWork {
+        let member = Member { person_id: person, roles: vec!["owner".to_owned()] };
+        unit.create(RecordId::new(&self.0.clock, &self.0.random), &member)
     }
 
     pub(crate) async fn person_by_email(&self, email: &str) -> Result<Option<Record>> {

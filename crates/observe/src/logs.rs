@@ -241,9 +241,9 @@ async fn histogram(observe: Observe, call: Call<(), HistogramParameters>) -> Res
 
 async fn tail(observe: Observe, call: Call<(), TailParameters>) -> Result<Reply<EventStream>> {
     let now = call.site.clock().now();
-    let filter = wanted(call.query.filter.as_deref(), call.scope, &log_registry(), now)?;
+    let filter = wanted(call.query.filter.as_deref(), call.scope.clone(), &log_registry(), now)?;
     let mut tail = observe.telemetry.tail(call.ctx.tenant(), filter.as_ref())?;
-    Ok(live::stream(&call.site, move |feed| async move {
+    Ok(live::stream(call.standing(), move |feed| async move {
         // The reader going away is how most tails end.
         let _ = follow(&mut tail, &feed).await;
     }))

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use steward_auth::{Authority, MasterKey, system};
 use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
@@ -12,6 +13,8 @@ use steward_store::{Backend, Kinds, ListQuery, Model as _, Options, Store};
 use crate::admin::{Answer, Request};
 use crate::config::Config;
 
+/// How long the token that this machine enrols with is good: the agent uses it at once.
+const OWN_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 /// Most PostgreSQL connections of one process.
 const DATABASE_CONNECTIONS: usize = 16;
 
@@ -118,7 +121,8 @@ impl App {
 
     /// A one-use token with which this very machine enrols.
     pub(crate) async fn own_enrolment_token(&self, tenant: TenantId) -> Result<Secret<String>> {
-        let new = NewEnrollmentToken { name: "This machine".to_owned(), organization_id: None, max_uses: Some(1), expires_at: None };
+        let expires_at = Some(self.0.clock.now().plus(OWN_TOKEN_LIFETIME));
+        let new = NewEnrollmentToken { name: "This machine".to_owned(), organization_id: None, max_uses: Some(1), expires_at };
         let (_, secret) = self.0.fleet.new_enrollment_token(&system(tenant, "watch"), new).await?;
         Ok(secret)
     }
@@ -172,10 +176,15 @@ pub(crate) fn kinds() -> Kinds {
     own.into_iter().flatten().fold(Kinds::new(), Kinds::with)
 }
 
+/// Makes the folder, and closes one that others could look into.
 fn make_data_dir(path: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-        let detail = format!("The data folder {} cannot be made: {error}. Choose another with --data.", path.display());
+    use std::os::unix::fs::PermissionsExt as _;
+    let private = || {
+        std::fs::create_dir_all(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    };
+    private().map_err(|error| {
+        let detail = format!("The data folder {} cannot be made private: {error}. Choose another with --data.", path.display());
         Error::new(steward_base::ErrorKind::Unavailable, "data_dir_unusable", detail)
     })
 }

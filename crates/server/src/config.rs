@@ -108,9 +108,9 @@ impl Layers {
         for (key, value) in &self.values {
             self.check_type(key, value)?;
         }
-        let config: Config = Value::Table(self.values.clone()).try_into().map_err(|error: toml::de::Error| {
-            let key = SETTINGS.iter().map(|setting| setting.key).find(|key| error.message().contains(key));
-            invalid(format!("{}{}", key.map_or(String::new(), |key| format!("{key}: ")), error.message()))
+        let config: Config = typed(self.values.clone()).map_err(|error| match self.culprit() {
+            Some(key) => invalid(format!("{key} (from {}): {}.", self.sources[key], error.message().trim_end())),
+            None => invalid(error.message().to_owned()),
         })?;
         config.check()?;
         Ok(config)
@@ -163,6 +163,17 @@ impl Layers {
         Ok(())
     }
 
+    /// The setting that does not read: the one that spoils the defaults.
+    fn culprit(&self) -> Option<&'static str> {
+        let defaults: Table = SETTINGS.iter().filter_map(|setting| Some((setting.key.to_owned(), literal(setting.default)?))).collect();
+        let spoils = |key: &&'static str| {
+            let mut table = defaults.clone();
+            table.insert((*key).to_owned(), self.values[*key].clone());
+            typed(table).is_err()
+        };
+        SETTINGS.iter().map(|setting| setting.key).find(spoils)
+    }
+
     fn check_type(&self, key: &str, value: &Value) -> Result<()> {
         let Some(setting) = known(key) else { return Err(unknown(key, "the settings")) };
         let wanted = literal(setting.default).map_or("value", |value| value.type_str());
@@ -198,6 +209,10 @@ impl Config {
     }
 }
 
+fn typed(values: Table) -> Result<Config, toml::de::Error> {
+    Value::Table(values).try_into()
+}
+
 fn known(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
@@ -213,11 +228,16 @@ fn list(text: &str) -> Value {
 
 fn hide_password(value: &Value) -> String {
     let Some(text) = value.as_str() else { return value.to_string() };
-    let Ok(mut url) = url::Url::parse(text) else { return value.to_string() };
-    if url.password().is_none() || url.set_password(Some("hidden")).is_err() {
-        return value.to_string();
+    match url::Url::parse(text) {
+        _ if text.is_empty() => value.to_string(),
+        Ok(mut url) if url.has_host() => {
+            // Parameters may hold a password as well.
+            url.set_query(None);
+            let hidden = url.password().is_none() || url.set_password(Some("hidden")).is_ok();
+            if hidden { format!("\"{url}\"") } else { "\"hidden\"".to_owned() }
+        }
+        _ => "\"hidden\"".to_owned(),
     }
-    format!("\"{url}\"")
 }
 
 fn invalid(detail: String) -> Error {
@@ -272,9 +292,10 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid_and_a_database_password_is_not_shown() {
-        let set = environment(&[("STEWARD_DATABASE_URL", "postgres://me:open-sesame@localhost/x")]);
-        let layers = Layers::read(None, &set, &[]).expect("reads");
-        layers.config().expect("is valid");
-        assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")));
+        for url in ["postgres://me:open-sesame@localhost/x", "host=db password=open-sesame", "postgres://db/x?password=open-sesame"] {
+            let layers = Layers::read(None, &environment(&[("STEWARD_DATABASE_URL", url)]), &[]).expect("reads");
+            layers.config().expect("is valid");
+            assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")), "{url}");
+        }
     }
 }

@@ -107,7 +107,12 @@ fn add_health(site: &Site, app: &App, telemetry: &Telemetry) {
             let health = telemetry.health();
             match health.ingest.or(health.upkeep) {
                 None => Ok(()),
-                Some(why) => Err(Error::new(ErrorKind::Unavailable, "telemetry_failing", why)),
+                Some(why) => {
+                    // The causes are for the log; anybody may ask for readiness.
+                    tracing::warn!(error.message = why, "telemetry is not ready");
+                    let detail = "Telemetry cannot be written: the disk may be full or failing. The server's log says more.";
+                    Err(Error::new(ErrorKind::Unavailable, "telemetry_failing", detail))
+                }
             }
         }
     });

@@ -12,7 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
-use steward_auth::Authority;
+use steward_auth::{Authority, Occasion};
 use steward_base::filter::Expr;
 use steward_base::{Ctx, Error, ErrorKind, TenantId};
 use tracing::Instrument as _;
@@ -55,6 +55,68 @@ pub struct Call<P = (), Q = (), B = ()> {
     pub arrival: Arrival,
     /// The server: clock, cursors, drain signal.
     pub site: Site,
+    access: Access,
+}
+
+/// What let a caller in, to be asked again while an answer goes on.
+#[derive(Debug)]
+pub struct Standing {
+    site: Site,
+    headers: HeaderMap,
+    access: Access,
+    scope: Option<Expr>,
+    occasion: Occasion,
+}
+
+impl<P, Q, B> Call<P, Q, B> {
+    /// What let this caller in.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            site: self.site.clone(),
+            headers: self.headers.clone(),
+            access: self.access.clone(),
+            scope: self.scope.clone(),
+            occasion: self.arrival.occasion(self.ctx.reason()),
+        }
+    }
+}
+
+impl Standing {
+    /// The server that was called.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Ends when the caller would no longer be let in, or only to something else: the credential has ended, or its permissions changed.
+    pub(crate) async fn lost(self) {
+        loop {
+            tokio::time::sleep(self.site.limits().recheck).await;
+            match self.still().await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) if matches!(error.kind(), ErrorKind::Unauthenticated | ErrorKind::Forbidden) => return,
+                // The store is away: that says nothing about the caller.
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn still(&self) -> Result<bool, Error> {
+        if self.access == Access::Public {
+            return Ok(true);
+        }
+        let presented = credentials::presented(&self.site, &self.headers)?.ok_or_else(credentials::absent)?;
+        let ctx = self.site.authority().authenticate(&presented, self.occasion.clone()).await?;
+        Ok(permitted(&self.access, &ctx)? == self.scope)
+    }
+}
+
+/// Where the access holds for this caller; fails with `permission_denied`.
+fn permitted(access: &Access, ctx: &Ctx) -> Result<Option<Expr>, Error> {
+    match access {
+        Access::Needs(permission) => steward_auth::require(ctx, permission),
+        Access::SignedIn | Access::Public => Ok(None),
+    }
 }
 
 /// Lets the caller in or fails with 401 or 403; answers where the permission holds.
@@ -70,10 +132,7 @@ async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Re
     let ctx = site.authority().authenticate(&presented, occasion).await?;
     credentials::check_origin(site, &parts.method, &parts.headers, &presented)?;
     credentials::check_tenant(&parts.headers, &ctx)?;
-    let scope = match &spec.access {
-        Access::Needs(permission) => steward_auth::require(&ctx, permission)?,
-        Access::SignedIn | Access::Public => None,
-    };
+    let scope = permitted(&spec.access, &ctx)?;
     Ok((ctx, scope))
 }
 
@@ -97,7 +156,7 @@ impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
             let part = input::collect(body, &parts.headers, &spec.body, limits.body_bytes, limits.body_pause).await?;
             B::read(part, &spec.body)?
         };
-        Ok(Self { ctx, path, query, body, headers: parts.headers, scope, arrival, site })
+        Ok(Self { ctx, path, query, body, headers: parts.headers, scope, arrival, site, access: spec.access.clone() })
     }
 }
 

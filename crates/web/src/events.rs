@@ -106,8 +106,8 @@ async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<Event
         Some(position) => position,
         None => head(&store, &call.ctx).await?,
     };
-    let (site, ctx) = (call.site.clone(), call.ctx);
-    Ok(live::stream(&site, move |feed| async move {
+    let (standing, ctx) = (call.standing(), call.ctx);
+    Ok(live::stream(standing, move |feed| async move {
         if let Err(error) = produce(&store, &ctx, &feed, &wanted, start).await {
             tracing::warn!(error.code = error.code(), error.causes = error.causes(), "event stream ended");
         }

@@ -57,7 +57,7 @@ mod serve;
 mod site;
 
 pub use arrival::{Arrival, Peer};
-pub use call::Call;
+pub use call::{Call, Standing};
 pub use credentials::cookie;
 pub use draft::{Draft, operation};
 pub use error_form::ErrorForm;

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use steward_base::Error;
 use tokio::sync::mpsc;
 
+use crate::call::Standing;
 use crate::reply::{Content, Output, Reply};
-use crate::site::Site;
 
 /// How many messages wait for a client before its producer waits too.
 const WAITING: usize = 64;
@@ -101,20 +101,23 @@ pub struct EventStream {
     heartbeat: Duration,
 }
 
-/// Starts `produce` in a task of its own and answers what it sends. The task ends with the reader, and when the server drains.
-pub fn stream<F, R>(site: &Site, produce: F) -> Reply<EventStream>
+/// Starts `produce` in a task of its own and answers what it sends. The task ends with the reader, when the server drains, and when the caller
+/// would no longer be let in.
+pub fn stream<F, R>(standing: Standing, produce: F) -> Reply<EventStream>
 where
     F: FnOnce(Feed) -> R + Send + 'static,
     R: Future<Output = ()> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let (watched, site, limits) = (sender.clone(), site.clone(), site.limits().clone());
+    let (watched, site) = (sender.clone(), standing.site().clone());
+    let limits = site.limits().clone();
     let feed = Feed { sender, patience: limits.stalled_reader };
     tokio::spawn(async move {
         site.metrics().streams().fetch_add(1, Ordering::Relaxed);
         tokio::select! {
             () = produce(feed) => {}
             () = watched.closed() => {}
+            () = standing.lost() => {}
             () = site.drain().cancelled() => {}
         }
         site.metrics().streams().fetch_sub(1, Ordering::Relaxed);

@@ -57,6 +57,8 @@ pub struct Limits {
     pub body_pause: Duration,
     /// How often a quiet stream says that it lives.
     pub heartbeat: Duration,
+    /// How often a stream asks whether its caller would still be let in.
+    pub recheck: Duration,
     /// How long a stream waits for a client that does not read.
     pub stalled_reader: Duration,
 }
@@ -70,6 +72,7 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             body_pause: Duration::from_secs(10),
             heartbeat: Duration::from_secs(15),
+            recheck: Duration::from_secs(10),
             stalled_reader: Duration::from_secs(30),
         }
     }

@@ -50,6 +50,19 @@ async fn one_machine_is_one_device_however_often_it_enrols() {
 }
 
 #[tokio::test]
+async fn a_token_of_one_organization_cannot_take_a_device_of_another() {
+    let world = World::new().await;
+    let organization = world.create("organizations", &json!({ "name": "Globex" })).await["id"].clone();
+    let own = world.token(&json!({ "name": "globex", "organization_id": organization })).await;
+    let foreign = world.token(&json!({ "name": "others" })).await;
+    let machine = Machine::new("m-1");
+    let first = world.enroll(&machine, &own).await.expect(201).json()["device_id"].clone();
+    let refused = world.enroll(&Machine::new("m-1"), &foreign).await.expect(403);
+    assert_eq!(refused.code(), "device_elsewhere");
+    assert_eq!(world.enroll(&machine, &own).await.expect(201).json()["device_id"], first, "its own key still speaks for it");
+}
+
+#[tokio::test]
 async fn a_machine_may_be_a_device_of_two_tenants() {
     let world = World::new().await;
     let other = world.app.tenant("umbrella").await;

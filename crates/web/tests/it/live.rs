@@ -71,6 +71,22 @@ async fn quiet_streams_say_that_they_live_and_end_with_the_server() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_with_its_credential() {
+    let limits = Limits { recheck: Duration::from_millis(50), ..Limits::default() };
+    let app = TestApp::start(Setup { limits, ..Setup::default() }, |_| Vec::new()).await;
+    let tenant = app.tenant("acme").await;
+    let key = app.key(tenant.id, &["events:read"]).await;
+    let mut live = app.get("/api/v1/events/stream").key(&key).follow().await;
+    let keys = app.get("/api/v1/api-keys?limit=500").key(&tenant.key).send().await.expect(200).json();
+    let own = keys["data"].as_array().and_then(|keys| keys.iter().find(|row| row["permissions"] == json!(["events:read"])));
+    let path = format!("/api/v1/api-keys/{}", own.expect("is listed")["id"].as_str().expect("an id"));
+    let _ = app.delete(&path).key(&tenant.key).header("if-match", "*").send().await.expect(204);
+    while let Some(event) = live.next().await {
+        assert_eq!(event.name, "api_key.deleted", "only what happened before the end is still told");
+    }
+}
+
+#[tokio::test]
 async fn streams_need_the_permission() {
     let app = sample::app().await;
     let tenant = app.tenant("acme").await;
