@@ -13,7 +13,7 @@ use steward_telemetry::{AttributeValue, LogBatch, LogFields, Severity};
 use steward_web::{Call, Json, Operation, RateClass, Raw, Reply, operation as draft};
 
 use crate::Observe;
-use crate::incoming::{PACKED_BYTES, decoding, delivery, unpack};
+use crate::incoming::{PACKED_BYTES, bounded, decoding, delivery, unpack};
 use crate::scopes::{Claims, Sender};
 
 /// Lines named in an answer; the rest is only counted.
@@ -62,7 +62,7 @@ pub(crate) fn operation(observe: &Observe) -> Operation {
         .media_types(&["application/x-ndjson", "application/jsonl", "application/json", "text/plain"])
         .encodings(&["gzip"])
         .body_limit(PACKED_BYTES)
-        .body_schema(json!({ "type": "string", "description": "One JSON object per line." }))
+        .body_schema(json!({ "description": "One JSON object per line." }))
         .error(http::StatusCode::UNPROCESSABLE_ENTITY, "invalid_lines")
         .error(http::StatusCode::FORBIDDEN, "device_unknown")
         .handle(observe.clone(), ingest)
@@ -71,8 +71,9 @@ pub(crate) fn operation(observe: &Observe) -> Operation {
 async fn ingest(observe: Observe, call: Call<Stream, (), Raw>) -> Result<Reply<Json<Outcome>>> {
     let now = call.site.clock().now();
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
-    let (delivery, part, stream) = (delivery(&call.headers)?, call.body.0, call.path.stream);
-    let (batch, outcome) = decoding(move || Ok(read(&unpack(&part)?, &stream, &sender, now))).await?;
+    let stream = call.path.stream;
+    let (delivery, part) = (delivery(&call.headers, &call.ctx, &stream)?, call.body.0);
+    let (batch, outcome) = decoding(move || read(&unpack(&part)?, &stream, &sender, now)).await?;
     if outcome.accepted == 0 && outcome.rejected > 0 {
         return Err(nothing_stored(&outcome));
     }
@@ -87,13 +88,14 @@ fn nothing_stored(outcome: &Outcome) -> Error {
     })
 }
 
-fn read(body: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> (LogBatch, Outcome) {
+fn read(body: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> Result<(LogBatch, Outcome)> {
     let (mut batch, mut outcome) = (LogBatch::new(), Outcome::default());
     for (line, number) in body.split(|byte| *byte == b'\n').zip(1..) {
         let line = line.trim_ascii();
         if line.is_empty() {
             continue;
         }
+        bounded(batch.bytes())?;
         match push(&mut batch, line, stream, sender, now) {
             Ok(()) => outcome.accepted += 1,
             Err((code, detail)) => {
@@ -105,7 +107,7 @@ fn read(body: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> (LogBatch
             }
         }
     }
-    (batch, outcome)
+    Ok((batch, outcome))
 }
 
 fn push(batch: &mut LogBatch, line: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> Result<(), (&'static str, String)> {

@@ -40,9 +40,10 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     if config.demo {
         tasks.spawn(watch::demo(app.clone(), stop.child_token()));
     }
+    let stopped = stopped();
     announce(&app, listen).await?;
     let serving = Serving { drain_time: Duration::from_secs(config.drain_seconds.into()), tls: tls::load(&config)?, ..Serving::default() };
-    steward_web::serve(listener, router, &site, serving, stopped()).await;
+    steward_web::serve(listener, router, &site, serving, stopped).await;
 
     tracing::info!("the server stops: waiting for its tasks, then flushing");
     stop.cancel();
@@ -132,12 +133,14 @@ async fn announce(app: &App, listen: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Ends with the first SIGTERM or SIGINT.
-pub(crate) async fn stopped() {
+/// Ends with the first SIGTERM or SIGINT from now on: called before the server says that it is ready, so that none is missed.
+pub(crate) fn stopped() -> impl Future<Output = ()> {
     let mut terminate = signal(SignalKind::terminate()).expect("a runtime with signals is running");
     let mut interrupt = signal(SignalKind::interrupt()).expect("a runtime with signals is running");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

@@ -87,7 +87,8 @@ async fn tokens_that_are_no_good_are_refused() {
     world.clock.advance(std::time::Duration::from_secs(60));
     let mistyped = {
         let good = world.token(&json!({ "name": "good" })).await;
-        format!("{}0", &good[..good.len() - 1])
+        let wrong = if good.ends_with('0') { '2' } else { '0' };
+        format!("{}{wrong}", &good[..good.len() - 1])
     };
     let key = world.tenant.key.clone();
     for token in [expiring.as_str(), deleted["secret"].as_str().expect("a secret"), &mistyped, &key, "ste_", "nonsense"] {

@@ -2,17 +2,18 @@
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
-use steward_base::Timestamp;
+use steward_base::{Result, Timestamp};
 use steward_telemetry::{AttributeValue, LogBatch, LogFields, Severity};
 
 use super::attributes::{Owned, Shared, pairs, time};
 use super::{OUT_OF_SCOPE, Rejected};
+use crate::incoming::bounded;
 use crate::scopes::{Claims, Sender};
 
 /// The stream of rows that came over OTLP.
 const STREAM: &str = "otlp";
 
-pub(super) fn batch(request: ExportLogsServiceRequest, sender: &Sender, now: Timestamp) -> (LogBatch, Rejected) {
+pub(super) fn batch(request: ExportLogsServiceRequest, sender: &Sender, now: Timestamp) -> Result<(LogBatch, Rejected)> {
     let (mut batch, mut rejected) = (LogBatch::new(), Rejected::default());
     for ResourceLogs { resource, scope_logs, .. } in request.resource_logs {
         let shared = Shared::of(resource);
@@ -23,11 +24,12 @@ pub(super) fn batch(request: ExportLogsServiceRequest, sender: &Sender, now: Tim
         for ScopeLogs { scope, log_records, .. } in scope_logs {
             let scope = Shared::scope(scope);
             for record in log_records {
+                bounded(batch.bytes())?;
                 push(&mut batch, record, &shared, &scope, &claims, now);
             }
         }
     }
-    (batch, rejected)
+    Ok((batch, rejected))
 }
 
 /// What is nearer to the record comes first: of a key given twice, the first value counts.

@@ -10,11 +10,12 @@ use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
     SummaryDataPoint,
 };
-use steward_base::Timestamp;
+use steward_base::{Result, Timestamp};
 use steward_telemetry::{AttributeValue, MetricBatch, MetricKind, SeriesFields};
 
 use super::attributes::{Owned, Shared, pairs, time};
 use super::{OUT_OF_SCOPE, Rejected};
+use crate::incoming::bounded;
 use crate::scopes::{Claims, Sender};
 
 /// The flag of a point that says only that there is none.
@@ -22,7 +23,7 @@ const NO_VALUE: u32 = 1;
 const NOT_FINITE: &str = "a value is not a finite number";
 const EMPTY: &str = "a metric has no points or no name";
 
-pub(super) fn batch(request: ExportMetricsServiceRequest, sender: &Sender, now: Timestamp) -> (MetricBatch, Rejected) {
+pub(super) fn batch(request: ExportMetricsServiceRequest, sender: &Sender, now: Timestamp) -> Result<(MetricBatch, Rejected)> {
     let mut into = Into { batch: MetricBatch::new(), rejected: Rejected::default(), now };
     for ResourceMetrics { resource, scope_metrics, .. } in request.resource_metrics {
         let shared = Shared::of(resource);
@@ -35,10 +36,11 @@ pub(super) fn batch(request: ExportMetricsServiceRequest, sender: &Sender, now: 
             for metric in metrics {
                 let source = Source { shared: &shared, scope: &scope, claims: &claims, name: metric.name, unit: metric.unit };
                 into.metric(&source, metric.data);
+                bounded(into.batch.bytes())?;
             }
         }
     }
-    (into.batch, into.rejected)
+    Ok((into.batch, into.rejected))
 }
 
 fn points(metric: &Metric) -> usize {
@@ -123,9 +125,9 @@ impl Into {
         let extremes = (point.sum, point.min, point.max);
         self.totals(source, kind, &attributes, when, point.count, extremes);
         let bounds = point.explicit_bounds.into_iter().chain([f64::INFINITY]);
-        let mut below = 0;
+        let mut below = 0u64;
         for (bound, count) in bounds.zip(point.bucket_counts) {
-            below += count;
+            below = below.saturating_add(count);
             self.bucket(source, kind, &attributes, when, bound, below);
         }
     }
@@ -139,19 +141,19 @@ impl Into {
         self.totals(source, kind, &attributes, when, point.count, (point.sum, point.min, point.max));
         let base = 2f64.powf(2f64.powi(-point.scale));
         let bound = |buckets: &Buckets, at: usize| base.powf(f64::from(buckets.offset) + at as f64);
-        let mut below = 0;
+        let mut below = 0u64;
         // Below zero the bucket farthest from zero comes first, and its upper bound is its end nearer to zero.
         if let Some(negative) = &point.negative {
             for (at, count) in negative.bucket_counts.iter().enumerate().rev() {
-                below += count;
+                below = below.saturating_add(*count);
                 self.bucket(source, kind, &attributes, when, -bound(negative, at), below);
             }
         }
-        below += point.zero_count;
+        below = below.saturating_add(point.zero_count);
         self.bucket(source, kind, &attributes, when, point.zero_threshold, below);
         if let Some(positive) = &point.positive {
             for (at, count) in positive.bucket_counts.iter().enumerate() {
-                below += count;
+                below = below.saturating_add(*count);
                 self.bucket(source, kind, &attributes, when, bound(positive, at + 1), below);
             }
         }

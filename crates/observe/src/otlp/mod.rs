@@ -3,6 +3,7 @@
 mod attributes;
 mod logs;
 mod metrics;
+mod scan;
 mod status;
 
 use bytes::Bytes;
@@ -74,10 +75,10 @@ pub(crate) fn operations(observe: &Observe) -> Vec<Operation> {
 async fn logs(observe: Observe, call: Call<(), (), Raw>) -> Result<Reply<Binary>> {
     let now = call.site.clock().now();
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
-    let (delivery, part) = (delivery(&call.headers)?, call.body.0);
+    let (delivery, part) = (delivery(&call.headers, &call.ctx, "")?, call.body.0);
     let (batch, rejected, form) = decoding(move || {
         let (request, form) = read::<ExportLogsServiceRequest>(&part)?;
-        let (batch, rejected) = logs::batch(request, &sender, now);
+        let (batch, rejected) = logs::batch(request, &sender, now)?;
         Ok((batch, rejected, form))
     })
     .await?;
@@ -91,10 +92,10 @@ async fn logs(observe: Observe, call: Call<(), (), Raw>) -> Result<Reply<Binary>
 async fn metrics(observe: Observe, call: Call<(), (), Raw>) -> Result<Reply<Binary>> {
     let now = call.site.clock().now();
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
-    let (delivery, part) = (delivery(&call.headers)?, call.body.0);
+    let (delivery, part) = (delivery(&call.headers, &call.ctx, "")?, call.body.0);
     let (batch, rejected, form) = decoding(move || {
         let (request, form) = read::<ExportMetricsServiceRequest>(&part)?;
-        let (batch, rejected) = metrics::batch(request, &sender, now);
+        let (batch, rejected) = metrics::batch(request, &sender, now)?;
         Ok((batch, rejected, form))
     })
     .await?;
@@ -118,7 +119,12 @@ fn read<T: Message + Default + DeserializeOwned>(part: &RawPart) -> Result<(T, F
         let detail = format!("The body is no OTLP request: {error}.");
         Error::new(ErrorKind::Malformed, "malformed_otlp", detail)
     };
+    scan::bounded(&bytes)?;
     if part.media_type == JSON {
+        // The decoder would take a list for an object whose fields it names in order.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(malformed("an object is expected".to_owned()));
+        }
         return serde_json::from_slice(&bytes).map(|request| (request, Form::Json)).map_err(|error| malformed(error.to_string()));
     }
     T::decode(bytes).map(|request| (request, Form::Protobuf)).map_err(|error| malformed(error.to_string()))
