@@ -1133,7 +1133,7 @@ export interface components {
             name?: string | null;
             /** @description Its operating system. */
             os: components["schemas"]["Os"];
-            /** @description The machine's Ed25519 key, 32 bytes in base64url. */
+            /** @description The machine's Ed25519 key, 32 bytes in base64url: the last character carries four bits. */
             public_key: string;
             /** @description The enrolment token. */
             token: string;
@@ -2478,7 +2478,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["Malformed"];
-            /** @description The caller is known and may not do this. Codes of this operation: `invalid_enrollment_token`, `enrollment_token_used_up`. */
+            /** @description The caller is known and may not do this. Codes of this operation: `invalid_enrollment_token`, `enrollment_token_used_up`, `device_elsewhere`. */
             403: {
                 headers: {
                     traceparent: components["headers"]["traceparent"];
@@ -4484,7 +4484,17 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The caller is known and may not do this. Codes of this operation: `no_session`. */
+            403: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             431: components["responses"]["HeadersTooLarge"];
@@ -4598,12 +4608,12 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
-                "application/json": string;
-                "application/jsonl": string;
-                "application/x-ndjson": string;
-                "text/plain": string;
+                "application/json": unknown;
+                "application/jsonl": unknown;
+                "application/x-ndjson": unknown;
+                "text/plain": unknown;
             };
         };
         responses: {
@@ -4715,10 +4725,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": Record<string, never>;
-                "application/x-protobuf": Record<string, never>;
+                "application/x-protobuf": unknown;
             };
         };
         responses: {
@@ -4909,10 +4919,10 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: {
+        requestBody?: {
             content: {
                 "application/json": Record<string, never>;
-                "application/x-protobuf": Record<string, never>;
+                "application/x-protobuf": unknown;
             };
         };
         responses: {
@@ -5248,6 +5258,22 @@ export interface operations {
             /** @description The request is read and refused for what it says; errors names each field. */
             422: {
                 headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        error: string;
+                        error_description?: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `too_many_assertions`. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
