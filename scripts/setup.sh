@@ -31,6 +31,7 @@ fi
 if [[ "$purpose" == test ]]; then
   need shellcheck have shellcheck
   need chromium have chromium
+  need faketime have faketime
 fi
 if [[ "$purpose" == bench ]]; then
   need jq have jq

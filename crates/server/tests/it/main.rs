@@ -1,6 +1,7 @@
 //! The binary as its users meet it: started as a process, spoken to over HTTP and the command line, killed and started again.
 
 mod bad_input;
+mod clock;
 mod command_line;
 mod crash;
 mod first_run;

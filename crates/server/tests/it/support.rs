@@ -56,10 +56,16 @@ pub(crate) struct Served {
 impl Served {
     /// Starts on a free port over `data` and waits until it is ready.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
+        Self::start_with(data, more, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn start_with(data: &Path, more: &[&str], variables: &[(&str, String)]) -> Self {
         let data = data.to_str().expect("is text");
         let mut arguments = vec!["serve", "--data", data, "--listen", "127.0.0.1:0"];
         arguments.extend(more);
-        let mut child = steward(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut child =
+            steward(&arguments).envs(variables.iter().cloned()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("is piped")).read_line(&mut line).expect("is text");
         let Some(url) = line.trim().strip_prefix("ready ") else {
