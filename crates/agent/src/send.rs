@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::http::{Body, Failure, Server};
 use crate::otlp::BATCH;
-use crate::spool::{Batch, Shared, Signal};
+use crate::spool::{Batch, Position, Shared, Signal};
 use crate::token::Tokens;
 
 /// What the sender needs.
@@ -37,7 +37,7 @@ pub(crate) async fn run(task: Task) -> Result<()> {
 async fn send_all(task: &Task) -> Result<()> {
     let mut backoff = Backoff::new(task.random.clone());
     loop {
-        let (position, mut batch) = task.spool.next().await?;
+        let (position, mut batch) = next(task).await;
         let payload = Bytes::from(std::mem::take(&mut batch.payload));
         loop {
             match send(task, &batch, payload.clone()).await {
@@ -56,6 +56,23 @@ async fn send_all(task: &Task) -> Result<()> {
                     break backoff.reset();
                 }
                 Err(failure) => tokio::time::sleep(patience(&failure, &mut backoff)).await,
+            }
+        }
+    }
+}
+
+/// The oldest batch. What cannot be read for the moment (no file descriptors left, a disk that stumbles) is waited for: it is not lost.
+async fn next(task: &Task) -> (Position, Batch) {
+    let mut backoff = Backoff::new(task.random.clone());
+    let mut said = false;
+    loop {
+        match task.spool.next().await {
+            Ok(found) => return found,
+            Err(error) => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "the spool cannot be read; it is tried again");
+                }
+                tokio::time::sleep(backoff.after_failure(None)).await;
             }
         }
     }

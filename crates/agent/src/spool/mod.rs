@@ -75,6 +75,8 @@ pub struct Spool {
     /// Up to where the first segment is sent.
     sent: u64,
     dropped_rows: u64,
+    /// The position on disk is older than `sent`, which has been said.
+    sent_is_behind: bool,
 }
 
 impl Spool {
@@ -95,9 +97,11 @@ impl Spool {
             segments: VecDeque::new(),
             writer: None,
             reader: None,
-            next_number: numbers.last().map_or(sent_segment, |last| last + 1),
+            // Neither a segment that is there nor one that the sent position speaks of, which may have gone without it.
+            next_number: numbers.last().map_or(0, |last| last + 1).max(sent_segment + u64::from(sent > 0)),
             sent: 0,
             dropped_rows: 0,
+            sent_is_behind: false,
         };
         for number in numbers {
             let from = if number == sent_segment { sent } else { 0 };
@@ -148,28 +152,32 @@ impl Spool {
     }
 
     /// The oldest batch that is not sent. One that turns out damaged is counted and passed over.
-    pub fn oldest(&mut self) -> Option<(Position, Batch)> {
+    ///
+    /// Fails with `state_unusable` when the disk or the system refuses to read, which says nothing about the batch: it stays.
+    pub fn oldest(&mut self) -> Result<Option<(Position, Batch)>> {
         loop {
-            let first = self.segments.front()?;
+            let Some(first) = self.segments.front() else { return Ok(None) };
             let (number, bytes) = (first.number, first.bytes);
             if self.sent < bytes {
-                if let Some((batch, end)) = self.read(number) {
-                    return Some((Position { segment: number, offset: self.sent, end }, batch));
+                if let Some((batch, end)) = self.read(number).map_err(|error| unusable(&self.folder, error))? {
+                    return Ok(Some((Position { segment: number, offset: self.sent, end }, batch)));
                 }
                 tracing::warn!(file.path = %segment::path(&self.folder, number).display(), "a spool segment is damaged; its rest is lost");
             } else if self.segments.len() == 1 {
-                return None;
+                return Ok(None);
             }
             self.drop_oldest();
         }
     }
 
     /// Says that the batch at this position is sent; one that was pushed out meanwhile is no matter.
-    pub fn sent(&mut self, position: Position, batch: &Batch) -> Result<()> {
+    ///
+    /// A disk that does not take the position is logged and outlived: this run goes on from memory, the next may send a batch again.
+    pub fn sent(&mut self, position: Position, batch: &Batch) {
         let alone = self.segments.len() == 1;
-        let Some(first) = self.segments.front_mut() else { return Ok(()) };
+        let Some(first) = self.segments.front_mut() else { return };
         if (first.number, self.sent) != (position.segment, position.offset) {
-            return Ok(());
+            return;
         }
         first.unsent_rows = first.unsent_rows.saturating_sub(u64::from(batch.rows));
         self.sent = position.end;
@@ -178,13 +186,20 @@ impl Spool {
             self.drop_oldest();
         }
         let number = self.segments.front().map_or(self.next_number, |first| first.number);
-        write_sent(&self.folder, number, self.sent).map_err(|error| unusable(&self.folder, error))
+        match write_sent(&self.folder, number, self.sent) {
+            Ok(()) => self.sent_is_behind = false,
+            Err(error) if !self.sent_is_behind => {
+                self.sent_is_behind = true;
+                tracing::warn!(error.message = %error, "how far the spool is sent cannot be written; a restart may send batches again");
+            }
+            Err(_) => {}
+        }
     }
 
     /// Counts a batch the server refuses for good as lost, and passes over it.
-    pub fn refused(&mut self, position: Position, batch: &Batch) -> Result<()> {
+    pub fn refused(&mut self, position: Position, batch: &Batch) {
         self.dropped_rows += u64::from(batch.rows);
-        self.sent(position, batch)
+        self.sent(position, batch);
     }
 
     fn bytes(&self) -> u64 {
@@ -196,13 +211,19 @@ impl Spool {
             self.writer = None;
         }
         if self.writer.is_none() {
-            let file = platform::create_private_file(&segment::path(&self.folder, self.next_number))?;
-            platform::sync_folder(&self.folder)?;
+            // Taken before the file is made: one that is left over from a failure must not stand in the way of every later try.
+            let number = self.next_number;
+            self.next_number += 1;
+            let path = segment::path(&self.folder, number);
+            let file = platform::create_private_file(&path)?;
+            if let Err(error) = platform::sync_folder(&self.folder) {
+                let _ = fs::remove_file(&path);
+                return Err(error);
+            }
             if self.segments.is_empty() {
                 self.sent = 0;
             }
-            self.segments.push_back(Segment::empty(self.next_number));
-            self.next_number += 1;
+            self.segments.push_back(Segment::empty(number));
             self.writer = Some(file);
         }
         let (Some(file), Some(last)) = (&mut self.writer, self.segments.back_mut()) else { return Ok(()) };
@@ -216,12 +237,19 @@ impl Spool {
         Ok(())
     }
 
-    fn read(&mut self, number: u64) -> Option<(Batch, u64)> {
-        if self.reader.as_ref().is_none_or(|(open, _)| *open != number) {
-            self.reader = Some((number, File::open(segment::path(&self.folder, number)).ok()?));
-        }
-        let (_, file) = self.reader.as_ref()?;
-        segment::read(file, self.sent)
+    /// The batch at the sent position; nothing when the frame is damaged or the file is gone.
+    fn read(&mut self, number: u64) -> io::Result<Option<(Batch, u64)>> {
+        let file = match self.reader.take() {
+            Some((open, file)) if open == number => file,
+            _ => match File::open(segment::path(&self.folder, number)) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            },
+        };
+        let found = segment::read(&file, self.sent)?;
+        self.reader = Some((number, file));
+        Ok(found)
     }
 
     fn drop_oldest(&mut self) {

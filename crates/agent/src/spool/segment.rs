@@ -34,7 +34,7 @@ impl Segment {
     pub(super) fn recover(folder: &Path, number: u64, sent: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path(folder, number))?;
         let mut segment = Self::empty(number);
-        while let Some((batch, end)) = read(&file, segment.bytes) {
+        while let Some((batch, end)) = read(&file, segment.bytes)? {
             if segment.bytes >= sent {
                 segment.unsent_rows += u64::from(batch.rows);
             } else {
@@ -81,20 +81,26 @@ pub(super) fn encode(batch: &Batch) -> Vec<u8> {
 }
 
 /// The frame at `offset` and where it ends; nothing when it is torn, damaged or not there.
-pub(super) fn read(file: &File, offset: u64) -> Option<(Batch, u64)> {
+///
+/// An error is the system's, not the frame's: nothing may be concluded from it about what is in the file.
+pub(super) fn read(file: &File, offset: u64) -> io::Result<Option<(Batch, u64)>> {
     let mut header = [0; HEADER];
-    if platform::read_at(file, &mut header, offset).ok()? < HEADER {
-        return None;
+    if platform::read_at(file, &mut header, offset)? < HEADER {
+        return Ok(None);
     }
-    let (length, crc) = header.split_at(4);
-    let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
-    if !(FIXED..=LONGEST).contains(&length) || offset + (HEADER + length) as u64 > file.metadata().ok()?.len() {
-        return None;
+    let [a, b, c, d, crc @ ..] = header;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    if !(FIXED..=LONGEST).contains(&length) || offset + (HEADER + length) as u64 > file.metadata()?.len() {
+        return Ok(None);
     }
     let mut content = vec![0; length];
-    if platform::read_at(file, &mut content, offset + HEADER as u64).ok()? < length || crc32fast::hash(&content).to_le_bytes() != crc {
-        return None;
+    if platform::read_at(file, &mut content, offset + HEADER as u64)? < length || crc32fast::hash(&content).to_le_bytes() != crc {
+        return Ok(None);
     }
+    Ok(decode(content).map(|batch| (batch, offset + (HEADER + length) as u64)))
+}
+
+fn decode(mut content: Vec<u8>) -> Option<Batch> {
     let payload = content.split_off(FIXED);
     let signal = match content[0] {
         1 => Signal::Logs,
@@ -103,5 +109,5 @@ pub(super) fn read(file: &File, offset: u64) -> Option<(Batch, u64)> {
     };
     let rows = u32::from_le_bytes(content[1..5].try_into().ok()?);
     let id = RecordId::from_bytes(content[5..FIXED].try_into().ok()?);
-    Some((Batch { signal, id, rows, payload }, offset + (HEADER + length) as u64))
+    Some(Batch { signal, id, rows, payload })
 }

@@ -36,7 +36,7 @@ impl Shared {
     pub(crate) async fn next(&self) -> Result<(Position, Batch)> {
         loop {
             let shared = self.clone();
-            if let Some(found) = blocking(move || shared.with(Spool::oldest)).await? {
+            if let Some(found) = blocking(move || shared.with(Spool::oldest)).await?? {
                 return Ok(found);
             }
             // One permit is kept when nobody waits, so an append between the look and the wait is not missed.
@@ -46,12 +46,12 @@ impl Shared {
 
     pub(crate) async fn sent(&self, position: Position, batch: Batch) -> Result<()> {
         let shared = self.clone();
-        blocking(move || shared.with(|spool| spool.sent(position, &batch))).await?
+        blocking(move || shared.with(|spool| spool.sent(position, &batch))).await
     }
 
     pub(crate) async fn refused(&self, position: Position, batch: Batch) -> Result<()> {
         let shared = self.clone();
-        blocking(move || shared.with(|spool| spool.refused(position, &batch))).await?
+        blocking(move || shared.with(|spool| spool.refused(position, &batch))).await
     }
 
     pub(crate) fn figures(&self) -> Figures {

@@ -14,8 +14,8 @@ fn batch(number: u8, size: usize) -> Batch {
 
 fn drain(spool: &mut Spool) -> Vec<Batch> {
     let mut all = Vec::new();
-    while let Some((position, batch)) = spool.oldest() {
-        spool.sent(position, &batch).expect("marks");
+    while let Some((position, batch)) = spool.oldest().expect("reads") {
+        spool.sent(position, &batch);
         all.push(batch);
     }
     all
@@ -32,15 +32,15 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
 fn batches_come_out_in_order_across_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut spool = Spool::open(folder.path(), 1 << 20).expect("opens");
-    assert!(spool.oldest().is_none());
+    assert!(spool.oldest().expect("reads").is_none());
     for number in 0..100 {
         spool.append(&batch(number, 3000)).expect("appends");
     }
     for number in 0..40 {
-        let (position, found) = spool.oldest().expect("a batch");
+        let (position, found) = spool.oldest().expect("reads").expect("a batch");
         assert_eq!(found, batch(number, 3000));
-        assert_eq!(spool.oldest().expect("the same until it is sent").1, found);
-        spool.sent(position, &found).expect("marks");
+        assert_eq!(spool.oldest().expect("reads").expect("the same until it is sent").1, found);
+        spool.sent(position, &found);
     }
     drop(spool);
     let mut spool = Spool::open(folder.path(), 1 << 20).expect("opens again");
@@ -49,7 +49,7 @@ fn batches_come_out_in_order_across_restarts() {
     assert_eq!(rest, (40..=100).collect::<Vec<u8>>());
     assert_eq!(spool.figures().dropped_rows, 0);
     drop(spool);
-    assert!(Spool::open(folder.path(), 1 << 20).expect("opens").oldest().is_none(), "what is sent stays sent");
+    assert!(Spool::open(folder.path(), 1 << 20).expect("opens").oldest().expect("reads").is_none(), "what is sent stays sent");
 }
 
 #[test]
@@ -63,16 +63,65 @@ fn the_oldest_make_room_and_are_counted() {
         let on_disk: u64 = segments(folder.path()).iter().map(|path| path.metadata().expect("is there").len()).sum();
         assert_eq!(on_disk, spool.figures().bytes);
     }
-    let (held, _) = spool.oldest().expect("a batch");
+    let (held, _) = spool.oldest().expect("reads").expect("a batch");
     let dropped = spool.figures().dropped_rows;
     let left = drain(&mut spool);
     let first = u64::from(left[0].rows);
     assert_eq!(left.len() as u64, 100 - first + 1, "the newest, without a gap");
     assert_eq!(dropped, (1..first).sum::<u64>());
-    spool.sent(held, &left[0]).expect("a position that is gone is no matter");
+    spool.sent(held, &left[0]);
+    assert_eq!(spool.figures().dropped_rows, dropped, "a position that is gone is no matter");
 
     spool.append(&batch(7, 1 << 20)).expect("a batch above the limit is dropped itself");
-    assert_eq!((spool.oldest(), spool.figures().dropped_rows), (None, dropped + 7));
+    assert_eq!((spool.oldest().expect("reads"), spool.figures().dropped_rows), (None, dropped + 7));
+}
+
+#[test]
+fn a_sent_position_that_cannot_be_written_is_outlived() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = || Spool::open(folder.path(), 1 << 20).expect("opens");
+    let mut spool = open();
+    for number in 1..=3 {
+        spool.append(&batch(number, 1000)).expect("appends");
+    }
+    let (position, first) = spool.oldest().expect("reads").expect("a batch");
+    spool.sent(position, &first);
+    fs::create_dir(folder.path().join("sent.new")).expect("stands in the way of the position");
+    assert_eq!(drain(&mut spool), [batch(2, 1000), batch(3, 1000)], "this run goes on");
+    drop(spool);
+    let mut spool = open();
+    assert_eq!(drain(&mut spool), [batch(2, 1000), batch(3, 1000)], "the next sends again what the disk does not know to be sent");
+    assert!(segments(folder.path()).is_empty());
+    drop(spool);
+    open().append(&batch(4, 10)).expect("appends");
+    assert_eq!(drain(&mut open()), [batch(4, 10)], "the old position does not speak of a new segment");
+}
+
+#[test]
+fn a_segment_that_cannot_be_made_does_not_stand_in_the_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut spool = Spool::open(folder.path(), 1 << 20).expect("opens");
+    fs::write(folder.path().join(format!("{:016x}.segment", 0)), "").expect("is there already");
+    assert_eq!(spool.append(&batch(1, 10)).expect_err("is taken").code(), "state_unusable");
+    spool.append(&batch(2, 10)).expect("appends to the next one");
+    assert_eq!(drain(&mut spool), [batch(2, 10)]);
+}
+
+#[test]
+fn what_cannot_be_read_for_the_moment_is_not_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut spool = Spool::open(folder.path(), 1 << 20).expect("opens");
+    spool.append(&batch(1, 10)).expect("appends");
+    let path = segments(folder.path()).remove(0);
+    let aside = folder.path().join("aside");
+    fs::rename(&path, &aside).expect("moves");
+    fs::create_dir(&path).expect("fails every read");
+    assert_eq!(spool.oldest().expect_err("cannot be read").code(), "state_unusable");
+    assert!(Spool::open(folder.path(), 1 << 20).is_err(), "nor is it cut off by a start");
+    fs::remove_dir(&path).expect("removes");
+    fs::rename(&aside, &path).expect("moves back");
+    assert_eq!(drain(&mut spool), [batch(1, 10)]);
+    assert_eq!(spool.figures().dropped_rows, 0);
 }
 
 fn crashed(cut: impl FnOnce(&Path)) -> (Vec<u8>, usize) {
