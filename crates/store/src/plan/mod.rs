@@ -256,6 +256,11 @@ impl Effects {
         self.by_key.get(&key).map(|at| &mut self.list[*at])
     }
 
+    /// Whether the unit deletes the record.
+    fn deletes(&self, key: Key) -> bool {
+        self.by_key.get(&key).is_some_and(|at| self.list[*at].after.is_none())
+    }
+
     /// Whether the unit takes the unique key away from its owner.
     fn frees(&self, key: &UniqueKey, owner: RecordId) -> bool {
         let Some(at) = self.by_key.get(&(key.0, owner)) else { return false };

@@ -1,5 +1,7 @@
 //! What the deletion of a record does to those that refer to it: refused first, then deleted or cleared with it.
 
+use std::collections::VecDeque;
+
 use serde_json::{Map, Value};
 use steward_base::{Error, ErrorKind};
 
@@ -10,15 +12,18 @@ use crate::rows::{Key, Row};
 
 impl Planner<'_> {
     pub(super) fn follow_references(&self, state: &mut State, unit: &Prepared, now: i64, effects: &mut Effects) -> Result<(), Error> {
-        let mut at = 0;
-        // The list grows while it is followed: what is deleted with a record is followed too.
-        while at < effects.list.len() {
-            let (key, gone) = (effects.list[at].key, effects.list[at].after.is_none());
-            at += 1;
-            if gone && effects.list.len() <= MAX_WRITES {
-                let referrers = state.inbound.get(&key).cloned().unwrap_or_default();
-                for referrer in &referrers {
-                    self.follow(state, unit, now, key, referrer, effects)?;
+        // What is deleted with a record is followed too, whenever that turns out: a record may be cleared first and deleted later.
+        let mut gone: VecDeque<Key> = effects.list.iter().filter(|effect| effect.after.is_none()).map(|effect| effect.key).collect();
+        while let Some(key) = gone.pop_front() {
+            if effects.list.len() > MAX_WRITES {
+                break;
+            }
+            let referrers = state.inbound.get(&key).cloned().unwrap_or_default();
+            for referrer in &referrers {
+                let was_gone = effects.deletes(referrer.key);
+                self.follow(state, unit, now, key, referrer, effects)?;
+                if !was_gone && effects.deletes(referrer.key) {
+                    gone.push_back(referrer.key);
                 }
             }
         }

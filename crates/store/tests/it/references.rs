@@ -60,6 +60,32 @@ async fn deleting_what_is_referred_to() {
 }
 
 #[tokio::test]
+async fn what_is_cleared_first_and_deleted_later_takes_its_own_with_it() {
+    on_each(async |bench| {
+        let (store, ctx) = (&bench.store, &bench.ctx);
+        let (helper, outer, inner, helped, leaf) = (store.mint_id(), store.mint_id(), store.mint_id(), store.mint_id(), store.mint_id());
+        let inside = |id: steward_base::RecordId| Some(id.wire("thg"));
+        let unit = UnitOfWork::new()
+            .create(helper, &Team { name: "h".into() })
+            .create(outer, &Thing::named("outer"))
+            .create(inner, &Thing { inside_id: inside(outer), ..Thing::named("inner") })
+            .create(helped, &Thing { inside_id: inside(inner), helper_id: Some(helper.wire("tea")), ..Thing::named("helped") })
+            .create(leaf, &Thing { inside_id: inside(helped), ..Thing::named("leaf") });
+        store.commit(ctx, unit).await.expect("creates");
+        // The helper's end clears `helped` before the cascade from `outer` comes to it by way of `inner`.
+        let unit = UnitOfWork::new().delete("team", helper, Expect::Any).delete("thing", outer, Expect::Any);
+        store.commit(ctx, unit).await.expect("deletes");
+        assert_eq!(store.count(ctx, "thing", None).await.expect("counts"), 0, "on {}", bench.engine);
+        let events = store.events(ctx, 5, 10).await.expect("events");
+        let gone: Vec<_> = events.iter().filter(|event| event.event_type == "thing.deleted").map(|event| event.subject.clone()).collect();
+        assert_eq!(gone.len(), 4);
+        assert!(gone.contains(&leaf.wire("thg")));
+        assert!(store.verify_chain(ctx).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cascade_has_an_end() {
     on_each(async |bench| {
         let (store, ctx) = (&bench.store, &bench.ctx);
