@@ -16,41 +16,94 @@ const KEYS_PER_DELTA: usize = 64;
 /// Entries below this size are joined in memory.
 pub(crate) const SMALL_ENTRY: usize = 256 * 1024;
 
+/// What one tenant's signal had in memory, stored; `added` is `None` when that was no row.
+#[derive(Debug)]
+struct Flushed {
+    key: Key,
+    through: u64,
+    added: Option<SegmentMeta>,
+}
+
+/// What failed in one round: one tenant's damage must not keep the others waiting.
+#[derive(Debug, Default)]
+struct Failures(Option<Error>);
+
+impl Failures {
+    fn note<T>(&mut self, key: Key, result: Result<T>) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        let Key { tenant, signal } = key;
+        let signal = signal.name();
+        tracing::warn!(tenant.id = %tenant, signal, error.causes = error.causes(), "telemetry of one tenant cannot be stored; it is tried again");
+        self.add(error);
+        None
+    }
+
+    fn add(&mut self, error: Error) {
+        self.0.get_or_insert(error);
+    }
+
+    fn finish(self) -> Result<()> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 impl Core {
-    /// Writes everything that these tenants' signals have in memory to segments and publishes them.
+    /// Writes everything that these tenants' signals have in memory to segments and publishes them. Fails with the first failure, after all
+    /// that can be flushed was.
     pub(crate) fn flush_keys(&self, keys: &[Key]) -> Result<()> {
+        let mut failures = Failures::default();
         for keys in keys.chunks(KEYS_PER_DELTA) {
-            let mut delta = Delta::default();
-            let mut done = Vec::with_capacity(keys.len());
+            let mut flushed = Vec::with_capacity(keys.len());
             for key in keys {
-                let entries = self.tables.snapshot(*key).entries;
-                let Some(through) = entries.last().map(|entry| entry.batches.1) else { continue };
-                let mut rows = Vec::with_capacity(entries.len());
-                for entry in &entries {
-                    rows.extend(entry.rows()?);
-                }
-                let added = self.store_segment(*key, self.clock.now().to_string()[..10].to_owned(), &rows)?;
-                delta.added.extend(added.clone());
-                delta.published.push(Published { tenant: key.tenant, signal: key.signal, through });
-                done.push((*key, through, added));
+                flushed.extend(failures.note(*key, self.store_waiting(*key)).flatten());
             }
-            if done.is_empty() {
-                continue;
-            }
-            let through = |key: Key| done.iter().find(|(done, ..)| *done == key).map_or(0, |(_, through, _)| *through);
-            let highest = done.iter().map(|(_, through, _)| *through).max().unwrap_or(0);
-            let mut manifest = self.manifest.lock();
-            // Batches that arrive from here on come after every batch seen so far.
-            delta.log_floor = self.tables.first_waiting(through).unwrap_or_else(|| highest.max(manifest.highest()) + 1);
-            manifest.commit(delta)?;
-            drop(manifest);
-            let now = self.clock.monotonic();
-            for (key, through, added) in done {
-                let freed = self.tables.publish(now, key, through, added.map(|meta| Arc::new(Segment { meta })));
-                self.budget.give_back(key.tenant, freed);
+            // The manifest is everyone's: when it cannot be written, more segments would only be more that nobody names.
+            if let Err(error) = self.publish(flushed) {
+                failures.add(error);
+                break;
             }
         }
-        self.remove_published_log()
+        failures.finish().and(self.remove_published_log())
+    }
+
+    /// Stores what one tenant's signal has in memory as a segment that nobody reads yet.
+    fn store_waiting(&self, key: Key) -> Result<Option<Flushed>> {
+        let entries = self.tables.snapshot(key).entries;
+        let Some(through) = entries.last().map(|entry| entry.batches.1) else { return Ok(None) };
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            rows.extend(entry.rows()?);
+        }
+        let added = self.store_segment(key, self.clock.now().to_string()[..10].to_owned(), &rows)?;
+        Ok(Some(Flushed { key, through, added }))
+    }
+
+    /// Swaps entries for the segments that hold their rows.
+    fn publish(&self, flushed: Vec<Flushed>) -> Result<()> {
+        if flushed.is_empty() {
+            return Ok(());
+        }
+        let mut delta = Delta::default();
+        for Flushed { key, through, added } in &flushed {
+            delta.added.extend(added.clone());
+            delta.published.push(Published { tenant: key.tenant, signal: key.signal, through: *through });
+        }
+        let through = |key: Key| flushed.iter().find(|flushed| flushed.key == key).map_or(0, |flushed| flushed.through);
+        let highest = flushed.iter().map(|flushed| flushed.through).max().unwrap_or(0);
+        let mut manifest = self.manifest.lock();
+        // Batches that arrive from here on come after every batch seen so far.
+        delta.log_floor = self.tables.first_waiting(through).unwrap_or_else(|| highest.max(manifest.highest()) + 1);
+        manifest.commit(delta)?;
+        drop(manifest);
+        let now = self.clock.monotonic();
+        for Flushed { key, through, added } in flushed {
+            let freed = self.tables.publish(now, key, through, added.map(|meta| Arc::new(Segment { meta })));
+            self.budget.give_back(key.tenant, freed);
+        }
+        Ok(())
     }
 
     /// Removes log files that are in segments whole.

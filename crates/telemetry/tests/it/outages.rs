@@ -1,0 +1,111 @@
+//! Objects that cannot be stored or read for a while.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result as StoreResult,
+};
+use steward_telemetry::Options;
+use tempfile::tempdir;
+
+use crate::support::{batch, messages, open, options, tenant};
+
+/// What fails, for every path that contains the text.
+#[derive(Clone, Debug, PartialEq)]
+enum Outage {
+    None,
+    Put(String),
+}
+
+/// A bucket in memory that can be told what to refuse.
+#[derive(Debug)]
+struct Bucket {
+    store: InMemory,
+    outage: Mutex<Outage>,
+}
+
+impl Bucket {
+    fn options(dir: &std::path::Path) -> (Arc<Self>, Options) {
+        let bucket = Arc::new(Self { store: InMemory::new(), outage: Mutex::new(Outage::None) });
+        let objects: Arc<dyn ObjectStore> = Arc::<Self>::clone(&bucket);
+        (bucket, Options { objects: Some(objects), ..options(dir) })
+    }
+
+    fn suffer(&self, outage: Outage) {
+        *self.outage.lock().expect("alive") = outage;
+    }
+
+    fn outage(&self) -> Outage {
+        self.outage.lock().expect("alive").clone()
+    }
+
+    async fn segments(&self, tenant: steward_base::TenantId) -> usize {
+        let prefix = Path::from(tenant.to_string());
+        let found: Vec<StoreResult<ObjectMeta>> = self.store.list(Some(&prefix)).collect().await;
+        found.into_iter().filter(|meta| meta.as_ref().is_ok_and(|meta| meta.location.as_ref().ends_with(".parquet"))).count()
+    }
+}
+
+fn refused<T>() -> StoreResult<T> {
+    Err(StoreError::Generic { store: "Bucket", source: "out of order".into() })
+}
+
+impl std::fmt::Display for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bucket")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Bucket {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {
+        match self.outage() {
+            Outage::Put(text) if location.as_ref().contains(&text) => refused(),
+            _ => self.store.put_opts(location, payload, options).await,
+        }
+    }
+    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> StoreResult<Box<dyn MultipartUpload>> {
+        self.store.put_multipart_opts(location, options).await
+    }
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
+        self.store.get_opts(location, options).await
+    }
+    fn delete_stream(&self, locations: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+        self.store.delete_stream(locations)
+    }
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
+        self.store.list(prefix)
+    }
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> StoreResult<ListResult> {
+        self.store.list_with_delimiter(prefix).await
+    }
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> StoreResult<()> {
+        self.store.copy_opts(from, to, options).await
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_that_cannot_be_flushed_does_not_keep_the_others_waiting() {
+    let dir = tempdir().expect("a folder");
+    let (bucket, options) = Bucket::options(dir.path());
+    let telemetry = open(options).await;
+    for number in 1..=4 {
+        telemetry.append_logs(tenant(number), None, batch(["row"])).await.expect("stored");
+    }
+    bucket.suffer(Outage::Put(tenant(2).to_string()));
+    assert_eq!(telemetry.flush().await.expect_err("says so").code(), "telemetry_storage");
+    for number in 1..=4 {
+        assert_eq!(bucket.segments(tenant(number)).await, usize::from(number != 2), "tenant {number}");
+        assert_eq!(messages(&telemetry, tenant(number)).await, ["row"]);
+    }
+    assert!(telemetry.health().memory_bytes > 0);
+    bucket.suffer(Outage::None);
+    telemetry.flush().await.expect("flushes");
+    assert_eq!((bucket.segments(tenant(2)).await, telemetry.health().memory_bytes), (1, 0));
+    assert_eq!(messages(&telemetry, tenant(2)).await, ["row"]);
+}
