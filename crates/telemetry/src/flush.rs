@@ -45,6 +45,10 @@ impl Failures {
         self.0.get_or_insert(error);
     }
 
+    fn any(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn finish(self) -> Result<()> {
         self.0.map_or(Ok(()), Err)
     }
@@ -239,22 +243,33 @@ impl Core {
         due
     }
 
-    /// One round of everything that is due.
+    /// One round of everything that is due. Fails with the first failure, after all that can be done was.
     pub(crate) fn maintain(&self) -> Result<()> {
         let _working = self.working();
+        let mut failures = Failures::default();
         let due = self.due();
-        if !due.is_empty() {
-            self.flush_keys(&due)?;
+        if !due.is_empty()
+            && let Err(error) = self.flush_keys(&due)
+        {
+            failures.add(error);
         }
         for waiting in self.tables.waiting(SMALL_ENTRY) {
             if waiting.small >= self.options.coalesce_bytes {
-                self.coalesce(waiting.key)?;
+                failures.note(waiting.key, self.coalesce(waiting.key));
             }
         }
-        for (key, segments) in self.tables.segments() {
-            self.compact(key, &segments)?;
-        }
+        self.compact_all(&mut failures);
         self.delete_retired();
-        Ok(())
+        failures.finish()
+    }
+
+    fn compact_all(&self, failures: &mut Failures) {
+        for (key, segments) in self.tables.segments() {
+            // While the manifest takes no change, every join would leave one more segment that nobody names.
+            if failures.any() && !self.manifest.lock().is_settled() {
+                return;
+            }
+            failures.note(key, self.compact(key, &segments));
+        }
     }
 }

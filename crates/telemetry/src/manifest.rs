@@ -131,6 +131,11 @@ impl Manifest {
         self.published.values().copied().max().unwrap_or(0).max(self.log_floor - 1)
     }
 
+    /// Whether the last change could be made.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.doubtful.is_none()
+    }
+
     /// Makes a change durable, then effective. Its version is filled in here.
     pub(crate) fn commit(&mut self, mut delta: Delta) -> Result<()> {
         delta.version = self.version + 1;

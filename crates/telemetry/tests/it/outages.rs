@@ -20,6 +20,7 @@ use crate::support::{batch, messages, open, options, tenant};
 enum Outage {
     None,
     Put(String),
+    Get(String),
 }
 
 /// A bucket in memory that can be told what to refuse.
@@ -73,7 +74,10 @@ impl ObjectStore for Bucket {
         self.store.put_multipart_opts(location, options).await
     }
     async fn get_opts(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        self.store.get_opts(location, options).await
+        match self.outage() {
+            Outage::Get(text) if location.as_ref().contains(&text) => refused(),
+            _ => self.store.get_opts(location, options).await,
+        }
     }
     fn delete_stream(&self, locations: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
         self.store.delete_stream(locations)
@@ -108,4 +112,29 @@ async fn a_tenant_that_cannot_be_flushed_does_not_keep_the_others_waiting() {
     telemetry.flush().await.expect("flushes");
     assert_eq!((bucket.segments(tenant(2)).await, telemetry.health().memory_bytes), (1, 0));
     assert_eq!(messages(&telemetry, tenant(2)).await, ["row"]);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_segments_cannot_be_joined_does_not_keep_the_others_waiting() {
+    let dir = tempdir().expect("a folder");
+    let (bucket, mut options) = Bucket::options(dir.path());
+    options.compact_segments = 3;
+    let telemetry = open(options).await;
+    // Segments are looked up in no order: with as many tenants, one of them comes after the one that fails.
+    let tenants = 1..=8;
+    bucket.suffer(Outage::Get(tenant(4).to_string()));
+    for _ in 0..3 {
+        for number in tenants.clone() {
+            telemetry.append_logs(tenant(number), None, batch(["row"])).await.expect("stored");
+        }
+        telemetry.flush().await.expect("flushes");
+    }
+    assert_eq!(telemetry.maintain().await.expect_err("says so").code(), "telemetry_storage");
+    for number in tenants {
+        assert_eq!(bucket.segments(tenant(number)).await, if number == 4 { 3 } else { 1 }, "tenant {number}");
+    }
+    bucket.suffer(Outage::None);
+    telemetry.maintain().await.expect("maintains");
+    assert_eq!(bucket.segments(tenant(4)).await, 1);
+    assert_eq!(messages(&telemetry, tenant(4)).await, ["row"; 3]);
 }
