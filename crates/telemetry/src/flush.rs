@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use steward_base::{Error, RecordId, Result};
 
-use crate::Key;
 use crate::engine::Core;
 use crate::manifest::{Delta, Published, SegmentMeta, segment_id};
 use crate::memtable::Entry;
 use crate::objects::delete_staged;
 use crate::segment::{self, Segment, Written};
+use crate::{Key, Options};
 
 /// Flushed together: one manifest delta instead of many.
 const KEYS_PER_DELTA: usize = 64;
@@ -153,19 +153,21 @@ impl Core {
         Ok(true)
     }
 
-    /// The oldest day's small segments, at most about one full segment's worth.
+    /// The small segments of the oldest day that has enough of them: as many as make about one full segment, and as fit in memory to be sorted.
     fn small_segments(&self, segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
-        let mut small: Vec<&Arc<Segment>> = segments.iter().filter(|segment| segment.meta.bytes < self.options.compact_bytes).collect();
+        let Options { compact_bytes, compact_raw_bytes, compact_segments, .. } = self.options;
+        // Below half of each limit, so that two always fit and the result of a group that was cut is not small any more.
+        let is_small = |meta: &SegmentMeta| meta.bytes < compact_bytes && meta.raw_bytes() < compact_raw_bytes / 2;
+        let mut small: Vec<&Arc<Segment>> = segments.iter().filter(|segment| is_small(&segment.meta)).collect();
         small.sort_by(|left, right| (&left.meta.day, &left.meta.id).cmp(&(&right.meta.day, &right.meta.id)));
-        small.chunk_by(|left, right| left.meta.day == right.meta.day).find_map(|day| {
-            let mut bytes = 0;
-            let room = |segment: &&&Arc<Segment>| {
-                bytes += segment.meta.bytes;
-                bytes <= self.options.compact_bytes * 2
-            };
-            let group: Vec<Arc<Segment>> = day.iter().take_while(room).map(|segment| Arc::clone(segment)).collect();
-            (group.len() >= self.options.compact_segments).then_some(group)
-        })
+        let day = small.chunk_by(|left, right| left.meta.day == right.meta.day).find(|day| day.len() >= compact_segments.max(2))?;
+        let (mut bytes, mut raw_bytes) = (0, 0);
+        let fits = |segment: &&&Arc<Segment>| {
+            bytes += segment.meta.bytes;
+            raw_bytes += segment.meta.raw_bytes();
+            bytes <= compact_bytes * 2 && raw_bytes <= compact_raw_bytes
+        };
+        Some(day.iter().take_while(fits).map(|segment| Arc::clone(segment)).collect())
     }
 
     /// Deletes the objects of segments that no query reads any more.
@@ -204,12 +206,14 @@ impl Core {
     }
 
     fn store_segment(&self, key: Key, day: String, rows: &[arrow_array::RecordBatch]) -> Result<Option<SegmentMeta>> {
-        let Some(Written { parquet, index, rows, min_time, max_time }) = segment::write(key.signal, rows).map_err(Error::internal)? else {
+        let Some(Written { parquet, index, rows, raw_bytes, min_time, max_time }) =
+            segment::write(key.signal, rows).map_err(Error::internal)?
+        else {
             return Ok(None);
         };
         let id = RecordId::new(&self.clock, &self.random).wire("seg");
         let Key { tenant, signal } = key;
-        let meta = SegmentMeta { id, tenant, signal, day, rows, bytes: parquet.len() as u64, min_time, max_time };
+        let meta = SegmentMeta { id, tenant, signal, day, rows, bytes: parquet.len() as u64, raw_bytes, min_time, max_time };
         let index = serde_json::to_vec(&index).map_err(Error::internal)?;
         self.objects.create(&meta.index_path(), index)?;
         if let Err(error) = self.objects.create(&meta.path(), parquet) {

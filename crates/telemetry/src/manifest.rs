@@ -14,6 +14,8 @@ use crate::{Key, Signal};
 
 const FOLDER: &str = "manifest";
 const SNAPSHOT_EVERY: u64 = 64;
+/// How many times smaller logs are on disk than in memory.
+const USUAL_PACKING: u64 = 10;
 
 /// What is known of a segment without opening it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,11 +28,19 @@ pub(crate) struct SegmentMeta {
     pub(crate) day: String,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// Bytes of the rows in memory; zero in segments of versions that did not say.
+    #[serde(default)]
+    pub(crate) raw_bytes: u64,
     pub(crate) min_time: i64,
     pub(crate) max_time: i64,
 }
 
 impl SegmentMeta {
+    /// Bytes of the rows in memory, guessed high where nobody counted them.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        if self.raw_bytes == 0 { self.bytes * USUAL_PACKING } else { self.raw_bytes }
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key { tenant: self.tenant, signal: self.signal }
     }

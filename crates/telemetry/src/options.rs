@@ -31,6 +31,8 @@ pub struct Options {
     pub compact_bytes: u64,
     /// How many of them there must be.
     pub compact_segments: usize,
+    /// Bytes of rows, unpacked, that are joined at once: logs that pack well must not fill the memory. Segments of half as many stay as they are.
+    pub compact_raw_bytes: u64,
     /// Replaces the folder `wal`.
     pub disk: Option<Arc<dyn Disk>>,
     /// Replaces the folder `objects`, as by a bucket. A put must be durable when it returns.
@@ -51,6 +53,7 @@ impl Options {
             wal_bytes: 256 << 20,
             compact_bytes: 16 << 20,
             compact_segments: 8,
+            compact_raw_bytes: 128 << 20,
             disk: None,
             objects: None,
         }

@@ -16,15 +16,18 @@ use crate::Signal;
 use crate::columns::{ByHash, metric_schema};
 use crate::rows::{Places, Words, words};
 
+/// Bytes of text in one run: far below what Arrow's 32-bit offsets reach, and little enough to be read whole.
+const RUN_BYTES: usize = 64 << 20;
+
 /// The rows of all `batches` in segment order, in runs of at most [`GROUP_ROWS`].
 pub(crate) fn merge(signal: Signal, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
     match signal {
-        Signal::Logs => merge_logs(batches),
+        Signal::Logs => merge_logs(batches, RUN_BYTES),
         Signal::Metrics => merge_metrics(batches),
     }
 }
 
-fn merge_logs(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
+pub(super) fn merge_logs(batches: &[RecordBatch], run_bytes: usize) -> Result<Vec<RecordBatch>, ArrowError> {
     let Some(first) = batches.first() else { return Ok(Vec::new()) };
     let places: Vec<Places<'_>> = batches.iter().map(Places::of).collect();
     let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
@@ -32,14 +35,51 @@ fn merge_logs(batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
         order.extend((0..place.time.len()).map(|row| (place.time[row], place.id(row), source, row)));
     }
     // Rows of one sender arrive in order: then nothing has to be moved row by row.
-    if order.is_sorted_by(|left, right| (left.0, left.1) <= (right.0, right.1)) {
-        let whole = concat_batches(&first.schema(), batches)?;
-        return Ok((0..whole.num_rows()).step_by(GROUP_ROWS).map(|at| whole.slice(at, GROUP_ROWS.min(whole.num_rows() - at))).collect());
+    let in_order = order.is_sorted_by(|left, right| (left.0, left.1) <= (right.0, right.1));
+    if !in_order {
+        order.sort_unstable_by_key(|(time, id, ..)| (*time, *id));
     }
-    order.sort_unstable_by_key(|(time, id, ..)| (*time, *id));
+    let order: Vec<(usize, usize)> = order.into_iter().map(|(.., source, row)| (source, row)).collect();
+    let texts: Vec<Texts<'_>> = batches.iter().map(Texts::of).collect();
     let sources: Vec<&RecordBatch> = batches.iter().collect();
-    let picks: Vec<(usize, usize)> = order.into_iter().map(|(.., source, row)| (source, row)).collect();
-    picks.chunks(GROUP_ROWS).map(|picks| interleave_record_batch(&sources, picks)).collect()
+    let mut runs = Vec::new();
+    let mut rest = &order[..];
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |(source, row): &&(usize, usize)| {
+            bytes += texts[*source].bytes(*row);
+            bytes <= run_bytes
+        };
+        let (run, after) = rest.split_at(rest.iter().take(GROUP_ROWS).take_while(fits).count().max(1));
+        if in_order {
+            let parts = run.chunk_by(|left, right| left.0 == right.0).map(|part| batches[part[0].0].slice(part[0].1, part.len()));
+            runs.push(concat_batches(&first.schema(), &parts.collect::<Vec<_>>())?);
+        } else {
+            runs.push(interleave_record_batch(&sources, run)?);
+        }
+        rest = after;
+    }
+    Ok(runs)
+}
+
+/// The texts of log rows that no dictionary holds.
+struct Texts<'a> {
+    messages: &'a [i32],
+    attributes: &'a [i32],
+    values: &'a [i32],
+}
+
+impl<'a> Texts<'a> {
+    fn of(rows: &'a RecordBatch) -> Self {
+        let attributes = rows["attributes"].as_map();
+        let messages = rows["message"].as_string::<i32>().value_offsets();
+        Self { messages, attributes: attributes.value_offsets(), values: attributes.values().as_string::<i32>().value_offsets() }
+    }
+
+    fn bytes(&self, row: usize) -> usize {
+        let values = self.values[self.attributes[row + 1] as usize] - self.values[self.attributes[row] as usize];
+        (self.messages[row + 1] - self.messages[row] + values) as usize
+    }
 }
 
 /// The columns that make a series, in schema order.

@@ -15,3 +15,6 @@ pub(crate) use write::{Written, write};
 
 /// Rows per row group: what a scan reads and prunes by.
 pub(crate) const GROUP_ROWS: usize = 65_536;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Rows to Parquet.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array as _, RecordBatch};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -18,6 +18,8 @@ pub(crate) struct Written {
     pub(crate) parquet: Bytes,
     pub(crate) index: SideIndex,
     pub(crate) rows: u64,
+    /// Bytes of the rows in memory.
+    pub(crate) raw_bytes: u64,
     pub(crate) min_time: i64,
     pub(crate) max_time: i64,
 }
@@ -28,7 +30,11 @@ pub(crate) fn write(signal: Signal, batches: &[RecordBatch]) -> Result<Option<Wr
     let Some(first) = runs.first() else { return Ok(None) };
     let mut writer = ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties(signal)))?;
     let mut gather = Gather::default();
+    let mut raw_bytes = 0;
     for run in &runs {
+        for column in run.columns() {
+            raw_bytes += column.to_data().get_slice_memory_size()? as u64;
+        }
         gather.group(signal, run);
         writer.write(run)?;
         writer.flush()?;
@@ -38,7 +44,7 @@ pub(crate) fn write(signal: Signal, batches: &[RecordBatch]) -> Result<Option<Wr
     let rows = index.groups.iter().map(|group| group.rows).sum();
     let min_time = index.groups.iter().map(|group| group.min_time).min().unwrap_or(0);
     let max_time = index.groups.iter().map(|group| group.max_time).max().unwrap_or(0);
-    Ok(Some(Written { parquet, index, rows, min_time, max_time }))
+    Ok(Some(Written { parquet, index, rows, raw_bytes, min_time, max_time }))
 }
 
 fn properties(signal: Signal) -> WriterProperties {

@@ -43,6 +43,27 @@ async fn segments_lie_by_tenant_signal_and_day_and_small_ones_are_joined() {
 }
 
 #[tokio::test]
+async fn logs_that_pack_well_are_joined_no_further_than_memory_allows() {
+    let dir = tempdir().expect("a folder");
+    let mut options = options(dir.path());
+    options.compact_segments = 3;
+    options.compact_raw_bytes = 250_000;
+    let telemetry = open(options).await;
+    let text = "x".repeat(1000);
+    for _ in 0..6 {
+        telemetry.append_logs(tenant(1), None, batch(std::iter::repeat_n(text.as_str(), 60))).await.expect("stored");
+        telemetry.flush().await.expect("flushes");
+    }
+    for _ in 0..4 {
+        telemetry.maintain().await.expect("maintains");
+    }
+    // Three times some seventy thousand bytes fit; packed, all six are next to nothing.
+    let segments = files(&dir.path().join("objects").join(tenant(1).to_string()).join("logs"), "parquet");
+    assert_eq!(segments.len(), 2, "{segments:?}");
+    assert_eq!(messages(&telemetry, tenant(1)).await.len(), 360);
+}
+
+#[tokio::test]
 async fn the_log_is_cut_once_it_is_in_segments() {
     let dir = tempdir().expect("a folder");
     let telemetry = open(options(dir.path())).await;
