@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, Result, TenantId};
 
+use crate::columns::hash64;
 use crate::objects::Objects;
 use crate::{Key, Signal};
 
@@ -90,15 +91,26 @@ pub(crate) struct Manifest {
     segments: BTreeMap<String, SegmentMeta>,
     published: BTreeMap<Key, u64>,
     log_floor: u64,
-    /// A delta whose put failed, so that nobody knows whether it is there.
-    doubtful: Option<Delta>,
+    /// The deltas whose puts failed since the last that worked: nobody knows which of them, if any, is there. As hashes, because an outage may be
+    /// long; they only tell our own from another process's, and whoever writes here on purpose needs no collision.
+    doubtful: Vec<u64>,
+    /// Whether the last commit worked.
+    settled: bool,
 }
 
 impl Manifest {
     /// Reads the newest snapshot and every delta after it.
     pub(crate) fn load(objects: Objects) -> Result<Self> {
-        let mut manifest =
-            Self { objects, version: 0, snapshot: 0, segments: BTreeMap::new(), published: BTreeMap::new(), log_floor: 1, doubtful: None };
+        let mut manifest = Self {
+            objects,
+            version: 0,
+            snapshot: 0,
+            segments: BTreeMap::new(),
+            published: BTreeMap::new(),
+            log_floor: 1,
+            doubtful: Vec::new(),
+            settled: true,
+        };
         let paths = manifest.objects.list(Some(FOLDER))?;
         if let Some(version) = paths.iter().filter_map(|path| number(path, "snapshot")).max() {
             let Snapshot { segments, published, log_floor, .. } = manifest.parse(&path(version, "snapshot"))?;
@@ -143,13 +155,15 @@ impl Manifest {
 
     /// Whether the last change could be made.
     pub(crate) fn is_settled(&self) -> bool {
-        self.doubtful.is_none()
+        self.settled
     }
 
     /// Makes a change durable, then effective. Its version is filled in here.
     pub(crate) fn commit(&mut self, mut delta: Delta) -> Result<()> {
         delta.version = self.version + 1;
+        self.settled = false;
         self.put(&delta)?;
+        self.settled = true;
         self.apply(delta);
         if self.version - self.snapshot >= SNAPSHOT_EVERY {
             // The deltas already hold everything: a failed snapshot is tried again at the next delta.
@@ -163,22 +177,23 @@ impl Manifest {
     fn put(&mut self, delta: &Delta) -> Result<()> {
         let bytes = serde_json::to_vec(delta).map_err(Error::internal)?;
         let name = path(delta.version, "delta");
-        let doubtful = self.doubtful.replace(delta.clone());
-        let mut created = self.objects.create(&name, bytes.clone())?;
-        if !created {
-            // Our own earlier try, whose put had failed only as far as we know: its rows are still in memory, so it is taken back.
-            let found: Delta = self.parse(&name)?;
-            if doubtful.is_some_and(|doubtful| doubtful == found) {
-                self.objects.delete(&name)?;
-                created = self.objects.create(&name, bytes)?;
-            }
+        let mut created = self.try_create(&name, &bytes)?;
+        // One of our own earlier tries, whose put had failed only as far as we know: its rows are still in memory, so it is taken back.
+        if !created && self.doubtful.contains(&hash64(0, &self.objects.read(&name)?)) {
+            self.objects.delete(&name)?;
+            created = self.try_create(&name, &bytes)?;
         }
         if !created {
             let detail = "Another process writes to this telemetry folder. Stop it and start again.";
             return Err(Error::new(ErrorKind::Unavailable, "telemetry_shared", detail));
         }
-        self.doubtful = None;
+        self.doubtful.clear();
         Ok(())
+    }
+
+    /// Creates an object; while it is unknown whether it did, its contents are doubtful.
+    fn try_create(&mut self, name: &str, bytes: &[u8]) -> Result<bool> {
+        self.objects.create(name, bytes.to_vec()).inspect_err(|_| self.doubtful.push(hash64(0, bytes)))
     }
 
     fn write_snapshot(&mut self) -> Result<()> {

@@ -10,7 +10,8 @@ use object_store::{
     CopyOptions, Error as StoreError, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result as StoreResult,
 };
-use steward_telemetry::Options;
+use steward_base::{Clock, Random};
+use steward_telemetry::{Options, Telemetry};
 use tempfile::tempdir;
 
 use crate::support::{batch, messages, open, options, tenant};
@@ -20,6 +21,8 @@ use crate::support::{batch, messages, open, options, tenant};
 enum Outage {
     None,
     Put(String),
+    /// The put works, its answer is lost.
+    PutAnswer(String),
     Get(String),
 }
 
@@ -67,6 +70,10 @@ impl ObjectStore for Bucket {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> StoreResult<PutResult> {
         match self.outage() {
             Outage::Put(text) if location.as_ref().contains(&text) => refused(),
+            Outage::PutAnswer(text) if location.as_ref().contains(&text) => {
+                self.store.put_opts(location, payload, options).await?;
+                refused()
+            }
             _ => self.store.put_opts(location, payload, options).await,
         }
     }
@@ -137,4 +144,54 @@ async fn a_tenant_whose_segments_cannot_be_joined_does_not_keep_the_others_waiti
     telemetry.maintain().await.expect("maintains");
     assert_eq!(bucket.segments(tenant(4)).await, 1);
     assert_eq!(messages(&telemetry, tenant(4)).await, ["row"; 3]);
+}
+
+#[tokio::test]
+async fn a_manifest_whose_puts_fail_again_and_again_goes_on_once_they_work() {
+    let dir = tempdir().expect("a folder");
+    let (bucket, options) = Bucket::options(dir.path());
+    let telemetry = open(options.clone()).await;
+    let delta = |outage: fn(String) -> Outage| outage("manifest/".to_owned());
+    let mut sent: Vec<String> = Vec::new();
+    // Which of the failed puts is there is never the same: the first, none, one after some that are not.
+    for outages in [
+        vec![delta(Outage::PutAnswer), delta(Outage::Put), delta(Outage::Put)],
+        vec![delta(Outage::Put), delta(Outage::Put)],
+        vec![
+            delta(Outage::Put),
+            delta(Outage::PutAnswer),
+            delta(Outage::PutAnswer),
+            Outage::Get("manifest/".to_owned()),
+            delta(Outage::Put),
+        ],
+    ] {
+        for outage in outages {
+            // Another row each time, so that each delta is another.
+            sent.push(format!("row {}", sent.len()));
+            telemetry.append_logs(tenant(1), None, batch([sent.last().expect("a row").as_str()])).await.expect("stored");
+            bucket.suffer(outage);
+            telemetry.flush().await.expect_err("says so");
+            assert_eq!(messages(&telemetry, tenant(1)).await.len(), sent.len());
+        }
+        bucket.suffer(Outage::None);
+        telemetry.flush().await.expect("flushes");
+        assert_eq!(telemetry.health().memory_bytes, 0);
+    }
+    telemetry.close().await.expect("closes");
+    drop(telemetry);
+    let telemetry = reopen(options).await;
+    let mut found = messages(&telemetry, tenant(1)).await;
+    found.sort();
+    sent.sort();
+    assert_eq!(found, sent);
+}
+
+/// Opens the engine once the former one has let go of the folder.
+async fn reopen(options: Options) -> Telemetry {
+    loop {
+        if let Ok(telemetry) = Telemetry::open(options.clone(), Clock::system(), Random::seeded(8)).await {
+            return telemetry;
+        }
+        tokio::task::yield_now().await;
+    }
 }
