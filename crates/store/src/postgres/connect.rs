@@ -12,6 +12,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const WAIT: Duration = Duration::from_secs(10);
+/// How long what was sent may stay unacknowledged: then the way to the server is broken.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+/// What the server ends by itself. A process that vanished in the middle of a transaction gives the head free before those who wait for it
+/// give up.
+const LIMITS: &str = "-c statement_timeout=30s -c lock_timeout=12s -c idle_in_transaction_session_timeout=10s";
 
 /// The connections of a store.
 pub(super) struct Connections {
@@ -29,7 +34,10 @@ pub(super) fn connections(url: &Secret<String>, most: usize) -> Result<Connectio
             "The database URL cannot be read: write postgres://user:password@host:port/database.",
         )
     })?;
-    config.application_name("steward").connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(30));
+    config.application_name("steward").connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(UNACKNOWLEDGED);
+    // The last one counts: what the URL says itself comes after ours.
+    let options = config.get_options().map_or_else(|| LIMITS.to_owned(), |own| format!("{LIMITS} {own}"));
+    config.options(options);
     let tls = MakeRustlsConnect::new(tls_config(config.get_ssl_mode())?);
     let pool = Pool::builder(Manager::new(config.clone(), tls.clone()))
         .max_size(most.max(2))

@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Refused(tokio_postgres::Error),
     /// The connection broke: what was in flight may have happened.
     Lost(tokio_postgres::Error),
+    /// No answer in time: what was in flight may have happened.
+    TimedOut,
     /// There was no connection to begin with.
     Unreachable(PoolError),
     /// We refused.
@@ -46,11 +48,13 @@ impl Failure {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Ours(error) => error,
+            Self::TimedOut => unavailable("database_unavailable").with_source("the database did not answer in time"),
             Self::Lost(error) => unavailable("database_unavailable").with_source(error),
             Self::Unreachable(error) => unavailable("database_unavailable").with_source(error),
             Self::Refused(error) => match error.code() {
                 Some(&SqlState::DISK_FULL) => unavailable("storage_full").with_source(error),
                 Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => unavailable("storage_read_only").with_source(error),
+                Some(code) if is_limit(code) => unavailable("database_unavailable").with_source(error),
                 Some(code) if code.code().starts_with("53") || code.code().starts_with("58") => {
                     unavailable("storage_failed").with_source(error)
                 }
@@ -63,8 +67,10 @@ impl Failure {
     pub(super) fn is_outage(&self) -> bool {
         match self {
             Self::Ours(_) => false,
-            Self::Lost(_) | Self::Unreachable(_) => true,
-            Self::Refused(error) => error.code().is_some_and(|code| ["53", "58", "25"].iter().any(|class| code.code().starts_with(class))),
+            Self::Lost(_) | Self::TimedOut | Self::Unreachable(_) => true,
+            Self::Refused(error) => {
+                error.code().is_some_and(|code| is_limit(code) || ["53", "58", "25"].iter().any(|class| code.code().starts_with(class)))
+            }
         }
     }
 }
@@ -89,6 +95,11 @@ pub(super) fn unavailable(code: &'static str) -> Error {
 fn is_going_down(code: &SqlState) -> bool {
     let code = code.code();
     code.starts_with("57P") || code.starts_with("08")
+}
+
+/// The server ended it for taking too long: on a lock, in a statement, or between two.
+fn is_limit(code: &SqlState) -> bool {
+    [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT].contains(code)
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {

@@ -30,7 +30,7 @@ pub(super) async fn migrate(client: &Client, namespace: &Namespace, kinds: &Kind
     if exists && is_current(client, namespace, kinds).await? {
         return Ok(());
     }
-    client.batch_execute("BEGIN").await?;
+    client.batch_execute(dialect::BEGIN_UNLIMITED).await?;
     let done = migrate_inside(client, namespace, kinds, clock).await;
     client.batch_execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     done

@@ -37,6 +37,8 @@ use write::Outcome;
 
 /// How long the server is asked what became of a batch.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
+/// How long the server may take for a batch: what remains of the time above is for asking.
+const ATTEMPT: Duration = Duration::from_secs(15);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(crate) struct Postgres(Arc<Shared>);
@@ -226,7 +228,7 @@ impl Shared {
         let deadline = self.surroundings.clock.monotonic() + UNKNOWN_FOR;
         loop {
             let began = self.surroundings.clock.monotonic();
-            match self.attempt(namespace, &batch).await {
+            match self.attempt(namespace, &batch, deadline.min(began + ATTEMPT)).await {
                 Outcome::Committed(committed) => {
                     let took = self.surroundings.clock.monotonic().saturating_sub(began);
                     namespace.paced(committed.rows, took.as_nanos() as u64);
@@ -255,17 +257,18 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, namespace: &Namespace, batch: &[Pending]) -> Outcome {
-        let client = match self.connections.pool.get().await {
+    async fn attempt(&self, namespace: &Namespace, batch: &[Pending], deadline: Duration) -> Outcome {
+        let connected = async { Ok(self.connections.pool.get().await?) };
+        let client = match write::within(&self.surroundings.clock, deadline, connected).await {
             Ok(client) => client,
-            Err(error) => return Outcome::Failed(error.into()),
+            Err(failure) => return Outcome::Failed(failure),
         };
         let surroundings = &self.surroundings;
         let planner =
             Planner { kinds: &surroundings.kinds, clock: &surroundings.clock, random: &surroundings.random, tenant: namespace.tenant };
         let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
         // A defect that one unit brings to light must end neither the task nor the other units.
-        let outcome = AssertUnwindSafe(write::batch(&client, namespace, &planner, &units)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(write::batch(&client, namespace, &planner, &units, deadline)).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Error::internal("a unit of work made its batch panic").into()));
         if !matches!(outcome, Outcome::Committed(_)) {
             drop(Client::take(client));
@@ -276,8 +279,10 @@ impl Shared {
     /// What became of a batch; `None` when the server does not come back in time.
     async fn ask(&self, namespace: &Namespace, position: i64, hash: &[u8; 32], deadline: Duration) -> Option<bool> {
         while self.surroundings.clock.monotonic() < deadline {
-            if let Ok(client) = self.connections.pool.get().await {
-                match write::happened(&client, namespace, position, hash).await {
+            let connected = async { Ok(self.connections.pool.get().await?) };
+            if let Ok(client) = write::within(&self.surroundings.clock, deadline, connected).await {
+                let happened = write::happened(&client, namespace, position, hash);
+                match write::within(&self.surroundings.clock, deadline, happened).await {
                     Ok(happened) => return Some(happened),
                     Err(_) => drop(Client::take(client)),
                 }
@@ -291,7 +296,9 @@ impl Shared {
     async fn has_server(&self) -> bool {
         match self.connections.pool.get().await {
             Ok(client) => {
-                let works = client.batch_execute("").await.is_ok();
+                let deadline = self.surroundings.clock.monotonic() + ATTEMPT;
+                let answers = async { Ok(client.batch_execute("").await?) };
+                let works = write::within(&self.surroundings.clock, deadline, answers).await.is_ok();
                 if !works {
                     drop(Client::take(client));
                 }

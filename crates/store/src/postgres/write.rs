@@ -1,9 +1,11 @@
 //! One batch in one transaction: lock the head, load what is wanted, decide, write each table once, commit.
 
+use std::time::Duration;
+
 use deadpool_postgres::Client;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use steward_base::Error;
+use steward_base::{Clock, Error};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -34,29 +36,46 @@ pub(super) struct Committed {
 
 type Sending<'a> = BoxFuture<'a, Result<(), tokio_postgres::Error>>;
 
-/// Runs the units as one transaction.
-pub(super) async fn batch(client: &Client, namespace: &Namespace, planner: &Planner<'_>, units: &[&Prepared]) -> Outcome {
-    let (answers, writes) = match decide(client, namespace, planner, units).await {
+/// Runs the units as one transaction, until a time of the planner's monotonic clock.
+pub(super) async fn batch(
+    client: &Client,
+    namespace: &Namespace,
+    planner: &Planner<'_>,
+    units: &[&Prepared],
+    deadline: Duration,
+) -> Outcome {
+    let (answers, writes) = match within(planner.clock, deadline, decide(client, namespace, planner, units)).await {
         Ok(decided) => decided,
         Err(failure) => {
             if !failure.is_outage() {
-                let _ = client.batch_execute("ROLLBACK").await;
+                roll_back(client, planner.clock, deadline).await;
             }
             return Outcome::Failed(failure);
         }
     };
     let ((position, hash), rows, nothing) = (writes.head, writes.rows(), writes.is_empty());
     let committed = Committed { answers, position, rows };
-    match write(client, namespace, planner, &writes).await {
+    match within(planner.clock, deadline, write(client, namespace, planner, &writes)).await {
         Ok(()) => Outcome::Committed(committed),
         // Without a write there is no difference.
-        Err(Failure::Lost(_)) if nothing => Outcome::Committed(committed),
-        Err(failure @ Failure::Lost(_)) => Outcome::Unknown(committed, hash, failure),
+        Err(Failure::Lost(_) | Failure::TimedOut) if nothing => Outcome::Committed(committed),
+        Err(failure @ (Failure::Lost(_) | Failure::TimedOut)) => Outcome::Unknown(committed, hash, failure),
         Err(failure) => {
-            let _ = client.batch_execute("ROLLBACK").await;
+            roll_back(client, planner.clock, deadline).await;
             Outcome::Failed(failure)
         }
     }
+}
+
+/// The connection is given up afterwards whatever becomes of this; it only lets go of the head sooner.
+async fn roll_back(client: &Client, clock: &Clock, deadline: Duration) {
+    let _ = within(clock, deadline, async { Ok(client.batch_execute("ROLLBACK").await?) }).await;
+}
+
+/// Waits for the server until a time of the monotonic clock. After a time-out the connection is in no known state.
+pub(super) async fn within<T>(clock: &Clock, deadline: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let left = deadline.saturating_sub(clock.monotonic());
+    tokio::time::timeout(left, work).await.unwrap_or(Err(Failure::TimedOut))
 }
 
 /// Whether the event at a position has this hash. Waits for whoever still holds the head: the broken transaction may be about to commit.

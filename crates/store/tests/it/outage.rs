@@ -11,6 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use steward_base::{ErrorKind, RecordId, Secret};
 use steward_store::{Backend, ListQuery, UnitOfWork};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Bench, Thing, bench_on, postgres_url};
 
@@ -122,6 +123,95 @@ async fn restarts_under_load_lose_and_double_nothing() {
         bench.store.commit(&bench.ctx, UnitOfWork::new().create(bench.store.mint_id(), &Thing::named("x"))).await.expect_err("is down");
     assert_eq!((down.kind(), down.code(), down.retry_after().is_some()), (ErrorKind::Unavailable, "database_unavailable", true));
     assert_eq!(bench.store.health().await.expect_err("says why").code(), "database_unavailable");
+    bench.store.close().await;
+}
+
+/// A way to the server on which the answer to one commit gets lost without the connection breaking.
+struct Way {
+    port: u16,
+    lose_next_commit: Arc<AtomicBool>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Way {
+    async fn to(server: (String, u16)) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let port = listener.local_addr().expect("is bound").port();
+        let (lose_next_commit, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let way = Self { port, lose_next_commit: lose_next_commit.clone(), lost: lost.clone() };
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = tokio::net::TcpStream::connect(&server).await.expect("connects");
+                tokio::spawn(carry(client, server, lose_next_commit.clone(), lost.clone()));
+            }
+        });
+        way
+    }
+}
+
+async fn carry(client: tokio::net::TcpStream, server: tokio::net::TcpStream, lose_next_commit: Arc<AtomicBool>, lost: Arc<AtomicBool>) {
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
+    let silent = Arc::new(AtomicBool::new(false));
+    let silenced = silent.clone();
+    let forth = async move {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+            let commits = bytes[..count].windows(6).any(|word| word == b"COMMIT");
+            if commits && lose_next_commit.swap(false, Ordering::SeqCst) {
+                silenced.store(true, Ordering::SeqCst);
+                lost.store(true, Ordering::SeqCst);
+            }
+            to_server.write_all(&bytes[..count]).await.expect("passes on");
+        }
+    };
+    let back = async move {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
+            if !silent.load(Ordering::SeqCst) && to_client.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(forth, back);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_never_comes_is_asked_about() {
+    let Some(url) = postgres_url() else { return };
+    let (before, place) = url.rsplit_once('@').expect("names a user");
+    let (server, database) = place.split_once('/').expect("names a database");
+    let (host, port) = server.split_once(':').expect("names a port");
+    let way = Way::to((host.to_owned(), port.parse().expect("is a number"))).await;
+    let url = format!("{before}@127.0.0.1:{}/{database}", way.port);
+    let bench = bench_on(Backend::Postgres { url: Secret::new(url), connections: 4 }, "postgres", None).await;
+    let (store, ctx) = (&bench.store, &bench.ctx);
+    store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Thing::named("before"))).await.expect("commits");
+
+    way.lose_next_commit.store(true, Ordering::SeqCst);
+    let id = store.mint_id();
+    let unit = UnitOfWork::new().create(id, &Thing::named("asked about"));
+    let done = tokio::time::timeout(SOON, store.commit(ctx, unit)).await.expect("does not wait for the answer for ever");
+    assert_eq!(done.expect("turns out to be committed").records[0].id, id);
+    assert!(way.lost.load(Ordering::SeqCst), "an answer was lost");
+    store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Thing::named("after"))).await.expect("goes on");
+    assert_eq!(store.verify_chain(ctx).await.expect("holds"), 3, "once each");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_connection_has_limits() {
+    let Some(url) = postgres_url() else { return };
+    let bench = bench_on(Backend::Postgres { url: Secret::new(url.clone()), connections: 4 }, "postgres", None).await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connects");
+    tokio::spawn(connection);
+    let schema = bench.ctx.tenant().record().wire("t");
+    client.batch_execute(&format!("BEGIN; SELECT * FROM {schema}.tenant_head FOR UPDATE")).await.expect("holds the head");
+    let unit = || UnitOfWork::new().create(bench.store.mint_id(), &Thing::named("x"));
+    let held = tokio::time::timeout(SOON, bench.store.commit(&bench.ctx, unit())).await.expect("is not held for ever");
+    let held = held.expect_err("the head is held");
+    assert_eq!((held.kind(), held.code(), held.retry_after().is_some()), (ErrorKind::Unavailable, "database_unavailable", true));
+    client.batch_execute("ROLLBACK").await.expect("lets go");
+    bench.store.commit(&bench.ctx, unit()).await.expect("goes on");
     bench.store.close().await;
 }
 
