@@ -1,8 +1,9 @@
-//! Rows as they arrive, to whoever listens. A slow listener loses rows, not the engine its pace, and is told how many.
+//! Rows as they arrive, to whoever listens. A slow listener loses batches, not the engine its pace, and is told how many rows they had.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
+use arrow_array::RecordBatch;
 use parking_lot::Mutex;
 use steward_base::filter::Expr;
 use steward_base::{Result, TenantId};
@@ -13,9 +14,9 @@ use crate::memtable::Entry;
 use crate::query::{LogRow, Predicate, row_of};
 use crate::{Key, Signal, Telemetry};
 
-/// Rows that may wait for one listener.
+/// Rows that may wait for one listener, beside the batch that is being handed over. A batch that finds nobody waiting is never too large.
 const WAITING_ROWS: usize = 10_000;
-/// Rows handed over at once.
+/// Rows handed over at once; what a batch has beyond them comes next.
 const BATCH_ROWS: usize = 500;
 
 /// What arrived since the last time.
@@ -32,6 +33,29 @@ pub struct TailBatch {
 pub struct Tail {
     listener: Arc<Listener>,
     predicate: Arc<Predicate>,
+    /// Taken from the queue, not handed over whole yet. Changed only when nothing is awaited any more, so that `next` may be cancelled.
+    current: Option<Current>,
+    /// Dropped, not told yet.
+    skipped: u64,
+}
+
+/// The batch that is being handed over.
+#[derive(Clone, Debug)]
+enum Current {
+    Waiting(Arc<Entry>),
+    /// `next` is the place among the rows that pass.
+    Begun {
+        passing: Arc<Passing>,
+        next: usize,
+    },
+}
+
+/// The rows of a batch that pass.
+#[derive(Debug)]
+struct Passing {
+    batches: Vec<RecordBatch>,
+    /// Batch and row.
+    places: Vec<(usize, usize)>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +84,7 @@ impl Telemetry {
         let predicate = Arc::new(Predicate::compile(Signal::Logs, filter)?);
         let listener = Arc::new(Listener::default());
         self.core.tails.listeners.lock().entry(tenant).or_default().push(Arc::downgrade(&listener));
-        Ok(Tail { listener, predicate })
+        Ok(Tail { listener, predicate, current: None, skipped: 0 })
     }
 }
 
@@ -70,17 +94,21 @@ impl Tail {
         loop {
             // Registered before looking, so that what arrives in between is not missed.
             let arrived = self.listener.arrived.notified();
-            let (entry, skipped, closed) = self.listener.queue.lock().take();
-            if let Some(entry) = entry {
+            let closed = self.listener.queue.lock().take(&mut self.current, &mut self.skipped);
+            if let Some(current) = self.current.clone() {
                 let predicate = Arc::clone(&self.predicate);
-                let batch = blocking(move || filter(&entry, &predicate, skipped)).await?;
-                if !batch.rows.is_empty() || batch.skipped > 0 {
-                    return Ok(Some(batch));
+                let handed = blocking(move || current.hand_over(&predicate)).await;
+                // Also after a failure: a batch that cannot be read must not be tried for ever.
+                self.current = None;
+                let (rows, rest) = handed?;
+                self.current = rest;
+                if rows.is_empty() && self.skipped == 0 {
+                    continue;
                 }
-                continue;
+                return Ok(Some(TailBatch { rows, skipped: std::mem::take(&mut self.skipped) }));
             }
-            if skipped > 0 {
-                return Ok(Some(TailBatch { rows: Vec::new(), skipped }));
+            if self.skipped > 0 {
+                return Ok(Some(TailBatch { rows: Vec::new(), skipped: std::mem::take(&mut self.skipped) }));
             }
             if closed {
                 return Ok(None);
@@ -90,26 +118,43 @@ impl Tail {
     }
 }
 
-fn filter(entry: &Entry, predicate: &Predicate, skipped: u64) -> Result<TailBatch> {
-    let mut out = TailBatch { rows: Vec::new(), skipped };
-    for batch in entry.rows()? {
-        let mask = predicate.mask(&batch);
-        for row in (0..mask.len()).filter(|row| mask[*row]) {
-            if out.rows.len() < BATCH_ROWS {
-                out.rows.push(row_of(&batch, row));
-            } else {
-                out.skipped += 1;
-            }
-        }
+impl Current {
+    /// The next rows, and what is left after them.
+    fn hand_over(self, predicate: &Predicate) -> Result<(Vec<LogRow>, Option<Self>)> {
+        let (passing, next) = match self {
+            Self::Waiting(entry) => (Arc::new(Passing::of(&entry, predicate)?), 0),
+            Self::Begun { passing, next } => (passing, next),
+        };
+        let end = passing.places.len().min(next + BATCH_ROWS);
+        let rows = passing.places[next..end].iter().map(|(batch, row)| row_of(&passing.batches[*batch], *row)).collect();
+        let rest = (end < passing.places.len()).then_some(Self::Begun { passing, next: end });
+        Ok((rows, rest))
     }
-    Ok(out)
+}
+
+impl Passing {
+    fn of(entry: &Entry, predicate: &Predicate) -> Result<Self> {
+        let batches = entry.rows()?;
+        let mut places = Vec::new();
+        for (number, batch) in batches.iter().enumerate() {
+            let mask = predicate.mask(batch);
+            places.extend((0..mask.len()).filter(|row| mask[*row]).map(|row| (number, row)));
+        }
+        Ok(Self { batches, places })
+    }
 }
 
 impl Queue {
-    fn take(&mut self) -> (Option<Arc<Entry>>, u64, bool) {
-        let entry = self.entries.pop_front();
-        self.rows -= entry.as_ref().map_or(0, |entry| entry.rows);
-        (entry, std::mem::take(&mut self.skipped), self.closed)
+    /// Moves the next batch to `current` if that is empty, and adds what was dropped to `skipped`. Returns whether nothing comes any more.
+    fn take(&mut self, current: &mut Option<Current>, skipped: &mut u64) -> bool {
+        if current.is_none()
+            && let Some(entry) = self.entries.pop_front()
+        {
+            self.rows -= entry.rows;
+            *current = Some(Current::Waiting(entry));
+        }
+        *skipped += std::mem::take(&mut self.skipped);
+        self.closed
     }
 }
 
