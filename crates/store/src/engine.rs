@@ -45,7 +45,7 @@ impl Engine {
     /// A record, deleted or not.
     pub(crate) async fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
         match self {
-            Self::Sqlite(engine) => engine.get(tenant, kind, id),
+            Self::Sqlite(engine) => engine.get(tenant, kind, id).await,
             Self::Postgres(engine) => engine.get(tenant, kind, id).await,
         }
     }
@@ -53,7 +53,7 @@ impl Engine {
     /// The live record that holds a unique key.
     pub(crate) async fn find(&self, tenant: TenantId, kind: usize, field: usize, key: Vec<u8>) -> Result<Option<(RecordId, Row)>, Error> {
         match self {
-            Self::Sqlite(engine) => engine.find(tenant, kind, field, &key),
+            Self::Sqlite(engine) => engine.find(tenant, kind, field, key).await,
             Self::Postgres(engine) => engine.find(tenant, kind, field, key).await,
         }
     }

@@ -95,13 +95,12 @@ impl Sqlite {
         .await
     }
 
-    /// Runs where it is asked for: it takes 3 µs, and handing it to another thread takes ten times that.
-    pub(crate) fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
-        self.shared.read(tenant, |connection, codes| read::record(connection, codes, kind, id))
+    pub(crate) async fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
+        self.point_read(tenant, move |connection, codes| read::record(connection, codes, kind, id)).await
     }
 
-    pub(crate) fn find(&self, tenant: TenantId, kind: usize, field: usize, key: &[u8]) -> Result<Option<(RecordId, Row)>, Error> {
-        self.shared.read(tenant, |connection, codes| read::find(connection, codes, kind, field, key))
+    pub(crate) async fn find(&self, tenant: TenantId, kind: usize, field: usize, key: Vec<u8>) -> Result<Option<(RecordId, Row)>, Error> {
+        self.point_read(tenant, move |connection, codes| read::find(connection, codes, kind, field, &key)).await
     }
 
     pub(crate) async fn count(
@@ -124,7 +123,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
-        self.shared.read(tenant, read::head)
+        self.point_read(tenant, read::head).await
     }
 
     pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {
@@ -148,9 +147,17 @@ impl Sqlite {
     pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
         match self.shared.namespace(tenant) {
             Ok(namespace) => {
+                let receiver = namespace.position.subscribe();
                 // Opening learns the position; one that cannot be opened has none yet.
-                let _ = self.shared.open(&namespace);
-                namespace.position.subscribe()
+                if self.shared.at_hand(tenant).is_none() {
+                    let shared = self.shared.clone();
+                    tokio::task::spawn_blocking(move || {
+                        if !shared.closed.load(Ordering::Acquire) {
+                            let _ = shared.open(&namespace);
+                        }
+                    });
+                }
+                receiver
             }
             Err(_) => watch::Sender::new(0).subscribe(),
         }
@@ -185,6 +192,20 @@ impl Sqlite {
         let threads = std::mem::take(&mut *self.threads.lock());
         let shared = self.shared.clone();
         let _ = tokio::task::spawn_blocking(move || shared.shut(threads)).await;
+    }
+
+    /// Runs where it is asked for when the file is open: it takes 3 µs, and handing it to another thread takes ten times that. Opening a
+    /// file may migrate it or wait for the disk, and goes to a thread that may wait.
+    async fn point_read<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        read: impl FnOnce(&rusqlite::Connection, &Codes) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Error> {
+        if let Some(open) = self.shared.at_hand(tenant) {
+            return open.read(read).map_err(|failure| failure.into_error(&self.shared.dir));
+        }
+        let shared = self.shared.clone();
+        blocking(move || shared.read(tenant, read)).await
     }
 
     async fn long_read<T: Send + 'static>(
@@ -234,6 +255,15 @@ impl Shared {
             self.close_some();
         }
         Ok(open)
+    }
+
+    /// The file of a tenant when it can be had without waiting.
+    fn at_hand(&self, tenant: TenantId) -> Option<Arc<Open>> {
+        if self.closed.load(Ordering::Acquire) {
+            return None;
+        }
+        let namespace = self.namespaces.read().get(&tenant)?.clone();
+        namespace.at_hand(self.turn.fetch_add(1, Ordering::Relaxed))
     }
 
     fn read<T>(&self, tenant: TenantId, read: impl FnOnce(&rusqlite::Connection, &Codes) -> Result<T, Failure>) -> Result<T, Error> {

@@ -142,6 +142,13 @@ impl Namespace {
         Ok((open, true))
     }
 
+    /// The file when it is open and nobody is about to open or close it.
+    pub(super) fn at_hand(&self, turn: u64) -> Option<Arc<Open>> {
+        let open = self.open.try_lock()?.clone()?;
+        self.used.store(turn, Ordering::Relaxed);
+        Some(open)
+    }
+
     /// Makes the file when there is none.
     pub(super) fn create(&self, surroundings: &Surroundings) -> Result<(), Failure> {
         let mut slot = self.open.lock();

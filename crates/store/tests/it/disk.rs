@@ -47,6 +47,31 @@ async fn open(dir: &Path) -> Result<Store, steward_base::Error> {
 }
 
 #[tokio::test]
+async fn opening_a_file_holds_up_nobody_else() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path()).await.expect("opens");
+    let tenant = TenantId::new(store.clock(), store.random());
+    let ctx = ctx(tenant);
+    store.provision(tenant).await.expect("provisions");
+    let id = store.mint_id();
+    store.commit(&ctx, UnitOfWork::new().create(id, &Thing::named("x"))).await.expect("commits");
+    store.close().await;
+
+    let store = open(dir.path()).await.expect("opens again");
+    let file = rusqlite::Connection::open(dir.path().join("tenants").join(format!("{tenant}.db"))).expect("opens");
+    file.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("takes the file");
+    let mut read = std::pin::pin!(store.get(&ctx, "thing", id));
+    // On this thread the first look would last until the file is let go of.
+    assert!(futures_util::poll!(&mut read).is_pending());
+    let watched = store.watch(tenant);
+    drop(file);
+    assert!(read.await.expect("reads").is_some());
+    assert!(store.get(&ctx, "thing", id).await.expect("reads").is_some());
+    drop(watched);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_writes_until_there_is_space() {
     let Some(disk) = SmallDisk::mount() else { return };
     let store = open(&disk.data()).await.expect("opens");

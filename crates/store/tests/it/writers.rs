@@ -74,7 +74,7 @@ async fn what_was_committed_is_there_after_reopening() {
     assert_eq!(store.commit(&ctx, UnitOfWork::new().delete("team", id, Expect::Any)).await.expect_err("is closed").code(), "shutting_down");
 
     let store = open().await.expect("opens again");
-    assert_eq!(*store.watch(tenant).borrow(), 1);
+    store.watch(tenant).wait_for(|position| *position == 1).await.expect("learns the position");
     let record = store.get(&ctx, "team", id).await.expect("reads").expect("is there");
     assert_eq!(record.decode::<Team>().expect("decodes").name, "kept");
     store.commit(&ctx, UnitOfWork::new().delete("team", id, Expect::Version(1))).await.expect("deletes");
