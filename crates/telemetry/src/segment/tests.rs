@@ -1,3 +1,5 @@
+//! A segment written and read back: its rows, its order, its side index, and how runs are joined.
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray as _;
 use bytes::Bytes;
