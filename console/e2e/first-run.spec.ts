@@ -6,7 +6,7 @@ test.describe.configure({ mode: "serial" });
 
 test("an unset server explains how to get in", async ({ page }) => {
   await page.goto("/console/");
-  await expect(page.getByRole("heading", { name: "This server is new" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "This server is new", exact: true })).toBeVisible();
   await expect(page.getByText("steward setup-link")).toBeVisible();
   await expectAccessible(page);
 });
@@ -15,7 +15,7 @@ test("the set-up link makes the owner", async ({ page }) => {
   const link = process.env.STEWARD_TEST_SETUP_LINK ?? process.env.STEWARD_SETUP_LINK;
   expect(link, "STEWARD_TEST_SETUP_LINK").toBeTruthy();
   await page.goto(link ?? "");
-  await expect(page.getByRole("heading", { name: "Set up Steward" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Set up Steward", exact: true })).toBeVisible();
   await expectAccessible(page);
 
   await page.getByRole("button", { name: "Create owner and tenant" }).click();
@@ -29,7 +29,7 @@ test("the set-up link makes the owner", async ({ page }) => {
   await expect(page.getByRole("textbox", { name: "Tenant address" })).toHaveValue(owner.slug);
   await page.getByRole("button", { name: "Create owner and tenant" }).click();
 
-  await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Overview", exact: true })).toBeVisible();
   await expect(page).toHaveURL(new RegExp(`${home}$`));
   await page.context().storageState({ path: session });
 });

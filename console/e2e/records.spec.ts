@@ -47,7 +47,7 @@ test("a project and its service are made, changed and deleted", async ({ page })
   await page.getByRole("link", { name: "Edit" }).click();
   await page.getByRole("combobox", { name: "Health" }).selectOption("critical");
   await page.getByRole("button", { name: "Save" }).click();
-  await expect(page.getByRole("heading", { name: "api" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "api", exact: true })).toBeVisible();
   await expect(page.getByText("Critical")).toBeVisible();
   await expectAccessible(page);
 
@@ -93,7 +93,7 @@ test("a project is deleted by its typed name", async ({ page }) => {
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("textbox").fill(project);
   await dialog.getByRole("button", { name: "Delete" }).click();
-  await expect(page.getByRole("heading", { name: "Projects" })).toBeVisible();
+  await expect(page.getByRole("heading", { name: "Projects", exact: true })).toBeVisible();
   await expect(page.getByRole("link", { name: project })).toHaveCount(0);
 });
 
