@@ -4,8 +4,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use steward_base::filter::{self, Expr};
 use steward_base::{Error, ErrorKind, Result, Timestamp};
-use steward_store::{Kind, Model};
-use steward_web::{ById, Call, Change, Json, Operation, RateClass, Reply, Resource, operation, resource};
+use steward_store::{Kind, Model as _};
+use steward_web::{ById, Call, Json, Operation, RateClass, Reply, Resource, operation, resource};
 
 use crate::enrollment::{Enrolled, Enrolment};
 use crate::models::{Device, EnrollmentToken, Organization, Project, Service};
@@ -17,10 +17,10 @@ impl Fleet {
         let store = &self.0.store;
         let mut all =
             resource::<Organization>(store, Resource::new("organizations").example(json!({ "name": "Globex", "slug": "globex" })));
-        let projects = completed::<Project>(Resource::new("projects"));
+        let projects = Resource::<Project>::new("projects");
         all.extend(resource(store, projects.example(json!({ "name": "Shop", "path": "/srv/shop" }))));
-        all.extend(resource(store, completed::<Service>(Resource::new("services"))));
-        all.extend(resource(store, completed::<Device>(Resource::new("devices").without_create())));
+        all.extend(resource(store, Resource::<Service>::new("services")));
+        all.extend(resource(store, Resource::<Device>::new("devices").without_create()));
         all.push(self.presence_operation());
         all.extend(resource::<EnrollmentToken>(store, Resource::new("enrollment-tokens").without_create().without_update()));
         all.push(self.new_token_operation());
@@ -104,23 +104,6 @@ impl Fleet {
                 .handle(self.clone(), agents::heartbeat),
         ]
     }
-}
-
-/// What a caller takes out is stored as the model's default, as what is left out of a new record is: filters find it there.
-fn completed<M: Model>(resource: Resource<M>) -> Resource<M> {
-    resource.on_update(async |_, change| Ok(complete::<M>(change)))
-}
-
-fn complete<M: Model>(mut change: Change) -> Change {
-    // A body that is no model is left to the validation, which names what is wrong.
-    if let Ok(model) = serde_json::from_value::<M>(Value::Object(change.body.clone()))
-        && let Ok(Value::Object(whole)) = serde_json::to_value(model)
-    {
-        for (name, value) in whole {
-            change.body.entry(name).or_insert(value);
-        }
-    }
-    change
 }
 
 async fn presence(fleet: Fleet, call: Call<ById<Device>>) -> Result<Reply<Json<Presence>>> {

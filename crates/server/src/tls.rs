@@ -19,13 +19,12 @@ pub(crate) fn load(config: &Config) -> Result<Option<Arc<ServerConfig>>> {
     let chain: Vec<CertificateDer<'static>> =
         CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(|error| invalid(certificate, &error.to_string()))?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| invalid(key, &error.to_string()))?;
-    let mut server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+    let server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|error| invalid(certificate, &error.to_string()))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Some(Arc::new(server)))
 }
 

@@ -83,15 +83,6 @@ impl Feed {
     pub async fn send(&self, message: &Message) -> Result<(), Closed> {
         self.sender.send_timeout(message.encode(), self.patience).await.map_err(|_| Closed)
     }
-
-    /// Sends a message unless the reader is behind; answers whether it was taken. For feeds that may skip.
-    pub fn offer(&self, message: &Message) -> Result<bool, Closed> {
-        match self.sender.try_send(message.encode()) {
-            Ok(()) => Ok(true),
-            Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Closed),
-        }
-    }
 }
 
 /// A stream of messages as an answer.

@@ -49,6 +49,8 @@ impl Kind {
         unknown(self.input_schema(), &changes, "", &mut problems);
         let mut body = current.body.clone();
         merge(&mut body, &changes);
+        // What a caller takes out is the default again, as what is left out of a new record is: filters find it there.
+        self.fill_defaults(&mut body);
         self.changed_read_only(&current.body, &body, &mut problems);
         if problems.is_empty() { Ok(body) } else { Err(check::invalid(problems)) }
     }
