@@ -29,7 +29,7 @@ pub enum Backend {
     },
     /// A PostgreSQL server.
     Postgres {
-        /// `postgres://user:password@host:port/database?sslmode=…`.
+        /// `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`, as libpq reads it; an encrypted connection is always verified.
         url: steward_base::Secret<String>,
         /// Most connections this process opens; 16 is ordinary.
         connections: usize,

@@ -1,9 +1,14 @@
 //! How the server is reached.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool, Runtime};
+use percent_encoding::percent_decode_str;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use steward_base::{Error, ErrorKind, Secret};
 use tokio_postgres::config::SslMode;
@@ -26,19 +31,14 @@ pub(super) struct Connections {
 }
 
 pub(super) fn connections(url: &Secret<String>, most: usize) -> Result<Connections, Error> {
+    let (url, authority) = trust(url.expose())?;
     // The parser's own words may quote the password.
-    let mut config: tokio_postgres::Config = url.expose().parse().map_err(|_| {
-        Error::new(
-            ErrorKind::Invalid,
-            "database_url",
-            "The database URL cannot be read: write postgres://user:password@host:port/database.",
-        )
-    })?;
+    let mut config: tokio_postgres::Config = url.parse().map_err(|_| unreadable())?;
     config.application_name("steward").connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(UNACKNOWLEDGED);
     // The last one counts: what the URL says itself comes after ours.
     let options = config.get_options().map_or_else(|| LIMITS.to_owned(), |own| format!("{LIMITS} {own}"));
     config.options(options);
-    let tls = MakeRustlsConnect::new(tls_config(config.get_ssl_mode())?);
+    let tls = MakeRustlsConnect::new(tls_config(config.get_ssl_mode(), authority.as_deref())?);
     let pool = Pool::builder(Manager::new(config.clone(), tls.clone()))
         .max_size(most.max(2))
         .runtime(Runtime::Tokio1)
@@ -49,14 +49,52 @@ pub(super) fn connections(url: &Secret<String>, most: usize) -> Result<Connectio
     Ok(Connections { pool, config, tls })
 }
 
-/// A server that offers TLS must show a certificate of an authority that this machine trusts.
-fn tls_config(mode: SslMode) -> Result<ClientConfig, Error> {
+/// Takes what only libpq knows out of the URL: `sslrootcert`, and the strict modes, which are what `require` means here.
+fn trust(url: &str) -> Result<(String, Option<String>), Error> {
+    let Some((address, query)) = url.split_once('?') else { return Ok((url.to_owned(), None)) };
+    let (mut kept, mut authority) = (Vec::new(), None);
+    for pair in query.split('&') {
+        match pair.split_once('=') {
+            Some(("sslrootcert", path)) => {
+                authority = Some(percent_decode_str(path).decode_utf8().map_err(|_| unreadable())?.into_owned());
+            }
+            Some(("sslmode", "verify-ca" | "verify-full")) => kept.push("sslmode=require"),
+            _ => kept.push(pair),
+        }
+    }
+    Ok((format!("{address}?{}", kept.join("&")), authority.filter(|path| path != "system")))
+}
+
+fn unreadable() -> Error {
+    let detail = "The database URL cannot be read: write postgres://user:password@host:port/database.";
+    Error::new(ErrorKind::Invalid, "database_url", detail)
+}
+
+/// A server that offers TLS must show a certificate for its name, from the authority given or else from one that this machine trusts.
+fn tls_config(mode: SslMode, authority: Option<&str>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
-    if mode != SslMode::Disable {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
+    match authority {
+        _ if mode == SslMode::Disable => {}
+        Some(path) => {
+            let (added, _) = roots.add_parsable_certificates(certificates(path)?);
+            if added == 0 {
+                return Err(Error::new(ErrorKind::Invalid, "database_url", format!("The sslrootcert {path} holds no certificate.")));
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(Error::internal)?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let unreadable = |cause: String| {
+        let detail = format!("The sslrootcert {path} of the database URL cannot be read: {cause}.");
+        Error::new(ErrorKind::Invalid, "database_url", detail)
+    };
+    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    CertificateDer::pem_reader_iter(BufReader::new(file)).collect::<Result<_, _>>().map_err(|error| unreadable(error.to_string()))
 }

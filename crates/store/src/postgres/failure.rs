@@ -50,6 +50,7 @@ impl Failure {
             Self::Ours(error) => error,
             Self::TimedOut => unavailable("database_unavailable").with_source("the database did not answer in time"),
             Self::Lost(error) => unavailable("database_unavailable").with_source(error),
+            Self::Unreachable(error) if is_distrusted(&error) => unavailable("database_certificate").with_source(error),
             Self::Unreachable(error) => unavailable("database_unavailable").with_source(error),
             Self::Refused(error) => match error.code() {
                 Some(&SqlState::DISK_FULL) => unavailable("storage_full").with_source(error),
@@ -86,6 +87,9 @@ pub(super) fn unavailable(code: &'static str) -> Error {
         "storage_full" => "The database's disk is full: free some space and it goes on by itself.",
         "storage_read_only" => "The database takes no writes: point Steward at the primary server.",
         "storage_failed" => "The database is out of resources: see its log.",
+        "database_certificate" => {
+            "The database's certificate is not trusted: name its authority in the database URL (sslrootcert=FILE), or turn TLS off (sslmode=disable)."
+        }
         _ => "The database cannot be reached: it is tried again all the time.",
     };
     Error::new(ErrorKind::Unavailable, code, detail).with_retry_after(Duration::from_secs(1))
@@ -104,4 +108,17 @@ fn is_limit(code: &SqlState) -> bool {
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>())
+}
+
+/// TLS itself failed, most likely at the certificate.
+fn is_distrusted(error: &PoolError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(known) = cause {
+        let inner = known.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if known.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = known.source();
+    }
+    false
 }

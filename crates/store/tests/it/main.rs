@@ -4,6 +4,7 @@ mod changes;
 mod contract;
 mod differential;
 mod disk;
+mod encryption;
 mod input;
 mod kill;
 mod kinds;
