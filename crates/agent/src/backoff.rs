@@ -13,21 +13,32 @@ const LONGEST_ASKED: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     random: Random,
+    longest: Duration,
     failures: u32,
 }
 
 impl Backoff {
     pub(crate) fn new(random: Random) -> Self {
-        Self { random, failures: 0 }
+        Self::up_to(LONGEST, random)
+    }
+
+    /// Grows on to a wait of its own.
+    pub(crate) fn up_to(longest: Duration, random: Random) -> Self {
+        Self { random, longest, failures: 0 }
     }
 
     /// The wait after one more failure; never shorter than what the server asked for.
     pub(crate) fn after_failure(&mut self, asked: Option<Duration>) -> Duration {
-        let ceiling = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        let ceiling = FIRST.saturating_mul(1 << self.failures.min(16)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
         let millis = u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX);
         let wait = Duration::from_millis(millis / 2 + self.random.below(millis / 2 + 1));
         wait.max(asked.unwrap_or_default().min(LONGEST_ASKED))
+    }
+
+    /// Failures since the last reset.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
     }
 
     pub(crate) fn reset(&mut self) {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoints;
-use crate::logs::files::Files;
+use crate::logs::files::{Files, Wanted};
 use crate::logs::{Journal, Line, journal};
 use crate::machine::Machine;
 use crate::own_log::OwnLog;
@@ -26,6 +26,7 @@ const BATCH_BYTES: usize = 1024 * 1024;
 pub(crate) struct Sources {
     pub(crate) journal: Journal,
     pub(crate) log_files: Vec<String>,
+    pub(crate) join_lines: bool,
     pub(crate) own_log: Option<OwnLog>,
 }
 
@@ -55,8 +56,9 @@ pub(crate) async fn run(task: Task) -> Result<()> {
         let cursor = saved.as_ref().and_then(|saved| saved.journal.clone());
         tokio::spawn(journal::follow(program, cursor, clock.clone(), random.clone(), sender, stop.clone()));
     }
+    let wanted = Wanted { globs, join: sources.join_lines, journal: program.is_some() };
     let mut collector = Collector {
-        files: Files::new(&globs, saved.clone().map(|saved| saved.files), program.is_some()),
+        files: Files::new(wanted, saved.clone().map(|saved| saved.files)),
         reached: saved.clone().unwrap_or_default(),
         saved: saved.unwrap_or_default(),
         unkept: VecDeque::new(),

@@ -52,6 +52,8 @@ pub struct Options {
     pub name: Option<String>,
     /// Log files by glob; when empty, the usual places of the system.
     pub log_files: Vec<String>,
+    /// Whether a line of a log file that begins with a blank belongs to the one before, as in stack traces.
+    pub join_lines: bool,
     /// Where the system's journal is read from.
     pub journal: Journal,
     /// Between two samples of the machine; at least one second.
@@ -73,6 +75,7 @@ impl Options {
             state: state.into(),
             name: None,
             log_files: Vec::new(),
+            join_lines: false,
             journal: Journal::WhenPresent,
             metrics_interval: Duration::from_secs(15),
             spool_limit: 256 * 1024 * 1024,
@@ -90,16 +93,24 @@ pub async fn run(options: Options, clock: Clock, random: Random, shutdown: impl 
     let server = Arc::new(http::Server::new(&options.server, options.ca_file.as_deref(), &clock)?);
     let state = state::State::open(&options.state)?;
     let machine = machine::Machine::inspect(&state, &random)?;
-    let key = key::DeviceKey::load_or_create(&state)?;
+    let key = Arc::new(key::DeviceKey::load_or_create(&state)?);
     tokio::pin!(shutdown);
-    let device = tokio::select! {
-        device = enroll::enroll(&options, &state, &server, &machine, &key, &random) => device?,
+    let enrolling = enroll::Enrolling {
+        options: &options,
+        state: &state,
+        server: &server,
+        machine: &machine,
+        key: &key,
+        clock: &clock,
+        random: &random,
+    };
+    let tokens = tokio::select! {
+        tokens = enrolling.run() => Arc::new(tokens?),
         () = &mut shutdown => return Ok(()),
     };
-    tracing::info!(device.id = device.device_id, server.address = %server, "the agent runs");
-
-    let tokens = Arc::new(token::Tokens::new(server.clone(), device, key, clock.clone(), random.clone()));
-    let spool = spool::Shared::open(&state.folder().join("spool"), options.spool_limit)?;
+    let device = tokens.device();
+    tracing::info!(device.id = device.device_id, tenant.slug = device.tenant_slug, server.address = %server, "the agent runs");
+    let spool = spool::Shared::open(&state.spool(), options.spool_limit)?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(metrics::run(metrics::Task {
@@ -110,7 +121,12 @@ pub async fn run(options: Options, clock: Clock, random: Random, shutdown: impl 
         random: random.clone(),
         stop: stop.clone(),
     }));
-    let sources = collect::Sources { journal: options.journal, log_files: options.log_files, own_log: options.own_log };
+    let sources = collect::Sources {
+        journal: options.journal,
+        log_files: options.log_files,
+        join_lines: options.join_lines,
+        own_log: options.own_log,
+    };
     tasks.spawn(collect::run(collect::Task {
         machine,
         checkpoints: state.checkpoints(),

@@ -130,7 +130,7 @@ impl Sampler {
 
     fn network(&self, points: &Points) -> Metric {
         let mut io = Vec::new();
-        for (name, data) in self.networks.iter().take(MOST) {
+        for (name, data) in self.networks.iter().filter(|(name, _)| !platform::is_loopback(name)).take(MOST) {
             let device = name.to_string_lossy();
             io.push(points.int(data.total_received(), &[("device", &*device), ("direction", "receive")]));
             io.push(points.int(data.total_transmitted(), &[("device", &*device), ("direction", "transmit")]));

@@ -7,9 +7,16 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 
-/// Makes a folder that only its owner can enter, or makes an existing one so.
+/// Makes a folder that only its owner can enter, or makes an existing one so. What it had to make survives a power cut.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let path = std::path::absolute(path)?;
+    // Without its name in the folder above, a folder is gone with all that was synced in it.
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    for above in missing.iter().rev().filter_map(|folder| folder.parent()) {
+        sync_folder(above)?;
+    }
+    let path = path.as_path();
     if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
     }
@@ -24,6 +31,16 @@ pub(crate) fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> 
     file.sync_all()?;
     fs::rename(&new, path)?;
     path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// The same, and what the file held is then in `previous`.
+///
+/// In between there is only `previous`; a reader that finds no file takes that one.
+pub(crate) fn replace_private_file_keeping(path: &Path, previous: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::rename(path, previous) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => replace_private_file(path, bytes),
+    }
 }
 
 /// Opens a new file for appending, readable by its owner only.
@@ -83,6 +100,11 @@ pub(crate) fn repeats_journal(path: &Path) -> bool {
 /// The zone in which this machine's programs write times without one.
 pub(crate) fn time_zone() -> TimeZone {
     TimeZone::try_system().unwrap_or(TimeZone::UTC)
+}
+
+/// Whether what passes a network interface never leaves the machine.
+pub(crate) fn is_loopback(interface: &std::ffi::OsStr) -> bool {
+    interface == "lo"
 }
 
 /// How many processes there are.

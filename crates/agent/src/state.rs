@@ -36,6 +36,18 @@ impl State {
         self.folder.join("checkpoints.json")
     }
 
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
+    /// Drops what waits to be sent. Only before the spool is opened.
+    pub(crate) fn remove_spool(&self) -> Result<()> {
+        match fs::remove_dir_all(self.spool()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(unusable(&self.spool(), error)),
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of a file, when there is one.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.folder.join(name);

@@ -157,7 +157,7 @@ pub(crate) enum AgentCommand {
         /// Server to report to.
         #[arg(long, value_name = "URL")]
         server: String,
-        /// Enrolment token; needed once. STEWARD_AGENT_TOKEN keeps it out of the process list.
+        /// Enrolment token; needed once, and again after the device was removed. STEWARD_AGENT_TOKEN keeps it out of the process list.
         #[arg(long, value_name = "TOKEN", env = "STEWARD_AGENT_TOKEN", hide_env_values = true)]
         token: Option<String>,
         /// Folder for the device key, checkpoints and the spool.
@@ -166,6 +166,9 @@ pub(crate) enum AgentCommand {
         /// Log files to follow, as globs; repeatable.
         #[arg(long = "log-file", value_name = "GLOB")]
         log_files: Vec<String>,
+        /// A line that begins with a blank belongs to the one before: stack traces arrive whole.
+        #[arg(long)]
+        join_lines: bool,
         /// Seconds between metric samples.
         #[arg(long, value_name = "SECONDS", default_value_t = 15)]
         interval_seconds: u64,

@@ -44,8 +44,8 @@ async fn run(command: Command) -> Result<()> {
         Command::Serve(args) => serve::serve(config(args.file.config.as_deref(), &args.flags())?).await,
         Command::SetupLink(data) => administer(&data, Request::SetupLink {}).await,
         Command::Admin(command) => admin_command(command).await,
-        Command::Agent(AgentCommand::Run { server, token, state, log_files, interval_seconds, stop_on_stdin_end }) => {
-            watch::agent(watch::AgentRun { server, token, state, log_files, interval_seconds, stop_on_stdin_end }).await
+        Command::Agent(AgentCommand::Run { server, token, state, log_files, join_lines, interval_seconds, stop_on_stdin_end }) => {
+            watch::agent(watch::AgentRun { server, token, state, log_files, join_lines, interval_seconds, stop_on_stdin_end }).await
         }
         Command::Config(command) => config_command(command),
     }

@@ -28,6 +28,7 @@ pub(crate) struct AgentRun {
     pub(crate) token: Option<String>,
     pub(crate) state: PathBuf,
     pub(crate) log_files: Vec<String>,
+    pub(crate) join_lines: bool,
     pub(crate) interval_seconds: u64,
     pub(crate) stop_on_stdin_end: bool,
 }
@@ -42,6 +43,7 @@ pub(crate) async fn agent(run: AgentRun) -> Result<()> {
     let mut options = steward_agent::Options::new(run.server, run.state);
     options.token = run.token.map(Secret::new);
     options.log_files = run.log_files;
+    options.join_lines = run.join_lines;
     options.metrics_interval = Duration::from_secs(run.interval_seconds);
     options.own_log = Some(own_log);
     let stop_on_stdin_end = run.stop_on_stdin_end;

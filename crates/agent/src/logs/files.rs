@@ -2,7 +2,8 @@
 //!
 //! A file is known by device and inode, so that a renamed one is read to its end while its successor is already followed. A file that is
 //! shorter than what was read, or whose beginning has changed, was truncated and is read from its start. A line is given out when its
-//! line break is there; the last part of a file that is gone is given out without one.
+//! line break is there; the last part of a file that is gone is given out without one. Where lines are joined, one that begins with a
+//! blank belongs to the one before, which is therefore held back until the next one or for a second.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,6 +26,8 @@ const FIRST_LOOK: u64 = 32 * 1024;
 /// First bytes that tell one file from another.
 const HEAD: usize = 256;
 const MOST_FILES: usize = 512;
+/// Lines that belong together are written together: after this long nothing more is expected.
+const JOINED_WITHIN: Duration = Duration::from_secs(1);
 /// A renamed file may be written to until its program opens the new one; after this long at its end it is let go.
 const LET_GO_AFTER: Duration = Duration::from_secs(30);
 
@@ -35,6 +38,9 @@ type Identity = (u64, u64);
 pub(crate) struct Files {
     globs: Vec<String>,
     tails: BTreeMap<Identity, Tail>,
+    /// The file whose turn is next, so that the first ones cannot use up every budget.
+    turn: Identity,
+    join: bool,
     /// Positions of an earlier run that no file has taken up yet.
     saved: Vec<FileCheckpoint>,
     first_run: bool,
@@ -50,24 +56,54 @@ struct Tail {
     service: String,
     file: File,
     identity: Identity,
-    /// Up to where bytes are read; the line in `partial` ends here.
+    /// Up to where bytes are read; what is in `held` and then `partial` ends here.
     read_to: u64,
     partial: Vec<u8>,
+    held: Held,
+    join: bool,
     skipping: bool,
     head: Vec<u8>,
     /// Since when no glob names this file any more.
     gone: Option<Duration>,
 }
 
+/// Whole lines that may go on.
+#[derive(Debug, Default)]
+struct Held {
+    text: Vec<u8>,
+    /// What the lines take in the file, line breaks included.
+    length: u64,
+    since: Duration,
+}
+
+/// What to follow.
+pub(crate) struct Wanted {
+    pub(crate) globs: Vec<String>,
+    /// Lines that begin with a blank belong to the one before.
+    pub(crate) join: bool,
+    /// The journal is read too, so the files that repeat it are left out.
+    pub(crate) journal: bool,
+}
+
+/// What a turn is taken with.
+struct Turn<'a> {
+    zone: &'a TimeZone,
+    now: Timestamp,
+    elapsed: Duration,
+    give: &'a mut dyn FnMut(Line),
+}
+
 impl Files {
     /// `saved` is `None` when this agent has read no file before: then only the recent end of each is shown.
-    pub(crate) fn new(globs: &[String], saved: Option<Vec<FileCheckpoint>>, journal: bool) -> Self {
+    pub(crate) fn new(wanted: Wanted, saved: Option<Vec<FileCheckpoint>>) -> Self {
         Self {
-            globs: globs.to_vec(),
+            globs: wanted.globs,
             tails: BTreeMap::new(),
+            turn: Identity::default(),
+            join: wanted.join,
             first_run: saved.is_none(),
             saved: saved.unwrap_or_default(),
-            leave_out_repeated: journal,
+            leave_out_repeated: wanted.journal,
             scanned: None,
             zone: platform::time_zone(),
         }
@@ -80,13 +116,16 @@ impl Files {
             self.scan(elapsed);
             self.scanned = Some(elapsed);
         }
-        let now = clock.now();
+        let zone = self.zone.clone();
+        let mut turn = Turn { zone: &zone, now: clock.now(), elapsed, give };
         let (mut left, mut more) = (budget, false);
-        for tail in self.tails.values_mut() {
+        for identity in self.turns() {
             if left == 0 {
+                self.turn = identity;
                 return true;
             }
-            match tail.read(left.min(TURN), &self.zone, now, give) {
+            let Some(tail) = self.tails.get_mut(&identity) else { continue };
+            match tail.read(left.min(TURN), &mut turn) {
                 Ok(read) => {
                     left -= read.min(left);
                     more |= read == TURN.min(budget);
@@ -94,8 +133,13 @@ impl Files {
                 Err(error) => tracing::debug!(file.path = %tail.path.display(), error.message = %error, "a log file cannot be read"),
             }
         }
-        self.let_go(elapsed, now, give);
+        self.let_go(&mut turn);
         more
+    }
+
+    /// Every file once, beginning with the one that the last budget did not reach.
+    fn turns(&self) -> Vec<Identity> {
+        self.tails.range(self.turn..).chain(self.tails.range(..self.turn)).map(|(identity, _)| *identity).collect()
     }
 
     /// Where each file is, for the next run; files not found again yet keep their place.
@@ -137,6 +181,7 @@ impl Files {
         let Ok(metadata) = file.metadata() else { return };
         let identity = file_identity(&metadata);
         let Ok(mut tail) = Tail::new(path, file, identity) else { return };
+        tail.join = self.join;
         if let Some(index) = self.saved.iter().position(|saved| (saved.device, saved.inode) == identity) {
             let saved = self.saved.swap_remove(index);
             if tail.begins_as(&saved) && saved.offset <= metadata.len() {
@@ -168,12 +213,13 @@ impl Files {
     }
 
     /// Lets files go that are gone and read to their end.
-    fn let_go(&mut self, elapsed: Duration, now: Timestamp, give: &mut dyn FnMut(Line)) {
+    fn let_go(&mut self, turn: &mut Turn<'_>) {
         self.tails.retain(|_, tail| {
-            let over = tail.gone.is_some_and(|since| elapsed.saturating_sub(since) >= LET_GO_AFTER);
+            let over = tail.gone.is_some_and(|since| turn.elapsed.saturating_sub(since) >= LET_GO_AFTER);
             let at_end = tail.file.metadata().is_ok_and(|metadata| metadata.len() <= tail.read_to);
             if over && at_end && !tail.partial.is_empty() {
-                tail.give(&self.zone, now, give);
+                tail.end_line(turn);
+                tail.give_held(turn);
             }
             !(over && at_end)
         });
@@ -192,6 +238,8 @@ impl Tail {
             identity,
             read_to: 0,
             partial: Vec::new(),
+            held: Held::default(),
+            join: false,
             skipping: false,
             head,
             gone: None,
@@ -199,7 +247,7 @@ impl Tail {
     }
 
     fn checkpoint(&self) -> FileCheckpoint {
-        let offset = self.read_to - self.partial.len() as u64;
+        let offset = self.read_to - self.partial.len() as u64 - self.held.length;
         let head = &self.head[..self.head.len().min(usize::try_from(offset).unwrap_or(usize::MAX))];
         FileCheckpoint {
             path: self.path.clone(),
@@ -218,14 +266,18 @@ impl Tail {
     }
 
     /// Reads at most `budget` bytes further; how many it were.
-    fn read(&mut self, budget: usize, zone: &TimeZone, now: Timestamp, give: &mut dyn FnMut(Line)) -> std::io::Result<usize> {
+    fn read(&mut self, budget: usize, turn: &mut Turn<'_>) -> std::io::Result<usize> {
         let length = self.file.metadata()?.len();
         if length == self.read_to {
+            if turn.elapsed.saturating_sub(self.held.since) >= JOINED_WITHIN {
+                self.give_held(turn);
+            }
             return Ok(0);
         }
         let mut head = [0; HEAD];
         let read = read_at(&self.file, &mut head, 0)?;
         if length < self.read_to || !head[..read].starts_with(&self.head) {
+            self.give_held(turn);
             (self.read_to, self.skipping) = (0, false);
             self.partial.clear();
         }
@@ -233,11 +285,11 @@ impl Tail {
         let mut buffer = vec![0; budget];
         let read = read_at(&self.file, &mut buffer, self.read_to)?;
         self.read_to += read as u64;
-        self.split(&buffer[..read], zone, now, give);
+        self.split(&buffer[..read], turn);
         Ok(read)
     }
 
-    fn split(&mut self, mut bytes: &[u8], zone: &TimeZone, now: Timestamp, give: &mut dyn FnMut(Line)) {
+    fn split(&mut self, mut bytes: &[u8], turn: &mut Turn<'_>) {
         while !bytes.is_empty() {
             let end = memchr::memchr(b'\n', bytes);
             let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
@@ -245,9 +297,13 @@ impl Tail {
                 // Three bytes more than are kept, so that the cut falls between characters.
                 let room = (MAX_MESSAGE + 4).saturating_sub(self.partial.len());
                 self.partial.extend_from_slice(&part[..part.len().min(room)]);
-                if end.is_some() || self.partial.len() > MAX_MESSAGE + 3 {
-                    self.give(zone, now, give);
-                    self.skipping = end.is_none();
+                if end.is_some() {
+                    self.end_line(turn);
+                } else if self.partial.len() > MAX_MESSAGE + 3 {
+                    // Nothing is held behind a line that is cut: the position is in its middle.
+                    self.end_line(turn);
+                    self.give_held(turn);
+                    self.skipping = true;
                 }
             } else if end.is_some() {
                 self.skipping = false;
@@ -256,12 +312,29 @@ impl Tail {
         }
     }
 
-    fn give(&mut self, zone: &TimeZone, now: Timestamp, give: &mut dyn FnMut(Line)) {
-        let line = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
-        if !line.is_empty() {
-            give(text::line(line, &self.path, &self.service, zone, now));
+    /// The line in `partial` is complete: it goes on what is held, or ends it and is held itself.
+    fn end_line(&mut self, turn: &mut Turn<'_>) {
+        let bytes = std::mem::take(&mut self.partial);
+        let line = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
+        let goes_on = self.join && matches!(line.first(), Some(b' ' | b'\t')) && self.held.text.len() + line.len() < MAX_MESSAGE;
+        if goes_on && !self.held.text.is_empty() {
+            self.held.text.push(b'\n');
+        } else {
+            self.give_held(turn);
         }
-        self.partial.clear();
+        self.held.text.extend_from_slice(line);
+        self.held.length += bytes.len() as u64 + 1;
+        self.held.since = turn.elapsed;
+        if !self.join {
+            self.give_held(turn);
+        }
+    }
+
+    fn give_held(&mut self, turn: &mut Turn<'_>) {
+        let held = std::mem::take(&mut self.held);
+        if !held.text.is_empty() {
+            (turn.give)(text::line(&held.text, &self.path, &self.service, turn.zone, turn.now));
+        }
     }
 }
 

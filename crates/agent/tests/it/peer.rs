@@ -45,6 +45,10 @@ pub(crate) struct Seen {
     pub(crate) metrics: Vec<(String, f64)>,
     pub(crate) resource: Vec<(String, String)>,
     pub(crate) batches: Vec<String>,
+    /// Devices that were removed, and the tenant that enrolments go to.
+    pub(crate) removed: HashSet<String>,
+    pub(crate) tenant: Option<&'static str>,
+    devices: usize,
     jti: HashSet<String>,
     tokens: HashSet<String>,
     /// Statuses, with an optional Retry-After, answered instead of the next enrolments and log batches.
@@ -131,8 +135,10 @@ async fn enroll(State((seen, url)): State<(Shared, String)>, Json(request): Json
     match seen.refuse_enrolments.pop_front() {
         Some(status) => (status, Json(json!({ "detail": "not now" }))).into_response(),
         None => {
+            seen.devices += 1;
+            let (device, tenant) = (format!("dev_{}", seen.devices), seen.tenant.unwrap_or("ten_1"));
             let device = json!({
-                "device_id": "dev_1", "tenant_id": "ten_1", "tenant_slug": "acme", "token_url": format!("{url}/t/acme/oauth/token"),
+                "device_id": device, "tenant_id": tenant, "tenant_slug": "acme", "token_url": format!("{url}/t/acme/oauth/token"),
             });
             (StatusCode::CREATED, Json(device)).into_response()
         }
@@ -153,8 +159,12 @@ async fn token(State((seen, url)): State<(Shared, String)>, Form(grant): Form<Gr
     validation.set_audience(&[format!("{url}/t/acme/oauth/token")]);
     let key = DecodingKey::from_ed_der(&URL_SAFE_NO_PAD.decode(public).expect("base64url"));
     let claims = jsonwebtoken::decode::<Value>(&grant.assertion, &key, &validation).expect("signed by the enrolled key").claims;
+    seen.assertions.push(claims.clone());
+    if seen.removed.contains(claims["sub"].as_str().expect("text")) {
+        let problem = json!({ "error": "invalid_grant", "error_description": "There is no such device." });
+        return (StatusCode::BAD_REQUEST, Json(problem)).into_response();
+    }
     assert!(seen.jti.insert(claims["jti"].as_str().expect("text").to_owned()), "an assertion is used once");
-    seen.assertions.push(claims);
     let token = format!("token-{}", seen.assertions.len());
     seen.tokens.insert(token.clone());
     Json(json!({ "access_token": token, "token_type": "Bearer", "expires_in": 600 })).into_response()
