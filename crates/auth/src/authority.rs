@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use steward_base::{
-    Clock, Ctx, Effect, Error, ErrorKind, Grant, Origin, Parts, Principal, Random, RecordId, Result, Secret, TenantId, Timestamp,
+    Clock, Ctx, Effect, Error, ErrorKind, Grant, Origin, Parts, Principal, Random, RecordId, Result, Secret, TenantId, Timestamp, filter,
 };
 use steward_store::{Record, Store};
 
@@ -61,6 +61,7 @@ struct Inner {
 struct KeyView {
     digest: String,
     permissions: Vec<String>,
+    scope: Option<String>,
     expires_at: Option<Timestamp>,
 }
 #[derive(Deserialize)]
@@ -183,7 +184,12 @@ impl Authority {
         if !minted.matches(&view.digest) || expired {
             return Err(invalid());
         }
-        let grants = permissions(view.permissions.iter().map(String::as_str), Effect::Allow)?;
+        let mut grants = permissions(view.permissions.iter().map(String::as_str), Effect::Allow)?;
+        if let Some(text) = &view.scope {
+            // A scope that no longer reads must not become everywhere: the key is refused.
+            let scope = filter::parse(text).map_err(Error::internal)?;
+            grants.iter_mut().for_each(|grant| grant.scope = Some(scope.clone()));
+        }
         Ok((minted.tenant, Principal::ApiKey(minted.record), grants))
     }
 

@@ -9,6 +9,7 @@ mod authority;
 mod master;
 mod minted;
 mod permissions;
+mod scope;
 mod signing_key;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessToken, Assertion, verify_assertion};
@@ -16,6 +17,7 @@ pub use authority::{Authority, Occasion, Presented};
 pub use master::MasterKey;
 pub use minted::{Minted, MintedKind};
 pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
+pub use scope::Scope;
 pub use signing_key::SigningKey;
 
 use std::sync::Arc;

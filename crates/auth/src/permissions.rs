@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use steward_base::filter::Expr;
 use steward_base::{Ctx, Effect, Error, ErrorKind, Grant, Permission, Principal, Result, TenantId};
+
+use crate::scope::Scope;
 
 const OPERATOR_ONLY: [&str; 2] = ["tenants", "platform"];
 
@@ -23,7 +24,8 @@ pub struct Role {
     pub deny: &'static [&'static str],
 }
 
-/// The built-in roles, strongest first. Events tell of every kind, so only who may read all kinds may read them.
+/// The built-in roles, strongest first. `events:read` is for the events of what nobody reads as records, such as sign-ins; every other event
+/// is seen by who may read its subject.
 pub const BUILT_IN_ROLES: &[Role] = &[
     Role { name: "owner", purpose: "Everything, including ending the tenant.", allow: &["admin:*", "tenants:*", "platform:*"], deny: &[] },
     Role { name: "admin", purpose: "Everything but ending the tenant.", allow: &["admin:*"], deny: &["tenant:delete"] },
@@ -61,10 +63,10 @@ pub fn permissions<'a>(texts: impl IntoIterator<Item = &'a str>, effect: Effect)
     texts.into_iter().map(|text| Ok(Grant { effect, permission: text.parse()?, scope: None })).collect()
 }
 
-/// Whether the context may do `permission` somewhere, and where: the filter that a record must pass, or `None` for everywhere.
+/// Whether the context may do `permission` somewhere, and where: `None` is everywhere in the tenant.
 ///
 /// Fails with `permission_denied`, naming the permission that is missing.
-pub fn require(ctx: &Ctx, permission: &Permission) -> Result<Option<Expr>> {
+pub fn require(ctx: &Ctx, permission: &Permission) -> Result<Option<Scope>> {
     if matches!(ctx.principal(), Principal::System) {
         return Ok(None);
     }
@@ -79,7 +81,7 @@ pub fn require(ctx: &Ctx, permission: &Permission) -> Result<Option<Expr>> {
     for grant in ctx.grants().iter().filter(|grant| includes(&grant.permission, permission)) {
         match (grant.effect, &grant.scope) {
             (Effect::Deny, None) => return Err(refused()),
-            (Effect::Deny, Some(scope)) => denied.push(Expr::Not(Box::new(scope.clone()))),
+            (Effect::Deny, Some(scope)) => denied.push(scope.clone()),
             (Effect::Allow, None) => everywhere = true,
             (Effect::Allow, Some(scope)) => allowed.push(scope.clone()),
         }
@@ -87,10 +89,7 @@ pub fn require(ctx: &Ctx, permission: &Permission) -> Result<Option<Expr>> {
     if !everywhere && allowed.is_empty() {
         return Err(refused());
     }
-    if !everywhere {
-        denied.push(one_or(allowed, Expr::Or));
-    }
-    Ok(if denied.is_empty() { None } else { Some(one_or(denied, Expr::And)) })
+    Ok(Scope::of((!everywhere).then_some(allowed), denied))
 }
 
 /// Whether the context may do `permission` at all.
@@ -127,13 +126,6 @@ fn meets(a: &Permission, b: &Permission) -> bool {
         (one, other) => one == other,
     };
     resources && (a.verb.is_none() || b.verb.is_none() || a.verb == b.verb)
-}
-
-fn one_or(mut parts: Vec<Expr>, join: impl FnOnce(Vec<Expr>) -> Expr) -> Expr {
-    match parts.len() {
-        1 => parts.remove(0),
-        _ => join(parts),
-    }
 }
 
 /// Shared grants, as contexts hold them.
@@ -208,7 +200,9 @@ mod tests {
             ],
         );
         let scope = require(&ctx, &permission("devices:read")).expect("is allowed").expect("is scoped");
-        assert_eq!(scope.to_string(), filter::parse("NOT name = \"vault\" AND (tags:prod OR tags:test)").expect("is a filter").to_string());
+        let fields = filter::Registry::new().with("name", filter::FieldType::Text).with("tags", filter::FieldType::Text);
+        let filter = scope.over(&fields, steward_base::Timestamp::default()).expect("reaches");
+        assert_eq!(filter.to_string(), filter::parse("NOT name = vault AND (tags:prod OR tags:test)").expect("is a filter").to_string());
         assert!(!covers(&ctx, &permission("devices:read")), "a scoped grant cannot be passed on whole");
     }
 

@@ -2,10 +2,9 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use steward_base::filter::{self, Expr};
-use steward_base::{Error, ErrorKind, Result, Timestamp};
-use steward_store::{Kind, Model as _};
-use steward_web::{ById, Call, Json, Operation, RateClass, Reply, Resource, operation, resource};
+use steward_base::{Error, Result};
+use steward_store::Model as _;
+use steward_web::{ById, Call, Json, Operation, RateClass, Reply, Resource, operation, resource, scope, shown_once};
 
 use crate::enrollment::{Enrolled, Enrolment};
 use crate::models::{Device, EnrollmentToken, Organization, Project, Service};
@@ -49,24 +48,22 @@ impl Fleet {
     fn presence_operation(&self) -> Operation {
         operation("devices.presence", Method::GET, "/api/v1/devices/{id}/presence")
             .needs("devices:read")
+            .scoped()
             .summary("Whether a device is heard of now, and how its agent fares")
             .tag("devices")
             .handle(self.clone(), presence)
     }
 
     fn new_token_operation(&self) -> Operation {
-        let mut schema = self.kind(EnrollmentToken::KIND).output_schema().clone();
-        schema["properties"]["secret"] = json!({ "type": "string", "description": "The token itself; it is not shown again." });
-        if let Some(required) = schema["required"].as_array_mut() {
-            required.push("secret".into());
-        }
         operation("enrollment-tokens.create", Method::POST, "/api/v1/enrollment-tokens")
             .needs("enrollment-tokens:write")
+            .scoped()
             .summary("Make an enrolment token; its secret is in this answer and nowhere else")
             .tag("enrollment-tokens")
             .status(StatusCode::CREATED)
             .etag()
-            .output_schema(schema)
+            .output_schema(shown_once::schema(self.kind(EnrollmentToken::KIND)))
+            .error(StatusCode::FORBIDDEN, "outside_scope")
             .handle(self.clone(), new_token)
     }
 
@@ -92,6 +89,7 @@ impl Fleet {
                 .rate(RateClass::Credential)
                 .error(StatusCode::BAD_REQUEST, "invalid_grant")
                 .error(StatusCode::TOO_MANY_REQUESTS, "too_many_assertions")
+                .error(StatusCode::SERVICE_UNAVAILABLE, "just_started")
                 .error_form(agents::oauth_errors())
                 .handle(self.clone(), agents::token),
             operation("agent.heartbeat", Method::POST, "/agent/v1/heartbeat")
@@ -111,7 +109,7 @@ async fn presence(fleet: Fleet, call: Call<ById<Device>>) -> Result<Reply<Json<P
     let absent = || Error::not_found("device");
     let record = fleet.0.store.get(&call.ctx, Device::KIND, id).await?.ok_or_else(absent)?;
     let kind = fleet.kind(Device::KIND);
-    if !reaches(call.scope, kind, &record.to_json(kind), call.site.clock().now()) {
+    if !scope::covers(kind, call.scope.as_ref(), &record.to_json(kind), call.site.clock().now()) {
         return Err(absent());
     }
     Ok(Reply::json(fleet.0.presence.of(call.ctx.tenant(), id, &record.decode()?)))
@@ -119,24 +117,15 @@ async fn presence(fleet: Fleet, call: Call<ById<Device>>) -> Result<Reply<Json<P
 
 async fn new_token(fleet: Fleet, call: Call<(), (), Json<NewEnrollmentToken>>) -> Result<Reply<Json<Value>>> {
     let Json(new) = call.body;
-    let row = serde_json::to_value(&new).map_err(Error::internal)?;
-    if !reaches(call.scope, fleet.kind(EnrollmentToken::KIND), &row, call.site.clock().now()) {
-        let detail = "Your permission covers only some organizations. Name one of them as organization_id.";
-        return Err(Error::new(ErrorKind::Forbidden, "outside_scope", detail));
+    let (kind, row) = (fleet.kind(EnrollmentToken::KIND), serde_json::to_value(&new).map_err(Error::internal)?);
+    if !scope::covers(kind, call.scope.as_ref(), &row, call.site.clock().now()) {
+        return Err(scope::outside("token"));
     }
     let (record, secret) = fleet.new_enrollment_token(&call.ctx, new).await?;
-    let mut shown = record.to_json(fleet.kind(EnrollmentToken::KIND));
-    shown["secret"] = secret.expose().clone().into();
-    let location = format!("/api/v1/enrollment-tokens/{}", record.id.wire(EnrollmentToken::PREFIX));
-    Ok(Reply::json(shown).etag(record.version).location(&location))
+    Ok(shown_once::reply(kind, "/api/v1/enrollment-tokens", &record, &secret))
 }
 
 async fn enroll(fleet: Fleet, call: Call<(), (), Json<Enrolment>>) -> Result<Reply<Json<Enrolled>>> {
     let Json(asked) = call.body;
     Ok(Reply::json(fleet.enroll(&call.ctx, asked).await?))
-}
-
-/// Whether the caller's permission covers a row; a scope over fields that the kind does not have covers none.
-fn reaches(scope: Option<Expr>, kind: &Kind, row: &Value, now: Timestamp) -> bool {
-    scope.is_none_or(|scope| filter::check(scope, kind.filter_registry(), now).is_ok_and(|scope| filter::matches(&scope, row)))
 }

@@ -115,6 +115,10 @@ pub struct ApiKey {
     /// What it may do, as `<resource>:<verb>`.
     #[schemars(length(min = 1, max = 100), inner(length(max = 80), regex(pattern = PERMISSION)))]
     pub permissions: Vec<String>,
+    /// Where it may do that: a filter over the fields that records are scoped by. Everywhere in the tenant when absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schemars(length(min = 1, max = 1000))]
+    pub scope: Option<String>,
     /// When it ends by itself.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schemars(extend("indexed" = true))]

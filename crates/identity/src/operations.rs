@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use steward_base::{Result, Secret};
 use steward_store::Model as _;
-use steward_web::{Call, Json, Operation, RateClass, Reply, Resource, Site, operation, resource};
+use steward_web::{Call, Json, Operation, RateClass, Reply, Resource, Site, operation, resource, shown_once};
 
 use crate::api_keys::NewApiKey;
 use crate::sessions::{SESSION_LIFETIME, SignedIn};
@@ -183,33 +183,27 @@ async fn new_tenant(identity: Identity, call: Call<(), (), Json<NewTenant>>) -> 
     let tenant = identity.create_tenant(&call.ctx, &slug, &name).await?;
     let record = identity.activate(&call.ctx, tenant).await?;
     let shown = record.to_json(identity.kind(Tenant::KIND));
-    Ok(made("/api/v1/tenants", &tenant.to_string(), record.version, shown))
+    Ok(Reply::json(shown).etag(record.version).location(&format!("/api/v1/tenants/{tenant}")))
 }
 
 fn create_api_key(identity: &Identity) -> Operation {
-    let mut schema = identity.kind(ApiKey::KIND).output_schema().clone();
-    schema["properties"]["secret"] = json!({ "type": "string", "description": "The key itself; it is not shown again." });
-    if let Some(required) = schema["required"].as_array_mut() {
-        required.push("secret".into());
-    }
     operation("api-keys.create", Method::POST, "/api/v1/api-keys")
         .needs("api-keys:write")
         .summary("Make an API key; its secret is in this answer and nowhere else")
         .tag("api-keys")
         .status(StatusCode::CREATED)
         .etag()
-        .output_schema(schema)
+        .body_example("one_organization", scoped_key())
+        .output_schema(shown_once::schema(identity.kind(ApiKey::KIND)))
         .handle(identity.clone(), new_api_key)
+}
+
+fn scoped_key() -> Value {
+    json!({ "name": "reports", "permissions": ["devices:read"], "scope": "organization_id = org_00000000000000000000000000" })
 }
 
 async fn new_api_key(identity: Identity, call: Call<(), (), Json<NewApiKey>>) -> Result<Reply<Json<Value>>> {
     let Json(new) = call.body;
     let (record, secret) = identity.create_api_key(&call.ctx, new).await?;
-    let mut shown = record.to_json(identity.kind(ApiKey::KIND));
-    shown["secret"] = secret.expose().clone().into();
-    Ok(made("/api/v1/api-keys", &record.id.wire(ApiKey::PREFIX), record.version, shown))
-}
-
-fn made(collection: &str, id: &str, version: i64, shown: Value) -> Reply<Json<Value>> {
-    Reply::json(shown).etag(version).location(&format!("{collection}/{id}"))
+    Ok(shown_once::reply(identity.kind(ApiKey::KIND), "/api/v1/api-keys", &record, &secret))
 }

@@ -51,6 +51,7 @@ struct LineError {
 pub(crate) fn operation(observe: &Observe) -> Operation {
     draft("ingest.lines", Method::POST, "/ingest/v1/{stream}")
         .needs("logs:write")
+        .scoped()
         .summary("Store JSON lines as log rows")
         .description(
             "One object per line. `time` or `timestamp` (RFC 3339 or Unix time), `message`, `severity` or `level`, `service`, `trace_id` and \

@@ -172,6 +172,7 @@ pub(crate) fn operations(observe: &Observe) -> Vec<Operation> {
     vec![
         operation(LIST, Method::GET, "/api/v1/logs")
             .needs("logs:read")
+            .scoped()
             .summary("Log rows by time and filter")
             .description(
                 "Rows that arrive between two pages do not shift them. Words are looked for in message, service and text attributes.",
@@ -180,6 +181,7 @@ pub(crate) fn operations(observe: &Observe) -> Vec<Operation> {
             .handle(observe.clone(), list),
         operation("logs.histogram", Method::GET, "/api/v1/logs/histogram")
             .needs("logs:read")
+            .scoped()
             .summary("Log rows counted by time and level")
             .description(
                 "Buckets are aligned to the epoch, so the first and the last may reach beyond the range; only rows within it count.",
@@ -188,6 +190,7 @@ pub(crate) fn operations(observe: &Observe) -> Vec<Operation> {
             .handle(observe.clone(), histogram),
         operation("logs.tail", Method::GET, "/api/v1/logs/tail")
             .needs("logs:read")
+            .scoped()
             .summary("Log rows as they arrive")
             .description("Server-sent events: `log` with a row, and `skipped` with `count` when rows arrived faster than they were read.")
             .tag("logs")

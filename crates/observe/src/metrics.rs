@@ -156,11 +156,13 @@ pub(crate) fn operations(observe: &Observe) -> Vec<Operation> {
     vec![
         operation("metrics.list", Method::GET, "/api/v1/metrics")
             .needs("metrics:read")
+            .scoped()
             .summary("The metrics that have points")
             .tag("metrics")
             .handle(observe.clone(), names),
         operation("metrics.series", Method::GET, "/api/v1/metrics/series")
             .needs("metrics:read")
+            .scoped()
             .summary("One metric over time")
             .description("Steps are aligned to the epoch. At most 1000 groups and 11000 steps.")
             .tag("metrics")

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use steward_base::filter::{self, Expr, Registry};
 use steward_base::{Error, Result, Timestamp};
+use steward_web::Scope as Limit;
 
 use crate::scopes::checked;
 
@@ -11,10 +12,10 @@ use crate::scopes::checked;
 const USUAL: Duration = Duration::from_secs(3600);
 
 /// The filter as text, checked, and limited to where the caller's permission holds.
-pub(crate) fn wanted(text: Option<&str>, limit: Option<Expr>, registry: &Registry, now: Timestamp) -> Result<Option<Expr>> {
+pub(crate) fn wanted(text: Option<&str>, limit: Option<Limit>, registry: &Registry, now: Timestamp) -> Result<Option<Expr>> {
     let text = text.map(str::trim).filter(|text| !text.is_empty());
     let own = text.map(|text| filter::check(filter::parse(text)?, registry, now)).transpose()?;
-    let limit = limit.map(|limit| checked(limit, registry, now)).transpose()?;
+    let limit = limit.map(|limit| checked(&limit, registry, now)).transpose()?;
     Ok(match (own, limit) {
         (Some(own), Some(limit)) => Some(limit.and(own)),
         (own, limit) => own.or(limit),

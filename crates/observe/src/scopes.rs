@@ -5,6 +5,7 @@ use steward_base::filter::{self, Expr, Registry};
 use steward_base::{Ctx, Error, ErrorKind, Principal, RecordId, Result, Timestamp};
 use steward_store::Store;
 use steward_telemetry::{Scope, log_registry};
+use steward_web::Scope as Limit;
 
 /// The kind whose records devices are; only this field of it is read here.
 const DEVICE: &str = "device";
@@ -59,8 +60,8 @@ impl Sender {
     /// Looks the caller up. A point read costs microseconds, so nothing is cached: a device that was moved writes to its new organization at once.
     ///
     /// Fails with `device_unknown` for a device that was deleted, and `permission_denied` for a permission that holds nowhere here.
-    pub(crate) async fn of(store: &Store, ctx: &Ctx, limit: Option<Expr>, now: Timestamp) -> Result<Self> {
-        let limit = limit.map(|limit| checked(limit, &log_registry(), now)).transpose()?;
+    pub(crate) async fn of(store: &Store, ctx: &Ctx, limit: Option<Limit>, now: Timestamp) -> Result<Self> {
+        let limit = limit.map(|limit| checked(&limit, &log_registry(), now)).transpose()?;
         let Principal::Device(id) = ctx.principal() else { return Ok(Self { device: None, limit }) };
         let record = store.get(ctx, DEVICE, *id).await?.ok_or_else(|| {
             Error::new(ErrorKind::Forbidden, "device_unknown", "This device was removed. Enrol it again with a new token.")
@@ -90,9 +91,9 @@ impl Sender {
 }
 
 /// A permission's limit made ready for these rows.
-pub(crate) fn checked(limit: Expr, registry: &Registry, now: Timestamp) -> Result<Expr> {
-    filter::check(limit, registry, now).map_err(|error| {
+pub(crate) fn checked(limit: &Limit, registry: &Registry, now: Timestamp) -> Result<Expr> {
+    limit.over(registry, now).ok_or_else(|| {
         let detail = "Your permission is limited to fields that telemetry does not have. Ask an owner or admin of the tenant.";
-        Error::new(ErrorKind::Forbidden, "permission_denied", detail).with_source(error)
+        Error::new(ErrorKind::Forbidden, "permission_denied", detail)
     })
 }

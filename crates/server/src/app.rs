@@ -155,7 +155,7 @@ impl App {
 
     async fn api_key(&self, slug: &str, permissions: Vec<String>, name: String) -> Result<String> {
         let tenant = self.0.identity.named_tenant(slug).await?;
-        let new = NewApiKey { name, permissions, expires_at: None };
+        let new = NewApiKey { name, permissions, scope: None, expires_at: None };
         let (_, secret) = self.0.identity.create_api_key(&system(tenant, "command-line"), new).await?;
         Ok(secret.expose().clone())
     }

@@ -184,6 +184,11 @@ impl Store {
         crate::chain::verify(&self.0.engine, ctx.tenant()).await
     }
 
+    /// The position of the tenant's last event; 0 before the first.
+    pub async fn head(&self, ctx: &Ctx) -> Result<i64, Error> {
+        self.0.engine.head(ctx.tenant()).await.map(|(position, _)| position)
+    }
+
     /// The last committed position of a tenant, now and whenever it changes: a wake-up, not a queue. 0 until the first is known.
     pub fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
         self.0.engine.watch(tenant)

@@ -1,11 +1,12 @@
 //! The server under test.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use steward_auth::{Authority, MasterKey, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
-use steward_identity::{Identity, NewApiKey, Owner};
-use steward_store::{Backend, Kind, Kinds, Options, Store};
+use steward_identity::{Identity, Member, NewApiKey, Owner};
+use steward_store::{Backend, Kind, Kinds, ListQuery, Model as _, Options, Store};
 use steward_web::{Limits, Operation, Operations, Serving, Settings, Site, Version, events, health, openapi, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -43,6 +44,8 @@ pub struct Setup {
     pub trusted_proxies: Vec<String>,
     /// What clients are told the address is; the real one unless said.
     pub public_url: Option<String>,
+    /// The time; the machine's unless said.
+    pub clock: Option<Clock>,
 }
 
 /// A tenant with a key that may do everything in it.
@@ -71,17 +74,28 @@ pub struct TestApp {
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
-    _folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl TestApp {
     /// Serves the given operations with those of health, events, identity and the document.
     pub async fn start(setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        Self::start_in(Arc::new(folder), setup, operations).await
+    }
+
+    /// Ends the server and starts another one over the same data, at another address.
+    pub async fn restart(self, setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
+        let folder = Arc::clone(&self.folder);
+        self.stop().await;
+        Self::start_in(folder, setup, operations).await
+    }
+
+    async fn start_in(folder: Arc<TempDir>, setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let public_url = setup.public_url.unwrap_or_else(|| format!("http://{address}"));
-        let (clock, random) = (Clock::system(), Random::system());
+        let (clock, random) = (setup.clock.unwrap_or_else(Clock::system), Random::system());
         let kinds = [setup.kinds, steward_auth::kinds(), steward_identity::kinds()].into_iter().flatten().fold(Kinds::new(), Kinds::with);
         let backend = Backend::Sqlite { dir: folder.path().join("records") };
         let store = Store::open(Options { backend }, kinds, clock.clone(), random.clone()).await.expect("a fresh store opens");
@@ -124,7 +138,7 @@ impl TestApp {
             let shutdown = async move { drop(stopped.await) };
             serve(listener, router, &own, serving, shutdown).await;
         });
-        Self { parts, site, operations, address, client: client(), stop: Some(stop), served, _folder: folder }
+        Self { parts, site, operations, address, client: client(), stop: Some(stop), served, folder }
     }
 
     /// Its address with `path`.
@@ -185,10 +199,32 @@ impl TestApp {
         self.parts.identity.make_owner(&system(TenantId::OPERATOR, "test"), owner).await.expect("an owner can be made");
     }
 
+    /// Gives every member of a tenant these roles and no others.
+    pub async fn set_roles(&self, tenant: TenantId, roles: &[&str]) {
+        let (ctx, store) = (system(tenant, "test"), &self.parts.store);
+        let query = ListQuery { kind: Member::KIND.to_owned(), limit: 500, ..ListQuery::default() };
+        for member in store.list(&ctx, query).await.expect("members are listed").records {
+            let change = |member: &mut Member| {
+                member.roles = roles.iter().map(|&role| role.to_owned()).collect();
+                Ok(())
+            };
+            store.update::<Member>(&ctx, member.id, change).await.expect("a member can be changed");
+        }
+    }
+
     /// Makes an API key with these permissions.
     pub async fn key(&self, tenant: TenantId, permissions: &[&str]) -> String {
+        self.mint(tenant, permissions, None).await
+    }
+
+    /// Makes an API key with these permissions where the filter `scope` passes.
+    pub async fn scoped_key(&self, tenant: TenantId, permissions: &[&str], scope: &str) -> String {
+        self.mint(tenant, permissions, Some(scope.to_owned())).await
+    }
+
+    async fn mint(&self, tenant: TenantId, permissions: &[&str], scope: Option<String>) -> String {
         let permissions = permissions.iter().map(|&text| text.to_owned()).collect();
-        let new = NewApiKey { name: "test".to_owned(), permissions, expires_at: None };
+        let new = NewApiKey { name: "test".to_owned(), permissions, scope, expires_at: None };
         let (_, secret) = self.parts.identity.create_api_key(&system(tenant, "test"), new).await.expect("a key can be made");
         secret.expose().clone()
     }

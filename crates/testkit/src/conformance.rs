@@ -121,6 +121,36 @@ pub async fn preconditions(app: &TestApp, tenant: &TestTenant, existing: Existin
     findings
 }
 
+/// A key whose scope covers none of the records that `existing` names, nor those that `body` would make, reads and writes nothing of them; each
+/// of them has the text `canary` in it. Operations that do not look at scopes refuse such a key whatever it asks.
+pub async fn outside_scope(
+    app: &TestApp,
+    key: &str,
+    canary: &str,
+    existing: Existing<'_>,
+    body: &dyn Fn(&Spec) -> serde_json::Value,
+) -> Vec<String> {
+    let mut findings = Vec::new();
+    // A stream never ends; tests of its own follow it.
+    for spec in guarded(app).filter(|spec| spec.rate != RateClass::Stream && spec.tag != "auth") {
+        let path = existing(spec).unwrap_or_else(|| plausible(spec));
+        let mut asked = ask(app, spec, &path).key(key).header("if-match", "*");
+        if spec.mutates() {
+            asked = asked.json(&body(spec));
+        }
+        let answer = asked.send().await;
+        let needs = matches!(spec.access, Access::Needs(_));
+        match answer.status {
+            _ if needs && !spec.scoped => {
+                note(&mut findings, spec, "a scoped key", &answer, &[403], &["scope_not_supported", "permission_denied"]);
+            }
+            200 if !spec.mutates() && !answer.text.contains(canary) => {}
+            _ => note(&mut findings, spec, "a scoped key", &answer, &[403, 404], &["permission_denied", "outside_scope", "not_found"]),
+        }
+    }
+    findings
+}
+
 /// Every path refuses methods that it does not have with 405 and says which it has.
 pub async fn wrong_methods(app: &TestApp) -> Vec<String> {
     let mut findings = Vec::new();

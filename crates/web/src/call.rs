@@ -12,8 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
-use steward_auth::{Authority, Occasion};
-use steward_base::filter::Expr;
+use steward_auth::{Authority, Occasion, Scope};
 use steward_base::{Ctx, Error, ErrorKind, TenantId};
 use tracing::Instrument as _;
 
@@ -23,6 +22,7 @@ use crate::etag;
 use crate::input::{self, Body, Fields};
 use crate::operation::{Access, HeaderInput, Spec};
 use crate::reply::{Output, Reply};
+use crate::scope;
 use crate::site::Site;
 
 /// A request that was routed.
@@ -49,8 +49,8 @@ pub struct Call<P = (), Q = (), B = ()> {
     pub body: B,
     /// All headers.
     pub headers: HeaderMap,
-    /// Where the caller's permission holds: a filter that a record must pass, `None` for everywhere in the tenant.
-    pub scope: Option<Expr>,
+    /// Where the caller's permission holds, `None` for everywhere in the tenant. Anything else comes only to operations that are `scoped`.
+    pub scope: Option<Scope>,
     /// Request id, trace, address.
     pub arrival: Arrival,
     /// The server: clock, cursors, drain signal.
@@ -64,7 +64,8 @@ pub struct Standing {
     site: Site,
     headers: HeaderMap,
     access: Access,
-    scope: Option<Expr>,
+    /// The caller as it was let in.
+    ctx: Ctx,
     occasion: Occasion,
 }
 
@@ -75,7 +76,7 @@ impl<P, Q, B> Call<P, Q, B> {
             site: self.site.clone(),
             headers: self.headers.clone(),
             access: self.access.clone(),
-            scope: self.scope.clone(),
+            ctx: self.ctx.clone(),
             occasion: self.arrival.occasion(self.ctx.reason()),
         }
     }
@@ -87,7 +88,8 @@ impl Standing {
         &self.site
     }
 
-    /// Ends when the caller would no longer be let in, or only to something else: the credential has ended, or its permissions changed.
+    /// Ends when the caller would no longer be let in, or to something else: the credential has ended, or its permissions changed. A client that
+    /// connects again goes on with what it may see now.
     pub(crate) async fn lost(self) {
         loop {
             tokio::time::sleep(self.site.limits().recheck).await;
@@ -107,12 +109,13 @@ impl Standing {
         }
         let presented = credentials::presented(&self.site, &self.headers)?.ok_or_else(credentials::absent)?;
         let ctx = self.site.authority().authenticate(&presented, self.occasion.clone()).await?;
-        Ok(permitted(&self.access, &ctx)? == self.scope)
+        permitted(&self.access, &ctx)?;
+        Ok(ctx.grants() == self.ctx.grants())
     }
 }
 
 /// Where the access holds for this caller; fails with `permission_denied`.
-fn permitted(access: &Access, ctx: &Ctx) -> Result<Option<Expr>, Error> {
+fn permitted(access: &Access, ctx: &Ctx) -> Result<Option<Scope>, Error> {
     match access {
         Access::Needs(permission) => steward_auth::require(ctx, permission),
         Access::SignedIn | Access::Public => Ok(None),
@@ -120,7 +123,7 @@ fn permitted(access: &Access, ctx: &Ctx) -> Result<Option<Expr>, Error> {
 }
 
 /// Lets the caller in or fails with 401 or 403; answers where the permission holds.
-async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Result<(Ctx, Option<Expr>), Error> {
+async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Result<(Ctx, Option<Scope>), Error> {
     let occasion = arrival.occasion(spec.id);
     if spec.first_party && parts.headers.contains_key(http::header::ORIGIN) {
         site.require_own_origin(&parts.headers)?;
@@ -133,6 +136,10 @@ async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Re
     credentials::check_origin(site, &parts.method, &parts.headers, &presented)?;
     credentials::check_tenant(&parts.headers, &ctx)?;
     let scope = permitted(&spec.access, &ctx)?;
+    // Forgetting to look at the scope must be safe: only who says that it does is called with one.
+    if scope.is_some() && !spec.scoped {
+        return Err(scope::not_supported());
+    }
     Ok((ctx, scope))
 }
 

@@ -40,7 +40,8 @@ pub fn operation(id: &'static str, method: Method, path: impl Into<String>) -> D
         tag: String::new(),
         access: Access::Public,
         rate,
-        audited: false,
+        scoped: false,
+        reads_kind: None,
         undocumented: None,
         headers: Vec::new(),
         path_schema: Value::Null,
@@ -113,10 +114,17 @@ impl Draft {
         self
     }
 
-    /// Each call leaves an audit event of its own.
+    /// The handler keeps to `call.scope`. Without this, callers whose permission is scoped are refused with `scope_not_supported`.
     #[must_use]
-    pub fn audited(mut self) -> Self {
-        self.spec.audited = true;
+    pub fn scoped(mut self) -> Self {
+        self.spec.scoped = true;
+        self
+    }
+
+    /// It reads the records of this kind one by one: the permission for it shows their events as well.
+    #[must_use]
+    pub fn reads_kind(mut self, kind: &'static str) -> Self {
+        self.spec.reads_kind = Some(kind);
         self
     }
 

@@ -1,5 +1,10 @@
 //! The event log of a tenant: read by position, or followed live.
+//!
+//! An event is seen by who may read its subject: the permission is that of the kind's own read operation, and a scope is put to the scope fields
+//! that the event carries. What no operation reads as a record, such as sessions, tells its events only to holders of `events:read`; so is the
+//! origin of a change, which says where a colleague was.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
@@ -7,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use steward_base::filter::{self, Expr, FieldType, Registry};
-use steward_base::{Ctx, Error, Event};
+use steward_base::{Ctx, Error, ErrorKind, Event, Permission};
 use steward_store::Store;
 
 use crate::call::Call;
@@ -16,22 +21,39 @@ use crate::input::FilterText;
 use crate::live::{self, Closed, EventStream, Feed, Message};
 use crate::operation::{HeaderInput, Operation, RateClass};
 use crate::reply::{Json, Reply};
+use crate::scope;
+use crate::site::Site;
 
 /// How many events are read at once.
 const BATCH: usize = 500;
 /// Events looked at for one page of a filter that matches rarely.
 const MOST_SCANNED: usize = 20_000;
+/// Shows the events that no other permission shows, and origins.
+const AUDIT: &str = "events:read";
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct EventsQuery {
-    /// Only events after this position.
+    /// Only events after this position, in the order asked for: newest first these are the older ones.
     #[schemars(range(min = 0))]
     after: Option<i64>,
+    /// `position` is oldest first, as without it; `position desc` is newest first.
+    order_by: Option<EventOrder>,
     /// The most events of one page.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u16>,
     /// Only events that pass, as in `type = "device.updated" AND time > now-1h`.
     filter: Option<FilterText>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+enum EventOrder {
+    /// Oldest first.
+    #[default]
+    #[serde(rename = "position")]
+    OldestFirst,
+    /// Newest first.
+    #[serde(rename = "position desc")]
+    NewestFirst,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -43,7 +65,7 @@ struct StreamQuery {
     filter: Option<FilterText>,
 }
 
-/// A page of events, oldest first.
+/// A page of events.
 #[derive(Debug, Serialize, JsonSchema)]
 struct EventPage {
     /// The events.
@@ -56,37 +78,46 @@ struct EventPage {
 
 /// `events.list` and `events.stream`.
 pub fn operations(store: &Store) -> Vec<Operation> {
+    let whose = "Only events of what the caller may read are told.";
     vec![
         operation("events.list", Method::GET, "/api/v1/events")
-            .summary("Events, oldest first")
-            .description("What happened in the tenant, by gapless position. A page may be empty and have more after it when a filter matches rarely.")
+            .summary("Events by position")
+            .description(format!(
+                "What happened in the tenant, by gapless position, oldest first unless asked otherwise. {whose} A page may be empty and have more \
+                 after it when a filter matches rarely."
+            ))
             .tag("events")
-            .needs("events:read")
+            .signed_in()
             .handle(store.clone(), list),
         operation("events.stream", Method::GET, "/api/v1/events/stream")
             .summary("Events as they happen")
-            .description("Server-sent events: the name is the type, the id is the position, the data is the event. A reconnect goes on after Last-Event-ID.")
+            .description(format!(
+                "Server-sent events: the name is the type, the id is the position, the data is the event. {whose} A reconnect goes on after \
+                 Last-Event-ID. The stream ends when the caller's permissions change."
+            ))
             .tag("events")
             .rate(RateClass::Stream)
             .reads(HeaderInput::LastEventId)
-            .needs("events:read")
+            .signed_in()
             .handle(store.clone(), follow),
     ]
 }
 
 async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<EventPage>>, Error> {
-    let wanted = Wanted::read(&call, call.query.filter.as_ref())?;
-    let (start, limit) = (call.query.after.unwrap_or(0), usize::from(call.query.limit.unwrap_or(50)));
-    let (mut data, mut position, mut scanned) = (Vec::new(), start, 0);
+    let wanted = Wanted::read(&store, &call, call.query.filter.as_ref())?;
+    let (order, limit) = (call.query.order_by.unwrap_or_default(), usize::from(call.query.limit.unwrap_or(50)));
+    let (mut data, mut scanned) = (Vec::new(), 0);
+    let mut position = match (call.query.after, order) {
+        (Some(after), _) => after,
+        (None, EventOrder::OldestFirst) => 0,
+        (None, EventOrder::NewestFirst) => store.head(&call.ctx).await? + 1,
+    };
     let has_more = loop {
-        let batch = store.events(&call.ctx, position, BATCH).await?;
-        let complete = batch.len() < BATCH;
+        let (batch, complete) = batch(&store, &call.ctx, position, order).await?;
         let mut left = batch.len();
         for event in batch {
             (position, left) = (event.position, left - 1);
-            if wanted.includes(&event) {
-                data.push(event);
-            }
+            data.extend(wanted.show(event));
             if data.len() >= limit {
                 break;
             }
@@ -99,12 +130,30 @@ async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<Ev
     Ok(Reply::json(EventPage { data, next_cursor: position.to_string(), has_more }))
 }
 
+/// The events that follow a position in this order, and whether there are no more.
+async fn batch(store: &Store, ctx: &Ctx, position: i64, order: EventOrder) -> Result<(Vec<Event>, bool), Error> {
+    if order == EventOrder::OldestFirst {
+        let events = store.events(ctx, position, BATCH).await?;
+        let complete = events.len() < BATCH;
+        return Ok((events, complete));
+    }
+    // Positions have no gap, so the ones before it are known without looking.
+    let start = (position - 1 - BATCH as i64).max(0);
+    let many = usize::try_from(position - 1 - start).unwrap_or(0);
+    if many == 0 {
+        return Ok((Vec::new(), true));
+    }
+    let mut events = store.events(ctx, start, many).await?;
+    events.reverse();
+    Ok((events, start == 0))
+}
+
 async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<EventStream>, Error> {
-    let wanted = Wanted::read(&call, call.query.filter.as_ref())?;
+    let wanted = Wanted::read(&store, &call, call.query.filter.as_ref())?;
     let resumed = live::last_event_id(&call.headers).and_then(|id| id.parse::<i64>().ok());
     let start = match resumed.or(call.query.after) {
         Some(position) => position,
-        None => head(&store, &call.ctx).await?,
+        None => store.head(&call.ctx).await?,
     };
     let (standing, ctx) = (call.standing(), call.ctx);
     Ok(live::stream(standing, move |feed| async move {
@@ -125,7 +174,7 @@ async fn produce(store: &Store, ctx: &Ctx, feed: &Feed, wanted: &Wanted, start: 
             let complete = batch.len() < BATCH;
             for event in batch {
                 position = event.position;
-                if wanted.includes(&event) {
+                if let Some(event) = wanted.show(event) {
                     let message = Message::json(event.event_type.clone(), &event)?.id(event.position.to_string());
                     if let Err(Closed) = feed.send(&message).await {
                         return Ok(());
@@ -142,37 +191,81 @@ async fn produce(store: &Store, ctx: &Ctx, feed: &Feed, wanted: &Wanted, start: 
     }
 }
 
-/// The last position there is.
-async fn head(store: &Store, ctx: &Ctx) -> Result<i64, Error> {
-    let known = *store.watch(ctx.tenant()).borrow();
-    let mut position = known;
-    loop {
-        // The watch is a wake-up and may not know the position yet.
-        let batch = store.events(ctx, position, BATCH).await?;
-        position = batch.last().map_or(position, |event| event.position);
-        if batch.len() < BATCH {
-            return Ok(position);
-        }
-    }
-}
-
 /// Which events a caller wants and may see.
 #[derive(Clone)]
 struct Wanted {
     filter: Option<Arc<Expr>>,
-    scope: Option<Arc<Expr>>,
+    sight: Arc<Sight>,
 }
 
 impl Wanted {
-    fn read<Q>(call: &Call<(), Q>, text: Option<&FilterText>) -> Result<Self, Error> {
+    fn read<Q>(store: &Store, call: &Call<(), Q>, text: Option<&FilterText>) -> Result<Self, Error> {
+        let sight = Arc::new(Sight::of(store, &call.site, &call.ctx)?);
         let now = call.site.clock().now();
         let filter = text.cloned().unwrap_or_default().check(&registry(), now)?.map(Arc::new);
-        Ok(Self { filter, scope: call.scope.clone().map(Arc::new) })
+        Ok(Self { filter, sight })
+    }
+
+    /// The event as this caller gets it, when it does.
+    fn show(&self, mut event: Event) -> Option<Event> {
+        if !self.sight.includes(&event) {
+            return None;
+        }
+        if !self.sight.audit {
+            // Before the filter: what is not shown must not be found out by asking either.
+            event.origin = None;
+        }
+        let passes = self.filter.as_ref().is_none_or(|wanted| serde_json::to_value(&event).is_ok_and(|row| filter::matches(wanted, &row)));
+        passes.then_some(event)
+    }
+}
+
+/// What a caller's permissions show of the log.
+struct Sight {
+    /// Also what is no record that anybody reads.
+    audit: bool,
+    /// For each kind that some permission reads, by the prefix of its ids.
+    kinds: HashMap<String, Reach>,
+}
+
+enum Reach {
+    Everywhere,
+    Within(Expr),
+    Nowhere,
+}
+
+impl Sight {
+    /// Fails with `permission_denied` for a caller who may read nothing at all.
+    fn of(store: &Store, site: &Site, ctx: &Ctx) -> Result<Self, Error> {
+        let now = site.clock().now();
+        let mut kinds = HashMap::new();
+        for (kind, permission) in site.readers().filter_map(|(name, permission)| Some((store.kinds().get(name)?, permission))) {
+            let reach = match steward_auth::require(ctx, permission) {
+                Err(_) => Reach::Nowhere,
+                Ok(None) => Reach::Everywhere,
+                Ok(Some(limit)) => limit.over(&scope::fields(kind), now).map_or(Reach::Nowhere, Reach::Within),
+            };
+            kinds.insert(kind.prefix().to_owned(), reach);
+        }
+        let permission: Permission = AUDIT.parse()?;
+        // A scope is over fields that these events do not have.
+        let audit = matches!(steward_auth::require(ctx, &permission), Ok(None));
+        if !audit && kinds.values().all(|reach| matches!(reach, Reach::Nowhere)) {
+            let detail =
+                "Events are seen by who may read what they are about, and you may read nothing. Ask an owner or admin of the tenant.";
+            return Err(Error::new(ErrorKind::Forbidden, "permission_denied", detail));
+        }
+        Ok(Self { audit, kinds })
     }
 
     fn includes(&self, event: &Event) -> bool {
-        let allowed = self.scope.as_ref().is_none_or(|scope| filter::matches(scope, &Value::Object(event.scope.clone())));
-        allowed && self.filter.as_ref().is_none_or(|wanted| serde_json::to_value(event).is_ok_and(|row| filter::matches(wanted, &row)))
+        let prefix = event.subject.split_once('_').map_or("", |(prefix, _)| prefix);
+        match self.kinds.get(prefix) {
+            Some(Reach::Everywhere) => true,
+            Some(Reach::Within(limit)) => filter::matches(limit, &Value::Object(event.scope.clone())),
+            Some(Reach::Nowhere) => false,
+            None => self.audit,
+        }
     }
 }
 

@@ -26,7 +26,8 @@
 //! - Bodies out: `()` (204), [`Json<T>`], [`Text`], [`Binary`], [`live::EventStream`] from [`live::stream`].
 //! - [`Reply`] adds status, `ETag`, `Location` and cookies; errors are `steward_base::Error` and become problems.
 //! - [`FilterText`] is the query parameter `filter`, wherever there is one: it documents and checks itself.
-//! - `call.scope` is where the caller's permission holds: list, count and single reads must AND it in. [`resource`] does.
+//! - `call.scope` is where the caller's permission holds. A handler that keeps to it says so with `.scoped()`, and [`scope`] puts it to a kind;
+//!   any other is never called by whoever holds a scoped permission.
 //! - `call.site.cursors()` signs cursors; `call.site.clock()` is the time; `call.site.drain()` ends what runs on.
 //! - `site.health().add("store", check)` and `site.metrics().add(part)` are for the server's parts.
 //!
@@ -53,7 +54,9 @@ mod reply;
 mod resource;
 mod router;
 pub mod schema;
+pub mod scope;
 mod serve;
+pub mod shown_once;
 mod site;
 
 pub use arrival::{Arrival, Peer};
@@ -65,7 +68,8 @@ pub use input::{Body, BodyRules, FilterText, Form, MergePatch, Raw, RawPart};
 pub use operation::{Access, HeaderInput, Operation, RateClass, Spec};
 pub use problem::Problem;
 pub use reply::{Binary, Content, Json, Output, Reply, Text};
-pub use resource::{ById, Change, Page, Resource, record_schema, resource};
+pub use resource::{ById, Change, Page, Resource, resource};
 pub use router::Operations;
 pub use serve::{Serving, serve};
 pub use site::{Limits, Settings, Site, Version};
+pub use steward_auth::Scope;

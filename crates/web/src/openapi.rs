@@ -100,6 +100,7 @@ fn entry(spec: &Spec, responses: &Value, components: &mut Components) -> Value {
     });
     if let Access::Needs(permission) = &spec.access {
         entry["x-steward-permission"] = permission.to_string().into();
+        entry["x-steward-scoped"] = spec.scoped.into();
     }
     let parameters = parameters(spec, components);
     if !parameters.is_empty() {

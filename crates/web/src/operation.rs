@@ -82,8 +82,10 @@ pub struct Spec {
     pub access: Access,
     /// The budget it counts against.
     pub rate: RateClass,
-    /// Whether each call leaves an audit event of its own, besides those of the records it changes.
-    pub audited: bool,
+    /// Whether the handler keeps to the caller's scope. One that does not is refused to callers whose permission is scoped.
+    pub scoped: bool,
+    /// The kind whose records it reads one by one: who may call it sees their events too.
+    pub reads_kind: Option<&'static str>,
     /// Left out of the document, with the reason: pages and files, which no API client calls.
     pub undocumented: Option<&'static str>,
     /// Headers that it reads.

@@ -17,8 +17,7 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use steward_base::filter::{self, Expr};
-use steward_base::{Ctx, Error, ErrorKind, Id, Prefix, RecordId, Timestamp};
+use steward_base::{Ctx, Error, Id, Prefix, RecordId};
 use steward_store::{Kind, Model, Record, Store, UnitOfWork};
 
 use crate::draft::Draft;
@@ -227,7 +226,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     let (tag, permission) = (options.tag, options.permission);
     let state = Arc::new(State { store: store.clone(), stored: Checker::new(kind.schema()), kind, options, list_id: id(plural, "list") });
     let start = |verb: &'static str, method: Method, path: &str, right: &str, summary: String| -> Draft {
-        operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}"))
+        operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}")).scoped()
     };
     let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
 
@@ -240,6 +239,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
         start("get", Method::GET, &one, "read", format!("Read {article} {noun}"))
             .reads(HeaderInput::IfNoneMatch)
             .etag()
+            .reads_kind(M::KIND)
             .output_schema(schemas.output.clone())
             .handle(state.clone(), one::get),
     ];
@@ -269,54 +269,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     out
 }
 
-/// A whole record of a kind as answers show it, for operations that answer one: the same schema as [`resource`] documents.
-///
-/// # Panics
-/// When the store was opened without the kind.
-pub fn record_schema(store: &Store, kind: &str) -> Value {
-    let kind = store.kinds().get(kind).unwrap_or_else(|| panic!("the store has no kind {kind}"));
-    schemas::Schemas::of(store.kinds(), kind).output
-}
-
 /// Ids of operations live as long as the process: the table is made once.
 fn id(plural: &str, verb: &str) -> &'static str {
     format!("{plural}.{verb}").leak()
-}
-
-/// The caller's scope, checked against the kind: where it names a field that the kind does not have, the permission does not reach.
-fn scope(kind: &Kind, scope: Option<Expr>, now: Timestamp) -> Result<Option<Expr>, Error> {
-    let Some(scope) = scope else { return Ok(None) };
-    filter::check(scope, kind.filter_registry(), now).map(Some).map_err(|error| {
-        let detail = "Your permission is limited to fields that these records do not have. Ask an owner or admin of the tenant.";
-        Error::new(ErrorKind::Forbidden, "permission_denied", detail).with_source(error)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Serialize, Deserialize, JsonSchema)]
-    struct Thing {
-        organization_id: Option<String>,
-    }
-
-    impl Model for Thing {
-        const KIND: &'static str = "thing";
-        const PREFIX: &'static str = "thi";
-    }
-
-    #[test]
-    fn a_scope_over_fields_that_a_kind_lacks_does_not_reach_it() {
-        let (kind, now) = (Kind::of::<Thing>(), Timestamp::from_micros(0));
-        let parse = |text: &str| filter::parse(text).expect("is a filter");
-        let known = scope(&kind, Some(parse("organization_id = org_1")), now).expect("reaches").expect("is a filter");
-        assert!(filter::matches(&known, &serde_json::json!({ "organization_id": "org_1" })));
-        assert!(!filter::matches(&known, &serde_json::json!({ "organization_id": "org_2" })));
-        for lacking in ["project_id = prj_1", "NOT project_id = prj_1", "organization_id = org_1 OR project_id = prj_1"] {
-            let refused = scope(&kind, Some(parse(lacking)), now).expect_err(lacking);
-            assert_eq!((refused.kind(), refused.code()), (ErrorKind::Forbidden, "permission_denied"));
-        }
-        assert!(scope(&kind, None, now).expect("reaches").is_none());
-    }
 }

@@ -9,14 +9,14 @@ use axum::response::Response;
 use axum::routing::any;
 use http::header::ALLOW;
 use http::{HeaderValue, Method};
-use steward_base::{Error, ErrorKind, TenantId};
+use steward_base::{Error, ErrorKind, Permission, TenantId};
 
 use crate::arrival::Arrival;
 use crate::call::Incoming;
 use crate::layers;
 use crate::metrics::Meter;
 use crate::openapi;
-use crate::operation::Operation;
+use crate::operation::{Access, Operation};
 use crate::problem;
 use crate::site::Site;
 
@@ -89,10 +89,20 @@ impl Operations {
         self.list.iter()
     }
 
+    /// The permission that reads the records of a kind, by the kind's name.
+    fn readers(&self) -> BTreeMap<&'static str, Permission> {
+        let reader = |operation: &Operation| match (operation.spec.reads_kind, &operation.spec.access) {
+            (Some(kind), Access::Needs(permission)) => Some((kind, permission.clone())),
+            _ => None,
+        };
+        self.list.iter().filter_map(reader).collect()
+    }
+
     /// The router, with all layers around it.
     pub fn router(&self, site: &Site) -> Router {
         let document = self.document(&site.settings().version.version).to_string();
         site.keep_document(document.into());
+        site.keep_readers(self.readers());
         let mut pages: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.list {
             pages.entry(&operation.spec.path).or_default().push(operation);

@@ -1,5 +1,6 @@
 //! What every operation of one server shares: its public address, clock, keys, limits, meters and the signal to drain.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use ipnet::IpNet;
 use steward_auth::Authority;
-use steward_base::{Clock, Error, ErrorKind, Random, Secret};
+use steward_base::{Clock, Error, ErrorKind, Permission, Random, Secret};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -55,6 +56,10 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The longest pause between two parts of a body.
     pub body_pause: Duration,
+    /// How long a body may take at most; what has arrived of it earns more time at `body_rate`.
+    pub body_time: Duration,
+    /// Bytes per second that a body must come with in the long run.
+    pub body_rate: u32,
     /// How often a quiet stream says that it lives.
     pub heartbeat: Duration,
     /// How often a stream asks whether its caller would still be let in.
@@ -71,6 +76,8 @@ impl Default for Limits {
             target_bytes: 16 << 10,
             body_bytes: 1 << 20,
             body_pause: Duration::from_secs(10),
+            body_time: Duration::from_secs(20),
+            body_rate: 16 << 10,
             heartbeat: Duration::from_secs(15),
             recheck: Duration::from_secs(10),
             stalled_reader: Duration::from_secs(30),
@@ -93,6 +100,7 @@ struct Inner {
     health: Health,
     drain: CancellationToken,
     document: OnceLock<Bytes>,
+    readers: OnceLock<BTreeMap<&'static str, Permission>>,
 }
 
 impl Site {
@@ -111,6 +119,7 @@ impl Site {
             health: Health::default(),
             drain: CancellationToken::new(),
             document: OnceLock::new(),
+            readers: OnceLock::new(),
         }))
     }
 
@@ -177,6 +186,16 @@ impl Site {
     /// Keeps the document of the first router: a site has one table.
     pub(crate) fn keep_document(&self, document: Bytes) {
         let _ = self.0.document.set(document);
+    }
+
+    /// The permission that reads the records of a kind, by the kind's name; empty until there is a router.
+    pub(crate) fn readers(&self) -> impl Iterator<Item = (&'static str, &Permission)> {
+        self.0.readers.get().into_iter().flatten().map(|(kind, permission)| (*kind, permission))
+    }
+
+    /// Keeps the readers of the first router, as with the document.
+    pub(crate) fn keep_readers(&self, readers: BTreeMap<&'static str, Permission>) {
+        let _ = self.0.readers.set(readers);
     }
 
     /// An absolute URL on the public address.

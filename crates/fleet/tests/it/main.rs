@@ -5,5 +5,6 @@ mod generated;
 mod presence;
 mod records;
 mod sample;
+mod scopes;
 mod tokens;
 mod world;

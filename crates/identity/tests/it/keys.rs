@@ -2,9 +2,24 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use steward_store::{Kind, Model};
+use steward_testkit::{Setup, TestApp};
 
 use crate::app;
+
+/// Something that belongs to an organization.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Thing {
+    organization_id: Option<String>,
+}
+
+impl Model for Thing {
+    const KIND: &'static str = "thing";
+    const PREFIX: &'static str = "thi";
+}
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_ends_with_its_record() {
@@ -18,6 +33,33 @@ async fn a_key_is_shown_once_and_ends_with_its_record() {
     assert!(shown.get("secret").is_none() && shown.get("digest").is_none(), "{shown}");
     let _ = app.delete(&path).key(&tenant.key).header("if-match", "*").send().await.expect(204);
     assert_eq!(app.get(&path).key(&secret).send().await.expect(401).code(), "invalid_credential");
+}
+
+#[tokio::test]
+async fn a_scope_is_read_when_the_key_is_made_and_keeps_the_key_from_what_is_not_scoped() {
+    let kinds = vec![Kind::of::<Thing>()];
+    let app = TestApp::start(Setup { kinds, ..Setup::default() }, |_| Vec::new()).await;
+    let tenant = app.tenant("acme").await;
+    let make = async |key: &str, scope: &str| {
+        let body = json!({ "name": "reports", "permissions": ["api-keys:write", "api-keys:read"], "scope": scope });
+        app.post("/api/v1/api-keys").key(key).json(&body).send().await
+    };
+    for (scope, code) in [
+        ("organization_id =", "filter_syntax"),
+        ("organization_id = org_1 OR project_id = prj_1", "filter_field"),
+        ("name = reports", "filter_field"),
+        ("word", "filter_field"),
+        ("  ", "required"),
+    ] {
+        let refused = make(&tenant.key, scope).await.expect(422);
+        assert_eq!(refused.fields(), [("/scope".to_owned(), code.to_owned())], "{scope}");
+    }
+    let made = make(&tenant.key, "  organization_id=org_1 ").await.expect(201).json();
+    assert_eq!(made["scope"], "organization_id = org_1", "as it was read");
+    let scoped = made["secret"].as_str().expect("the secret");
+    let refused = make(scoped, "organization_id = org_1").await.expect(403);
+    assert_eq!(refused.code(), "scope_not_supported", "the operation does not look at scopes");
+    assert_eq!(app.get("/api/v1/api-keys").key(scoped).send().await.expect(403).code(), "permission_denied", "keys have no organization");
 }
 
 #[tokio::test]

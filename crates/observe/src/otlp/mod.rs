@@ -48,6 +48,7 @@ pub(crate) fn operations(observe: &Observe) -> Vec<Operation> {
     let draft = |id: &'static str, path: &'static str, permission: &'static str, tag: &'static str| {
         operation(id, Method::POST, path)
             .needs(permission)
+            .scoped()
             .tag(tag)
             .rate(RateClass::Ingest)
             .media_types(&[PROTOBUF, JSON])

@@ -9,11 +9,12 @@ use steward_base::Error;
 use steward_base::filter::Expr;
 use steward_store::{Cursor, Direction, Kind, ListQuery, Model, Order};
 
-use super::{Page, State, scope};
+use super::{Page, State};
 use crate::call::Call;
 use crate::cursor::{Bound, Mark};
 use crate::input::FilterText;
 use crate::reply::{Json, Reply};
+use crate::scope;
 
 const DEFAULT_LIMIT: u16 = 50;
 
@@ -60,7 +61,8 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
     };
     let shown = query.fields.as_deref().map(|names| fields(kind, names)).transpose()?;
     let order = query.order_by.as_deref().map(|text| order(kind, text)).transpose()?;
-    let filter = both(query.filter.clone().unwrap_or_default().check(kind.filter_registry(), now)?, scope(kind, call.scope, now)?);
+    let filter =
+        both(query.filter.clone().unwrap_or_default().check(kind.filter_registry(), now)?, scope::limit(kind, call.scope.as_ref(), now)?);
     let limit = usize::from(query.limit.unwrap_or(DEFAULT_LIMIT));
     let count = match query.count {
         Some(Count::Exact) => Some(state.store.count(&call.ctx, kind.name(), filter.clone()).await?),

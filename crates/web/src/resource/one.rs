@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use steward_base::filter;
+use steward_auth::Scope;
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
 use steward_store::{Expect, Model, Record, UnitOfWork};
 
-use super::{ById, Change, Hook, State, scope};
+use super::{ById, Change, Hook, State};
 use crate::call::Call;
 use crate::etag::{self, Match};
 use crate::input::MergePatch;
 use crate::reply::{Json, Reply};
+use crate::scope;
+use crate::site::Site;
 
 /// How often a change with `If-Match: *` is repeated when others were faster.
 const TRIES: usize = 8;
@@ -29,7 +31,7 @@ pub(super) async fn create<M: Model>(
     let body = state.kind.create_body(sent)?;
     let change = Change { id: state.store.mint_id(), before: None, body, unit: UnitOfWork::new() };
     let Change { id, body, unit, .. } = run(state.options.on_create.as_ref(), &call.ctx, change).await?;
-    state.within(call.scope.clone(), &call.site, &body, id)?;
+    state.within(call.scope.as_ref(), &call.site, &body, id)?;
     let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await?;
     let record = written(committed.records, M::KIND, id)?;
     let location = format!("/api/v1/{}/{}", state.options.plural, id.wire(M::PREFIX));
@@ -47,7 +49,7 @@ pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (
         let body = state.valid(body)?;
         let change = Change { id, before: Some(record), body, unit: UnitOfWork::new() };
         let Change { body, unit, .. } = run(state.options.on_update.as_ref(), &call.ctx, change).await?;
-        state.within(call.scope.clone(), &call.site, &body, id)?;
+        state.within(call.scope.as_ref(), &call.site, &body, id)?;
         match state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Version(version))).await {
             Ok(committed) => return Ok(state.show(&written(committed.records, M::KIND, id)?)),
             Err(error) => again(error, &named, &mut tries)?,
@@ -76,10 +78,10 @@ impl<M: Model> State<M> {
     async fn find<B>(&self, call: &Call<ById<M>, (), B>, id: RecordId) -> Result<Record, Error> {
         let absent = || Error::not_found(&self.options.noun);
         let record = self.store.get(&call.ctx, M::KIND, id).await?.ok_or_else(absent)?;
-        match scope(&self.kind, call.scope.clone(), call.site.clock().now())? {
-            Some(scope) if !filter::matches(&scope, &record.to_json(&self.kind)) => Err(absent()),
-            _ => Ok(record),
-        }
+        let now = call.site.clock().now();
+        scope::limit(&self.kind, call.scope.as_ref(), now)?;
+        let seen = call.scope.is_none() || scope::covers(&self.kind, call.scope.as_ref(), &record.to_json(&self.kind), now);
+        if seen { Ok(record) } else { Err(absent()) }
     }
 
     /// Hooks see only bodies that could be stored as they are.
@@ -93,15 +95,14 @@ impl<M: Model> State<M> {
     }
 
     /// A caller cannot put a record where its permission does not reach.
-    fn within(&self, limit: Option<filter::Expr>, site: &crate::Site, body: &Map<String, Value>, id: RecordId) -> Result<(), Error> {
-        let Some(limit) = scope(&self.kind, limit, site.clock().now())? else { return Ok(()) };
-        let mut row = body.clone();
-        row.insert("id".into(), id.wire(M::PREFIX).into());
-        if filter::matches(&limit, &Value::Object(row)) {
+    fn within(&self, limit: Option<&Scope>, site: &Site, body: &Map<String, Value>, id: RecordId) -> Result<(), Error> {
+        if limit.is_none() {
             return Ok(());
         }
-        let detail = format!("Your permission covers only some of these records, and this {} would not be one of them.", self.options.noun);
-        Err(Error::new(ErrorKind::Forbidden, "outside_scope", detail))
+        let mut row = body.clone();
+        row.insert("id".into(), id.wire(M::PREFIX).into());
+        let covered = scope::covers(&self.kind, limit, &Value::Object(row), site.clock().now());
+        if covered { Ok(()) } else { Err(scope::outside(&self.options.noun)) }
     }
 
     fn show(&self, record: &Record) -> Reply<Json<Value>> {

@@ -1,8 +1,10 @@
 //! Events: by position, and as they happen.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use steward_base::TenantId;
 use steward_testkit::{Setup, TestApp, TestTenant};
 use steward_web::Limits;
 
@@ -75,10 +77,10 @@ async fn a_stream_ends_with_its_credential() {
     let limits = Limits { recheck: Duration::from_millis(50), ..Limits::default() };
     let app = TestApp::start(Setup { limits, ..Setup::default() }, |_| Vec::new()).await;
     let tenant = app.tenant("acme").await;
-    let key = app.key(tenant.id, &["events:read"]).await;
+    let key = app.key(tenant.id, &["api-keys:read"]).await;
     let mut live = app.get("/api/v1/events/stream").key(&key).follow().await;
     let keys = app.get("/api/v1/api-keys?limit=500").key(&tenant.key).send().await.expect(200).json();
-    let own = keys["data"].as_array().and_then(|keys| keys.iter().find(|row| row["permissions"] == json!(["events:read"])));
+    let own = keys["data"].as_array().and_then(|keys| keys.iter().find(|row| row["permissions"] == json!(["api-keys:read"])));
     let path = format!("/api/v1/api-keys/{}", own.expect("is listed")["id"].as_str().expect("an id"));
     let _ = app.delete(&path).key(&tenant.key).header("if-match", "*").send().await.expect(204);
     while let Some(event) = live.next().await {
@@ -87,9 +89,105 @@ async fn a_stream_ends_with_its_credential() {
 }
 
 #[tokio::test]
-async fn streams_need_the_permission() {
+async fn who_may_read_nothing_follows_nothing() {
     let app = sample::app().await;
     let tenant = app.tenant("acme").await;
-    let key = app.key(tenant.id, &["gadgets:read"]).await;
-    assert_eq!(app.get("/api/v1/events/stream").key(&key).send().await.expect(403).code(), "permission_denied");
+    let key = app.key(tenant.id, &["nothing:read"]).await;
+    for path in ["/api/v1/events", "/api/v1/events/stream"] {
+        assert_eq!(app.get(path).key(&key).send().await.expect(403).code(), "permission_denied", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_come_first_when_asked_and_pages_join() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    for number in 0..7 {
+        make(&app, &tenant, &format!("g{number}")).await;
+    }
+    let read = async |query: &str| app.get(&format!("/api/v1/events?{query}")).key(&tenant.key).send().await.expect(200).json();
+    let positions = |page: &Value| -> Vec<i64> {
+        page["data"].as_array().expect("rows").iter().filter_map(|event| event["position"].as_i64()).collect()
+    };
+    let mut oldest_first = positions(&read("order_by=position&limit=500").await);
+    let (mut joined, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = read(&format!("order_by=position%20desc&limit=3{after}")).await;
+        joined.extend(positions(&page));
+        if page["has_more"] == json!(false) {
+            break;
+        }
+        after = format!("&after={}", page["next_cursor"].as_str().expect("a cursor"));
+    }
+    oldest_first.reverse();
+    assert_eq!(joined, oldest_first);
+    assert_eq!(joined.last(), Some(&1), "down to the first there is");
+    let gadgets = read("order_by=position%20desc&limit=2&filter=type%3Dgadget.created").await;
+    assert_eq!(gadgets["data"][0]["data"]["after"]["name"], "g6");
+    assert_eq!(read("order_by=position%20desc&after=0").await["data"], json!([]));
+    let refused = app.get("/api/v1/events?order_by=time").key(&tenant.key).send().await.expect(422);
+    assert_eq!(refused.fields()[0].0, "/order_by");
+}
+
+const EMAIL: &str = "owner@example.com";
+const PASSWORD: &str = "a long enough pass phrase";
+
+/// An owner's tenant and the cookie they are signed in with.
+async fn signed_in(app: &TestApp) -> (TenantId, String) {
+    app.owner("acme", EMAIL, PASSWORD).await;
+    let answer = app.post("/auth/login").json(&json!({ "email": EMAIL, "password": PASSWORD })).send().await.expect(200);
+    let cookie = answer.header("set-cookie").split(';').next().unwrap_or_default().to_owned();
+    (answer.json()["tenant"]["id"].as_str().and_then(|id| id.parse().ok()).expect("a tenant"), cookie)
+}
+
+fn kinds_told(page: &Value) -> BTreeSet<String> {
+    let kind = |event: &Value| event["type"].as_str().and_then(|name| name.split('.').next()).unwrap_or_default().to_owned();
+    page["data"].as_array().expect("rows").iter().map(kind).collect()
+}
+
+#[tokio::test]
+async fn an_event_is_seen_by_who_may_read_its_subject() {
+    let app = sample::app().await;
+    let (tenant, _) = signed_in(&app).await;
+    let all = app.key(tenant, &["admin:*"]).await;
+    let gadget = app.post("/api/v1/gadgets").key(&all).json(&json!({ "name": "Lamp" })).send().await.expect(201).json();
+    for (permission, told) in [
+        ("gadgets:read", vec!["gadget"]),
+        ("api-keys:read", vec!["api_key"]),
+        ("events:read", vec!["member", "session"]),
+        ("*:read", vec!["api_key", "gadget", "member", "session"]),
+    ] {
+        let key = app.key(tenant, &[permission]).await;
+        let page = app.get("/api/v1/events?limit=500").key(&key).send().await.expect(200).json();
+        assert_eq!(kinds_told(&page), told.iter().map(|&kind| kind.to_owned()).collect(), "{permission}");
+        let origins = page["data"].as_array().expect("rows").iter().any(|event| event["origin"]["ip"].is_string());
+        assert_eq!(origins, matches!(permission, "events:read" | "*:read"), "{permission}");
+    }
+    let key = app.key(tenant, &["gadgets:read"]).await;
+    let guessed = app.get("/api/v1/events?filter=origin.ip%3A127").key(&key).send().await.expect(200).json();
+    assert_eq!(guessed["data"], json!([]), "what is not shown cannot be asked for");
+
+    let mut live = app.get("/api/v1/events/stream").key(&key).follow().await;
+    let _ = app.key(tenant, &["devices:read"]).await;
+    let path = format!("/api/v1/gadgets/{}", gadget["id"].as_str().expect("an id"));
+    let _ = app.delete(&path).key(&all).header("if-match", "*").send().await.expect(204);
+    assert_eq!(live.next().await.expect("an event").name, "gadget.deleted", "the key that was made before is not told of");
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_readers_permissions_change_and_the_next_shows_what_is_left() {
+    let limits = Limits { recheck: Duration::from_millis(50), ..Limits::default() };
+    let app = sample::start(Setup { limits, ..Setup::default() }, Levers::default()).await;
+    let (tenant, cookie) = signed_in(&app).await;
+    let mut live = app.get("/api/v1/events/stream?after=0").header("cookie", &cookie).follow().await;
+    let mut told = BTreeSet::new();
+    while !told.contains("session.created") {
+        told.insert(live.next().await.expect("an event").name);
+    }
+    app.set_roles(tenant, &["read-only"]).await;
+    while live.next().await.is_some() {}
+    let key = app.key(tenant, &["admin:*"]).await;
+    let _ = app.post("/api/v1/gadgets").key(&key).json(&json!({ "name": "Lamp" })).send().await.expect(201);
+    let mut again = app.get("/api/v1/events/stream?after=0").header("cookie", &cookie).follow().await;
+    assert_eq!(again.next().await.expect("an event").name, "gadget.created", "the first that a reader of records may see");
 }
