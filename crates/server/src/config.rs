@@ -45,6 +45,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "\"info\"",
     },
     Setting { key: "log_format", doc: "`json`, or `text` for people.", default: "\"json\"" },
+    Setting { key: "connections", doc: "Most connections at once; further ones wait.", default: "16384" },
+    Setting {
+        key: "connections_per_address",
+        doc: "Most connections of one client address at once; loopback and `trusted_proxies` are not counted.",
+        default: "256",
+    },
     Setting { key: "drain_seconds", doc: "Seconds that requests under way get when the server is told to stop.", default: "20" },
     Setting { key: "telemetry_memory_mb", doc: "Megabytes of telemetry held in memory before writers are told to wait.", default: "256" },
 ];
@@ -68,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) demo: bool,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) connections: u32,
+    pub(crate) connections_per_address: u32,
     pub(crate) drain_seconds: u16,
     pub(crate) telemetry_memory_mb: u32,
 }
@@ -195,6 +203,9 @@ impl Config {
         if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
             return Err(invalid("tls_cert_file and tls_key_file go together: set both or neither.".to_owned()));
         }
+        if self.connections == 0 || self.connections_per_address == 0 {
+            return Err(invalid("connections and connections_per_address are at least 1: without any nobody is served.".to_owned()));
+        }
         if self.roles != ["all"] {
             return Err(invalid("roles can only be [\"all\"] so far: every role runs in this one process.".to_owned()));
         }
@@ -282,6 +293,7 @@ mod tests {
             ("STEWARD_TLS_CERT_FILE", "cert.pem", "tls_key_file"),
             ("STEWARD_ROLES", "gateway", "roles"),
             ("STEWARD_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
+            ("STEWARD_CONNECTIONS_PER_ADDRESS", "0", "connections_per_address"),
         ] {
             let layers = Layers::read(None, &environment(&[(name, value)]), &[]);
             let error = layers.and_then(|layers| layers.config()).expect_err(name);

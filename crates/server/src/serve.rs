@@ -42,7 +42,13 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     }
     let stopped = stopped();
     announce(&app, listen).await?;
-    let serving = Serving { drain_time: Duration::from_secs(config.drain_seconds.into()), tls: tls::load(&config)?, ..Serving::default() };
+    let serving = Serving {
+        tls: tls::load(&config)?,
+        connections: config.connections as usize,
+        connections_per_address: config.connections_per_address as usize,
+        drain_time: Duration::from_secs(config.drain_seconds.into()),
+        ..Serving::default()
+    };
     steward_web::serve(listener, router, &site, serving, stopped).await;
 
     tracing::info!("the server stops: waiting for its tasks, then flushing");

@@ -159,8 +159,7 @@ impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
         let body = if spec.body.media_types.is_empty() {
             B::read(input::RawPart::default(), &spec.body)?
         } else {
-            let limits = site.limits();
-            let part = input::collect(body, &parts.headers, &spec.body, limits.body_bytes, limits.body_pause).await?;
+            let part = input::collect(body, &parts.headers, &spec.body, site.limits()).await?;
             B::read(part, &spec.body)?
         };
         Ok(Self { ctx, path, query, body, headers: parts.headers, scope, arrival, site, access: spec.access.clone() })

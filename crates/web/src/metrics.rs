@@ -54,6 +54,7 @@ pub struct Metrics {
     parts: Mutex<Vec<Part>>,
     unrouted: Arc<Meter>,
     connections: AtomicU64,
+    refused: AtomicU64,
     streams: AtomicU64,
 }
 
@@ -78,6 +79,11 @@ impl Metrics {
     /// Open connections.
     pub(crate) fn connections(&self) -> &AtomicU64 {
         &self.connections
+    }
+
+    /// Connections that were closed because their address had too many.
+    pub(crate) fn refused(&self) -> &AtomicU64 {
+        &self.refused
     }
 
     /// Open event streams.
@@ -109,6 +115,8 @@ impl Metrics {
             durations(&mut out, method, route, meter);
         }
         gauge(&mut out, "steward_http_connections", "Open connections.", self.connections.load(Ordering::Relaxed));
+        let refused = self.refused.load(Ordering::Relaxed);
+        counter(&mut out, "steward_http_connections_refused_total", "Connections closed because their address had too many.", refused);
         gauge(&mut out, "steward_http_streams", "Open event streams.", self.streams.load(Ordering::Relaxed));
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         parts.iter().for_each(|part| part(&mut out));

@@ -1,5 +1,6 @@
 //! The sockets: HTTP/1.1 and HTTP/2, plain or TLS, bounded in number and patience, drained at the end.
 
+mod clients;
 mod guarded;
 
 use std::convert::Infallible;
@@ -17,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,7 +28,11 @@ use tower::ServiceExt as _;
 
 use crate::arrival::Peer;
 use crate::site::Site;
+use clients::{Clients, Seat};
 use guarded::Guarded;
+
+/// What runs on the machine itself: proxies that nobody named, the machine's own agent, tools.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// How sockets are served.
 #[derive(Clone, Debug)]
@@ -35,6 +41,10 @@ pub struct Serving {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The most connections at once; further ones wait in the listener's queue.
     pub connections: usize,
+    /// The most connections of one client address at once, or of one IPv6 network of 64 bits; further ones are closed.
+    pub connections_per_address: usize,
+    /// Networks whose connections are not counted by address, besides those of trusted proxies: they speak for many clients.
+    pub uncounted: Vec<IpNet>,
     /// How long a client may take to send the head of a request, or to finish the TLS handshake.
     pub head_time: Duration,
     /// How long a client may refuse to read before its connection is cut.
@@ -48,6 +58,8 @@ impl Default for Serving {
         Self {
             tls: None,
             connections: 16_384,
+            connections_per_address: 256,
+            uncounted: LOOPBACK.iter().map(|net| net.parse().expect("the networks of loopback are well formed")).collect(),
             head_time: Duration::from_secs(10),
             write_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(20),
@@ -69,6 +81,8 @@ struct Shared {
 /// Serves until `shutdown`, then drains: no new connections, streams ended, running requests finished or cut when their time is over.
 pub async fn serve(listener: TcpListener, router: Router, site: &Site, serving: Serving, shutdown: impl Future<Output = ()>) {
     let slots = Arc::new(Semaphore::new(serving.connections));
+    let uncounted = [serving.uncounted.as_slice(), &site.settings().trusted_proxies].concat();
+    let clients = Clients::new(serving.connections_per_address, uncounted);
     let tls = serving.tls.as_ref().map(|config| TlsAcceptor::from(with_protocols(config)));
     let drain_time = serving.drain_time;
     let shared = Shared { router, site: site.clone(), serving, tls, cut: CancellationToken::new() };
@@ -79,8 +93,13 @@ pub async fn serve(listener: TcpListener, router: Router, site: &Site, serving: 
             () = &mut shutdown => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        if let Some((stream, address, slot)) = accepted {
-            tokio::spawn(connection(shared.clone(), stream, address, slot, graceful.watcher()));
+        let Some((stream, address, slot)) = accepted else { continue };
+        match clients.seat(address.ip()) {
+            Some(seat) => drop(tokio::spawn(connection(shared.clone(), stream, address, (slot, seat), graceful.watcher()))),
+            None => {
+                site.metrics().refused().fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(client.address = %address.ip(), "a connection was closed: its address has as many as one may have");
+            }
         }
     }
     drop(listener);
@@ -114,7 +133,7 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpSt
     }
 }
 
-async fn connection(shared: Shared, stream: TcpStream, address: SocketAddr, slot: OwnedSemaphorePermit, watcher: Watcher) {
+async fn connection(shared: Shared, stream: TcpStream, address: SocketAddr, places: (OwnedSemaphorePermit, Seat), watcher: Watcher) {
     // Small answers are not held back to be merged with the next.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error.causes = %error, "TCP_NODELAY could not be set");
@@ -126,7 +145,7 @@ async fn connection(shared: Shared, stream: TcpStream, address: SocketAddr, slot
         () = cut.cancelled() => {}
     }
     shared.site.metrics().connections().fetch_sub(1, Ordering::Relaxed);
-    drop(slot);
+    drop(places);
 }
 
 async fn speak(shared: &Shared, stream: TcpStream, address: SocketAddr, watcher: Watcher) {

@@ -15,6 +15,7 @@ use steward_base::{Error, ErrorKind};
 use crate::input::{Fields, Place};
 use crate::reply::Json;
 use crate::schema::{self, Checker, canonical};
+use crate::site::Limits;
 
 /// What an operation accepts as body.
 #[derive(Debug)]
@@ -156,14 +157,8 @@ fn json_value(bytes: &[u8], rules: &BodyRules) -> Result<Value, Error> {
 }
 
 /// Reads the whole body within its limits: 413 `body_too_large`, 408 `slow_body`, 415 `unsupported_media_type` or `unsupported_encoding`.
-pub(crate) async fn collect(
-    body: HttpBody,
-    headers: &HeaderMap,
-    rules: &BodyRules,
-    limit: usize,
-    pause: Duration,
-) -> Result<RawPart, Error> {
-    let limit = rules.limit.unwrap_or(limit);
+pub(crate) async fn collect(body: HttpBody, headers: &HeaderMap, rules: &BodyRules, limits: &Limits) -> Result<RawPart, Error> {
+    let limit = rules.limit.unwrap_or(limits.body_bytes);
     let (media_type, encoding) = media(headers, rules)?;
     let too_large = || Error::new(ErrorKind::TooLarge, "body_too_large", format!("The body may have {limit} bytes."));
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -172,9 +167,17 @@ pub(crate) async fn collect(
     }
     let mut body = body;
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
+    // A sender that drips keeps every pause short: what counts is the time in all, and more of it is earned only by bytes.
+    let deadline = tokio::time::sleep(limits.body_time);
+    tokio::pin!(deadline);
     loop {
-        let slow = |_| Error::new(ErrorKind::RequestTimeout, "slow_body", "The body did not arrive in time. Send it again.");
-        let Some(frame) = tokio::time::timeout(pause, body.frame()).await.map_err(slow)? else { break };
+        let slow = || Error::new(ErrorKind::RequestTimeout, "slow_body", "The body did not arrive in time. Send it again.");
+        let frame = tokio::select! {
+            biased;
+            () = &mut deadline => return Err(slow()),
+            frame = tokio::time::timeout(limits.body_pause, body.frame()) => frame.map_err(|_| slow())?,
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| {
             Error::new(ErrorKind::Malformed, "broken_body", "The body ended before it was complete. Send it again.").with_source(error)
         })?;
@@ -183,6 +186,9 @@ pub(crate) async fn collect(
                 return Err(too_large());
             }
             bytes.extend_from_slice(&data);
+            let earned = Duration::from_secs_f64(data.len() as f64 / f64::from(limits.body_rate.max(1)));
+            let end = deadline.deadline() + earned;
+            deadline.as_mut().reset(end);
         }
     }
     if media_type.is_empty() && !bytes.is_empty() {
