@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use steward_base::{Error, ErrorKind};
+use steward_base::{Clock, Error, ErrorKind};
 
 use crate::call::Call;
 use crate::draft::operation;
@@ -19,11 +19,20 @@ use crate::site::Version;
 
 /// A part that takes longer than this to answer is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer of the parts is good for: anybody may ask, and the answer costs the database a look.
+const FRESH: Duration = Duration::from_secs(1);
+
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+
+/// What every part said, and when by the monotonic clock.
+type Asked = (Duration, Arc<Vec<(&'static str, Result<(), Error>)>>);
 
 /// The parts of the server that must work for it to serve.
 #[derive(Default)]
-pub struct Health(Mutex<Vec<(&'static str, Check)>>);
+pub struct Health {
+    parts: Mutex<Vec<(&'static str, Check)>>,
+    last: Arc<tokio::sync::Mutex<Option<Asked>>>,
+}
 
 impl Health {
     /// Adds a part. Its error's detail is shown to anybody: it must say what to do and no more.
@@ -33,18 +42,36 @@ impl Health {
         R: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let check: Check = Arc::new(move || Box::pin(check()));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
     }
 
-    /// Asks every part at once.
-    pub async fn ask(&self) -> Vec<(&'static str, Result<(), Error>)> {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        join_all(parts.into_iter().map(async |(name, check)| {
-            let slow = Error::new(ErrorKind::Unavailable, "no_answer", format!("{name} does not answer."));
-            (name, tokio::time::timeout(PATIENCE, check()).await.unwrap_or(Err(slow)))
-        }))
-        .await
+    /// What every part says, at most a second old. However many ask, the parts are asked once at a time.
+    pub async fn ask(&self, clock: &Clock) -> Result<Arc<Vec<(&'static str, Result<(), Error>)>>, Error> {
+        let mut last = Arc::clone(&self.last).lock_owned().await;
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, answers)) = &*last
+            && clock.monotonic().saturating_sub(*at) < FRESH
+            && answers.len() == parts.len()
+        {
+            return Ok(Arc::clone(answers));
+        }
+        let clock = clock.clone();
+        // In a task of its own: a caller that hangs up does not make the next one begin anew.
+        let asking = tokio::spawn(async move {
+            let answers = Arc::new(ask_all(parts).await);
+            *last = Some((clock.monotonic(), Arc::clone(&answers)));
+            answers
+        });
+        asking.await.map_err(Error::internal)
     }
+}
+
+async fn ask_all(parts: Vec<(&'static str, Check)>) -> Vec<(&'static str, Result<(), Error>)> {
+    join_all(parts.into_iter().map(async |(name, check)| {
+        let slow = Error::new(ErrorKind::Unavailable, "no_answer", format!("{name} does not answer."));
+        (name, tokio::time::timeout(PATIENCE, check()).await.unwrap_or(Err(slow)))
+    }))
+    .await
 }
 
 impl fmt::Debug for Health {
@@ -158,7 +185,7 @@ async fn ready((): (), call: Call<(), ReadyQuery>) -> Result<Reply<Json<Readines
     if call.site.drain().is_cancelled() {
         return Err(not_ready("The server is shutting down.").with_field("/server", "draining", "Send requests to another node."));
     }
-    let asked = call.site.health().ask().await;
+    let asked = call.site.health().ask(call.site.clock()).await?;
     let failing = |error: Error, (name, result): &(&'static str, Result<(), Error>)| match result {
         Ok(()) => error,
         Err(cause) => error.with_field(format!("/{name}"), cause.code(), cause.detail()),
@@ -167,6 +194,6 @@ async fn ready((): (), call: Call<(), ReadyQuery>) -> Result<Reply<Json<Readines
         return Err(asked.iter().fold(not_ready("A part of the server does not work; errors says which and why."), failing));
     }
     let verbose = matches!(call.query.verbose, Some(Flag::Bare | Flag::True));
-    let parts = asked.into_iter().filter(|_| verbose).map(|(name, _)| Part { name: name.to_owned(), status: Ready::Ready }).collect();
+    let parts = asked.iter().filter(|_| verbose).map(|(name, _)| Part { name: (*name).to_owned(), status: Ready::Ready }).collect();
     Ok(Reply::json(Readiness { status: Ready::Ready, parts }))
 }

@@ -5,6 +5,7 @@ mod contract;
 mod credentials;
 mod document;
 mod generated;
+mod health;
 mod lists;
 mod live;
 mod log;
