@@ -15,6 +15,8 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// How far a device's clock may be off.
 const SKEW: Duration = Duration::from_secs(60);
+/// How far in the future an assertion may be dated. Agents date theirs by the server's own clock, in whole seconds.
+pub const ASSERTION_AHEAD: Duration = Duration::from_secs(5);
 /// The longest life that an assertion may claim.
 const ASSERTION_LIFETIME: Duration = Duration::from_secs(300);
 
@@ -80,6 +82,8 @@ pub(crate) fn verify(token: &str, key: &Loaded, audience: &str, now: Timestamp) 
 pub struct Assertion {
     /// Unique per device; a second use is a replay.
     pub jti: String,
+    /// When the device says that it was signed; never later than [`ASSERTION_AHEAD`] from when it was checked.
+    pub issued: Timestamp,
     /// Until when the `jti` must be remembered.
     pub expires: Timestamp,
 }
@@ -89,6 +93,7 @@ struct AssertionClaims {
     iss: String,
     sub: String,
     aud: String,
+    iat: i64,
     exp: i64,
     jti: String,
 }
@@ -100,7 +105,7 @@ pub fn verify_assertion(assertion: &str, device: RecordId, public_key: &str, aud
     let refuse = |why: &'static str| Error::new(ErrorKind::Malformed, "invalid_grant", why);
     let key = DecodingKey::from_ed_components(public_key).map_err(Error::internal)?;
     let claims: AssertionClaims = decode(assertion, &key, &own_time(Algorithm::EdDSA))
-        .map_err(|_| refuse("The assertion is not signed with this device's key."))?
+        .map_err(|_| refuse("The assertion is not signed with this device's key, or lacks iss, sub, aud, iat, exp or jti."))?
         .claims;
     let device = device.wire("dev");
     if claims.iss != device || claims.sub != device {
@@ -119,7 +124,11 @@ pub fn verify_assertion(assertion: &str, device: RecordId, public_key: &str, aud
     if expires > now.plus(ASSERTION_LIFETIME).plus(SKEW) {
         return Err(refuse("The assertion lives too long or the device's clock is ahead; five minutes are allowed."));
     }
-    Ok(Assertion { jti: claims.jti, expires: expires.plus(SKEW) })
+    let issued = Timestamp::from_micros(claims.iat.saturating_mul(1_000_000));
+    if issued > now.plus(ASSERTION_AHEAD) {
+        return Err(refuse("The assertion's iat is in the future; check the device's clock."));
+    }
+    Ok(Assertion { jti: claims.jti, issued, expires: expires.plus(SKEW) })
 }
 
 impl Assertion {

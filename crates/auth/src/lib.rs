@@ -12,7 +12,7 @@ mod permissions;
 mod scope;
 mod signing_key;
 
-pub use access_token::{ACCESS_TOKEN_LIFETIME, AccessToken, Assertion, verify_assertion};
+pub use access_token::{ACCESS_TOKEN_LIFETIME, ASSERTION_AHEAD, AccessToken, Assertion, verify_assertion};
 pub use authority::{Authority, Occasion, Presented};
 pub use master::MasterKey;
 pub use minted::{Minted, MintedKind};

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use steward_auth::{Assertion, system, verify_assertion};
-use steward_base::{Ctx, Error, ErrorKind, Principal, RecordId, Result, TenantId, Timestamp};
+use steward_auth::{ASSERTION_AHEAD, Assertion, system, verify_assertion};
+use steward_base::{Clock, Ctx, Error, ErrorKind, Principal, RecordId, Result, TenantId};
 use steward_store::Model as _;
 use steward_web::{Call, ErrorForm, Form, Json, Reply};
 
@@ -24,13 +24,33 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const REMEMBERED: usize = 64;
 
 /// Assertions that were used and have not expired: each is good once.
-#[derive(Default)]
-pub(crate) struct Seen(Mutex<HashMap<RecordId, Vec<Assertion>>>);
+///
+/// They are remembered in memory only. What was used before the server started is told by its date: no assertion was ever taken that was dated
+/// later than [`ASSERTION_AHEAD`] from then, so one that is dated later than that from the start is new. Any other is refused, which for the
+/// first seconds is all of them; agents come again.
+pub(crate) struct Seen {
+    clock: Clock,
+    /// By the monotonic clock.
+    started: Duration,
+    used: Mutex<HashMap<RecordId, Vec<Assertion>>>,
+}
 
 impl Seen {
-    /// Notes the first use; fails with `invalid_grant` for a second one, and with `too_many_assertions`.
-    fn note(&self, device: RecordId, assertion: Assertion, now: Timestamp) -> Result<()> {
-        let mut seen = self.0.lock();
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { started: clock.monotonic(), clock, used: Mutex::default() }
+    }
+
+    /// Notes the first use; fails with `invalid_grant` for a second one, `just_started` for what may be one, and `too_many_assertions`.
+    fn note(&self, device: RecordId, assertion: Assertion) -> Result<()> {
+        let now = self.clock.now();
+        // By today's reading of the wall clock, which may have been set since.
+        let started = now.minus(self.clock.monotonic().saturating_sub(self.started));
+        if assertion.issued <= started.plus(ASSERTION_AHEAD) {
+            let detail = "The server has started since this assertion was signed, or just now, and cannot tell whether it was used before.";
+            let after = ASSERTION_AHEAD + Duration::from_secs(1);
+            return Err(Error::new(ErrorKind::Unavailable, "just_started", detail).with_retry_after(after));
+        }
+        let mut seen = self.used.lock();
         let used = seen.entry(device).or_default();
         used.retain(|used| used.expires > now);
         if used.iter().any(|used| used.jti == assertion.jti) {
@@ -90,7 +110,7 @@ pub(crate) async fn token(fleet: Fleet, call: Call<TenantPath, (), Form<TokenReq
     let key = record.decode::<Device>()?.public_key;
     let now = fleet.0.clock.now();
     let proven = verify_assertion(&assertion, device, &key, &fleet.0.authority.token_url(slug), now)?;
-    fleet.0.assertions.note(device, proven, now)?;
+    fleet.0.assertions.note(device, proven)?;
     let token = fleet.0.authority.device_token(tenant, device).await?;
     let answer = TokenAnswer { access_token: token.token.expose().clone(), token_type: "Bearer", expires_in: token.expires_in };
     Ok(Reply::json(answer).header(CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -165,9 +185,13 @@ pub(crate) async fn heartbeat(fleet: Fleet, call: Call<(), (), Json<Heartbeat>>)
     let known: Device = record.decode()?;
     let beat = Beat { uptime_seconds: said.uptime_seconds, spool_bytes: said.spool_bytes, dropped_total: said.dropped_total };
     let tenant = call.ctx.tenant();
-    if fleet.0.presence.heard(tenant, device, known.status, beat) {
-        fleet.write_state(tenant, device, DeviceStatus::Online, None).await?;
-    }
+    let heard = async {
+        if fleet.0.presence.heard(tenant, device, known.status, beat) {
+            fleet.write_state(tenant, device, DeviceStatus::Online, None).await?;
+        }
+        Ok(())
+    };
+    fleet.while_watched(tenant, heard).await?;
     if known.agent_version != said.agent_version {
         let updated = move |device: &mut Device| {
             device.agent_version.clone_from(&said.agent_version);

@@ -140,9 +140,12 @@ impl Fleet {
                 (id, register(unit, id, &token, asked))
             }
         };
-        self.0.store.commit(ctx, unit).await?;
-        self.0.presence.heard(minted.tenant, id, DeviceStatus::Online, Beat::default());
-        Ok(id)
+        let online = async {
+            self.0.store.commit(ctx, unit).await?;
+            self.0.presence.heard(minted.tenant, id, DeviceStatus::Online, Beat::default());
+            Ok(id)
+        };
+        self.while_watched(minted.tenant, online).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! Organizations, projects, services and devices.
 //!
 //! Invariants: one machine is one device of a tenant, however often it enrols; presence lives in memory, and a heartbeat writes nothing;
-//! a device's state is written when it changes, with the reason; a token's uses are counted in the commit that makes the device.
+//! a device's state is written when it changes, with the reason; a token's uses are counted in the commit that makes the device; a start looks
+//! only into tenants that have a device which is not offline.
 
 mod agents;
 mod enrollment;
@@ -9,6 +10,7 @@ mod models;
 mod operations;
 mod presence;
 mod sample;
+mod watched;
 
 pub use enrollment::NewEnrollmentToken;
 pub use models::{
@@ -34,13 +36,15 @@ struct State {
     random: Random,
     presence: presence::Board,
     assertions: agents::Seen,
+    watched: watched::Watched,
 }
 
 impl Fleet {
     /// The fleet over a store.
     pub fn new(store: Store, authority: Authority, clock: Clock, random: Random) -> Self {
         let presence = presence::Board::new(clock.clone());
-        Self(Arc::new(State { store, authority, clock, random, presence, assertions: agents::Seen::default() }))
+        let assertions = agents::Seen::new(clock.clone());
+        Self(Arc::new(State { store, authority, clock, random, presence, assertions, watched: watched::Watched::default() }))
     }
 
     fn kind(&self, name: &str) -> &Kind {

@@ -6,6 +6,7 @@ use steward_base::{Id, Prefix, Timestamp};
 use steward_store::{Kind, Model};
 
 use crate::sample::Sample;
+use crate::watched::WatchedTenant;
 
 /// Marks an organization's id.
 #[derive(Debug)]
@@ -321,5 +322,6 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Device>(),
         Kind::of::<EnrollmentToken>(),
         Kind::of::<Sample>(),
+        Kind::of::<WatchedTenant>(),
     ]
 }

@@ -3,16 +3,15 @@
 //! After a start nothing is known yet: a device that was online gets as long as a silent one does before it is called stale, so that a
 //! restart of the server is no transition.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Serialize;
 use steward_auth::system;
-use steward_base::filter::{Expr, Literal, Op};
 use steward_base::{Clock, RecordId, Result, TenantId, Timestamp};
-use steward_store::{ListQuery, Model as _};
+use steward_store::Model as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::Fleet;
@@ -117,6 +116,16 @@ impl Board {
         self.seen.lock().remove(&(tenant, device));
     }
 
+    /// Whether any device of the tenant is watched.
+    pub(crate) fn watches(&self, tenant: TenantId) -> bool {
+        self.seen.lock().keys().any(|(of, _)| *of == tenant)
+    }
+
+    /// The tenants of the devices that are watched.
+    fn tenants(&self) -> HashSet<TenantId> {
+        self.seen.lock().keys().map(|(tenant, _)| *tenant).collect()
+    }
+
     /// The states that silence has changed and no record says yet; each comes again until [`Board::written`] is told of it.
     pub(crate) fn silent(&self) -> Vec<Transition> {
         let now = self.clock.monotonic();
@@ -181,38 +190,60 @@ fn status_after(silence: Duration) -> DeviceStatus {
 }
 
 impl Fleet {
-    /// Watches for silent devices until `stop`; `tenants` are those whose devices were online or stale when the server ended.
-    pub async fn run(self, tenants: Vec<TenantId>, stop: CancellationToken) {
-        for tenant in tenants {
-            if let Err(error) = self.expect_devices(tenant).await {
-                tracing::error!(tenant.id = %tenant, error.causes = error.causes(), "the devices of a tenant are not watched for silence");
-            }
-        }
+    /// Watches for silent devices until `stop`, those included that were online or stale when the server ended.
+    pub async fn run(self, stop: CancellationToken) {
+        // `None` until control has said which tenants there are.
+        let mut unread: Option<Vec<TenantId>> = None;
         loop {
+            if unread.as_ref().is_none_or(|tenants| !tenants.is_empty()) {
+                unread = self.take_up(unread).await;
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(ROUND) => {}
             }
-            for transition in self.0.presence.silent() {
-                if let Err(error) = self.note_silence(&transition).await {
-                    tracing::error!(device.id = %transition.device.wire("dev"), error.causes = error.causes(), "a device's state could not be written");
-                }
-            }
+            self.note_silent().await;
         }
     }
 
-    async fn expect_devices(&self, tenant: TenantId) -> Result<()> {
-        let ctx = system(tenant, "presence");
-        let not_offline = Expr::compare("status", Op::Ne, Literal::Text("offline".to_owned()));
-        let mut query = ListQuery { kind: Device::KIND.to_owned(), filter: Some(not_offline), limit: 500, ..ListQuery::default() };
-        loop {
-            let page = self.0.store.list(&ctx, query.clone()).await?;
-            for record in &page.records {
-                self.0.presence.expect(tenant, record.id, record.decode::<Device>()?.status);
+    /// Takes up the devices of these tenants; answers the tenants that are to be tried again.
+    async fn take_up(&self, unread: Option<Vec<TenantId>>) -> Option<Vec<TenantId>> {
+        let tenants = match unread {
+            Some(tenants) => tenants,
+            None => match self.watched_tenants().await {
+                Ok(tenants) => tenants,
+                Err(error) => {
+                    tracing::error!(error.causes = error.causes(), "nobody knows yet whose devices to watch for silence");
+                    return None;
+                }
+            },
+        };
+        let mut again = Vec::new();
+        for tenant in tenants {
+            let taken = async {
+                self.expect_devices(tenant).await?;
+                self.settle(tenant).await
+            };
+            if let Err(error) = taken.await {
+                tracing::error!(tenant.id = %tenant, error.causes = error.causes(), "the devices of a tenant are not watched for silence yet");
+                again.push(tenant);
             }
-            match page.next {
-                Some(next) => query.after = Some(next),
-                None => return Ok(()),
+        }
+        Some(again)
+    }
+
+    async fn note_silent(&self) {
+        let mut quiet = HashSet::new();
+        for transition in self.0.presence.silent() {
+            if let Err(error) = self.note_silence(&transition).await {
+                tracing::error!(device.id = %transition.device.wire("dev"), error.causes = error.causes(), "a device's state could not be written");
+            }
+            quiet.insert(transition.tenant);
+        }
+        let watched = if quiet.is_empty() { HashSet::new() } else { self.0.presence.tenants() };
+        for tenant in quiet.into_iter().filter(|tenant| !watched.contains(tenant)) {
+            if let Err(error) = self.settle(tenant).await {
+                tracing::warn!(tenant.id = %tenant, error.causes = error.causes(), "the next start will look into a tenant for nothing");
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     add_health(&site, &app, &telemetry);
 
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    tasks.spawn(app.fleet().clone().run(app.tenants().await?, stop.child_token()));
+    tasks.spawn(app.fleet().clone().run(stop.child_token()));
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
     if config.watch {
         tasks.spawn(watch::run(app.clone(), own_url(&config, listen), config.data_dir.join("agent"), stop.child_token()));

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use steward_fleet::Fleet;
 use tokio_util::sync::CancellationToken;
 
 use crate::world::{Device, World};
@@ -37,7 +36,7 @@ async fn a_heartbeat_writes_nothing_and_silence_writes_once() {
     assert_eq!(presence["last_heartbeat"], world.clock.now().to_string());
 
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(world.fleet.clone().run(Vec::new(), stop.clone()));
+    let worker = tokio::spawn(world.fleet.clone().run(stop.clone()));
     let heard = world.clock.now();
     world.clock.advance(Duration::from_secs(90));
     let stale = until_status(&world, &device, "stale").await;
@@ -67,11 +66,9 @@ async fn a_restart_of_the_server_is_no_transition_and_silence_after_it_is() {
     let world = World::new().await;
     let device = world.enrolled("m-1").await;
     let before = world.event_types().await.len();
-    // Another fleet over the same store knows of no heartbeat, as after a restart.
-    let parts = &world.app.parts;
-    let restarted = Fleet::new(parts.store.clone(), parts.authority.clone(), world.clock.clone(), parts.random.clone());
+    let world = world.restart().await;
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(restarted.run(vec![world.tenant.id], stop.clone()));
+    let worker = tokio::spawn(world.fleet.clone().run(stop.clone()));
     // It takes the device up with its first look, and finds it silent five minutes later.
     let waiting = async {
         loop {
@@ -86,6 +83,34 @@ async fn a_restart_of_the_server_is_no_transition_and_silence_after_it_is() {
     let found = until_status(&world, &device, "offline").await;
     assert_eq!(found["status_reason"], "Its agent has been silent for five minutes.");
     assert!(world.event_types().await.len() <= before + 2, "stale and offline at most");
+    stop.cancel();
+    worker.await.expect("ends");
+}
+
+#[tokio::test]
+async fn a_start_looks_only_into_tenants_with_a_device_that_is_not_offline() {
+    let world = World::new().await;
+    let _quiet = world.app.tenant("quiet").await;
+    assert_eq!(world.watched().await, []);
+    let device = world.enrolled("m-1").await;
+    assert_eq!(world.watched().await, [world.tenant.id], "written down before the device is");
+
+    let world = world.restart().await;
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(world.fleet.clone().run(stop.clone()));
+    let settled = async {
+        while !world.watched().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            world.clock.advance(Duration::from_secs(10));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), settled).await.expect("the tenant's only device falls silent");
+    assert_eq!(world.read(&device.path()).await["status"], "offline");
+
+    let access = world.access(&device).await;
+    let _ = world.beat(&access).await.expect(200);
+    assert_eq!(world.watched().await, [world.tenant.id], "a device that returns is watched again");
+    assert_eq!(world.read(&device.path()).await["status"], "online");
     stop.cancel();
     worker.await.expect("ends");
 }

@@ -46,6 +46,8 @@ async fn assertions_that_prove_nothing_are_refused() {
         ("another issuer", with("iss", json!("dev_00000000000000000000000000"))),
         ("an unknown device", with("sub", json!("dev_00000000000000000000000000"))),
         ("expired", with("exp", json!(now - 61))),
+        ("dated ahead", with("iat", json!(now + 60))),
+        ("no date", with("iat", Value::Null)),
         ("too long a life", with("exp", json!(now + 3600))),
         ("an absurd end", with("exp", json!(i64::MAX))),
         ("no jti", with("jti", json!(""))),
@@ -78,4 +80,31 @@ async fn a_key_that_lost_its_device_and_a_removed_device_get_no_token() {
     assert_eq!(status, 400, "the device was removed");
     let refused = world.beat(&access).await;
     assert!([401, 404].contains(&refused.status), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn an_assertion_that_was_used_before_a_restart_is_not_good_again_after_it() {
+    let world = World::new().await;
+    let device = world.enrolled("m-1").await;
+    let captured = device.assertion(&device.claims(&world.clock));
+    let (status, _) = world.grant("acme", &captured).await;
+    assert_eq!(status, 200);
+    let ahead = {
+        let mut claims = device.claims(&world.clock);
+        claims["iat"] = json!(claims["iat"].as_i64().expect("a number") + 4);
+        device.assertion(&claims)
+    };
+    let (status, _) = world.grant("acme", &ahead).await;
+    assert_eq!(status, 200, "a device's clock may be a little ahead");
+
+    let world = world.restart().await;
+    for seconds in [0, 3, 5, 30] {
+        world.clock.advance(std::time::Duration::from_secs(seconds));
+        for used in [&captured, &ahead] {
+            let (status, answer) = world.grant("acme", used).await;
+            assert_eq!((status, &answer["error"]), (503, &json!("temporarily_unavailable")), "{answer}");
+        }
+    }
+    let (status, answer) = world.grant("acme", &device.assertion(&device.claims(&world.clock))).await;
+    assert_eq!(status, 200, "a new one is: {answer}");
 }

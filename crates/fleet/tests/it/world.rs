@@ -1,13 +1,16 @@
 //! A served fleet, and machines that want to be part of it.
 
+use std::time::Duration;
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use steward_base::Clock;
+use steward_base::{Clock, TenantId};
 use steward_fleet::Fleet;
-use steward_testkit::{Answer, Setup, TestApp, TestTenant};
+use steward_store::ListQuery;
+use steward_testkit::{Answer, Parts, Setup, TestApp, TestTenant};
 
 /// A server with one tenant; the fleet's clock stands still until it is moved.
 pub(crate) struct World {
@@ -22,13 +25,27 @@ impl World {
         let clock = Clock::manual(Clock::system().now());
         let (mut fleet, of_fleet) = (None, clock.clone());
         let setup = Setup { kinds: steward_fleet::kinds(), ..Setup::default() };
-        let app = TestApp::start(setup, |parts| {
-            let made = Fleet::new(parts.store.clone(), parts.authority.clone(), of_fleet, parts.random.clone());
-            fleet.insert(made).operations()
-        })
-        .await;
+        let app = TestApp::start(setup, |parts| fleet.insert(made(parts, of_fleet)).operations()).await;
         let tenant = app.tenant("acme").await;
+        // In its first seconds a server takes no assertions.
+        clock.advance(Duration::from_secs(10));
         Self { fleet: fleet.expect("the table was made"), app, clock, tenant }
+    }
+
+    /// The same data served by another process, under the same public address.
+    pub(crate) async fn restart(self) -> Self {
+        let (mut fleet, clock) = (None, self.clock.clone());
+        let setup = Setup { kinds: steward_fleet::kinds(), public_url: Some(self.app.url("")), ..Setup::default() };
+        let app = self.app.restart(setup, |parts| fleet.insert(made(parts, clock)).operations()).await;
+        Self { fleet: fleet.expect("the table was made"), app, clock: self.clock, tenant: self.tenant }
+    }
+
+    /// The tenants that the next start will look into.
+    pub(crate) async fn watched(&self) -> Vec<TenantId> {
+        let control = steward_auth::system(TenantId::OPERATOR, "test");
+        let query = ListQuery { kind: "watched_tenant".to_owned(), limit: 500, ..ListQuery::default() };
+        let page = self.app.parts.store.list(&control, query).await.expect("is listed");
+        page.records.iter().map(|record| record.id.into()).collect()
     }
 
     pub(crate) async fn create(&self, plural: &str, body: &Value) -> Value {
@@ -87,6 +104,10 @@ impl World {
         let events = self.app.parts.store.events(&self.tenant.ctx, 0, 1000).await.expect("reads");
         events.into_iter().map(|event| event.event_type).collect()
     }
+}
+
+fn made(parts: &Parts, clock: Clock) -> Fleet {
+    Fleet::new(parts.store.clone(), parts.authority.clone(), clock, parts.random.clone())
 }
 
 /// A machine with a key.
