@@ -18,7 +18,7 @@ mod store;
 mod unit;
 mod value;
 
-pub use kind::{Field, Kind, Kinds, Model, OnDelete, Reference, ValueType};
+pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChecker, ValueType};
 pub use query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 pub use record::Record;
 pub use store::{Backend, Options, Store};

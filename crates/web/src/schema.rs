@@ -1,22 +1,15 @@
 //! JSON Schemas of the types that cross the wire: made from the type, made strict for input, and checked with stable error codes.
 
-use std::borrow::Cow;
-
-use jsonschema::error::ValidationErrorKind as Kind;
-use jsonschema::{PatternOptions, ValidationError, Validator};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use steward_base::{Error, FieldError};
+use steward_store::{NO_NUL, SchemaChecker};
 
 /// The largest whole number that every JSON reader keeps exactly.
 pub const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 /// How deep arrays and objects may nest.
 const DEPTH: usize = 32;
-/// More errors than this help nobody.
-const MOST_ERRORS: usize = 100;
-/// Text without U+0000, which PostgreSQL cannot store.
-const NO_NUL: &str = r"^[^\x00]*$";
 
 /// What `T` looks like when it is read: unknown fields are refused, whole numbers stay within ±(2^53−1). Definitions are under `$defs`.
 pub fn input_of<T: JsonSchema>() -> Value {
@@ -146,35 +139,21 @@ fn says(schema: &Map<String, Value>, kind: &str) -> bool {
 
 /// A schema compiled once and checked many times.
 #[derive(Debug)]
-pub struct Checker(Validator);
+pub struct Checker(SchemaChecker);
 
 impl Checker {
-    /// Compiles `schema`; formats are asserted and patterns run in linear time.
+    /// Compiles `schema`.
     ///
     /// # Panics
     /// When the schema itself is wrong, which is a defect of the type it was made from and shows when the server starts.
     pub fn new(schema: &Value) -> Self {
-        let built = jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex())
-            .build(schema);
-        Self(built.unwrap_or_else(|error| panic!("the schema {schema} does not compile: {error}")))
+        Self(SchemaChecker::compile(schema).unwrap_or_else(|error| panic!("the schema {schema} does not compile: {error}")))
     }
 
-    /// Fails with `invalid` and an entry per wrong field; pointers start with `prefix`.
+    /// Fails with `invalid` and an entry per wrong field.
     pub fn check(&self, value: &Value) -> Result<(), Error> {
-        let mut fields = Vec::new();
-        for error in self.0.iter_errors(value) {
-            describe(&error, &mut fields);
-            if fields.len() >= MOST_ERRORS {
-                break;
-            }
-        }
-        if fields.is_empty() {
-            return Ok(());
-        }
-        Err(invalid(fields))
+        let fields = self.0.problems(value);
+        if fields.is_empty() { Ok(()) } else { Err(invalid(fields)) }
     }
 }
 
@@ -186,70 +165,6 @@ pub(crate) fn invalid(fields: Vec<FieldError>) -> Error {
     };
     let error = Error::invalid(detail);
     fields.into_iter().fold(error, |error, field| error.with_field(field.pointer, field.code, field.detail))
-}
-
-fn describe(error: &ValidationError<'_>, fields: &mut Vec<FieldError>) {
-    let at = error.instance_path().to_string();
-    let mut add = |pointer: String, code: &'static str, detail: String| {
-        fields.push(FieldError { pointer, code: Cow::Borrowed(code), detail });
-    };
-    match error.kind() {
-        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-            for name in unexpected {
-                add(child(&at, name), "unknown_field", "There is no such field.".into());
-            }
-        }
-        Kind::Required { property } => add(child(&at, property.as_str().unwrap_or_default()), "required", "This field is required.".into()),
-        Kind::Type { .. } => add(at, "type", sentence(error)),
-        Kind::Enum { options } => add(at, "enum", format!("Use one of {options}.")),
-        Kind::Constant { expected_value } => add(at, "enum", format!("Use {expected_value}.")),
-        Kind::MinLength { limit } => add(at, "min_length", format!("At least {limit} characters are needed.")),
-        Kind::MaxLength { limit } => add(at, "max_length", format!("At most {limit} characters are allowed.")),
-        Kind::Minimum { limit } | Kind::ExclusiveMinimum { limit } => add(at, "minimum", format!("The lower limit is {limit}.")),
-        Kind::Maximum { limit } | Kind::ExclusiveMaximum { limit } => add(at, "maximum", format!("The upper limit is {limit}.")),
-        Kind::MinItems { limit } => add(at, "min_items", format!("At least {limit} items are needed.")),
-        Kind::MaxItems { limit } => add(at, "max_items", format!("At most {limit} items are allowed.")),
-        Kind::MinProperties { limit } => add(at, "min_properties", format!("At least {limit} entries are needed.")),
-        Kind::MaxProperties { limit } => add(at, "max_properties", format!("At most {limit} entries are allowed.")),
-        Kind::UniqueItems => add(at, "unique_items", "No item may appear twice.".into()),
-        Kind::Pattern { pattern } if pattern == NO_NUL => add(at, "nul_character", "The character U+0000 cannot be stored.".into()),
-        Kind::Pattern { pattern } => add(at, "pattern", format!("The text must match {pattern}.")),
-        Kind::Format { format } => add(at, "format", format!("This is not a valid {format}.")),
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => branches(error, context, fields),
-        Kind::PropertyNames { .. } => add(at, "property_names", "A name in this map is not allowed.".into()),
-        _ => add(at, "invalid", sentence(error)),
-    }
-}
-
-/// Of several forms, what is wrong with the one that came nearest; of several constants, which there are.
-fn branches(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>], fields: &mut Vec<FieldError>) {
-    let at = error.instance_path().to_string();
-    let constant = |branch: &Vec<ValidationError<'static>>| match branch.first().map(ValidationError::kind) {
-        Some(Kind::Constant { expected_value }) => Some(expected_value.to_string()),
-        _ => None,
-    };
-    let constants: Vec<String> = context.iter().filter_map(constant).collect();
-    if !constants.is_empty() {
-        fields.push(FieldError { pointer: at, code: "enum".into(), detail: format!("Use one of {}.", constants.join(", ")) });
-        return;
-    }
-    let other_type = |branch: &&Vec<ValidationError<'static>>| {
-        branch.iter().any(|error| matches!(error.kind(), Kind::Type { .. }) && error.instance_path().to_string() == at)
-    };
-    match context.iter().filter(|branch| !other_type(branch)).min_by_key(|branch| branch.len()) {
-        Some(nearest) if !nearest.is_empty() => nearest.iter().for_each(|error| describe(error, fields)),
-        _ => {
-            let detail = "This has none of the forms that are expected.".into();
-            fields.push(FieldError { pointer: at, code: "any_of".into(), detail });
-        }
-    }
-}
-
-/// The validator's sentence without the value, which may be personal or secret.
-fn sentence(error: &ValidationError<'_>) -> String {
-    let mut text = error.masked_with("The value").to_string();
-    text.push('.');
-    text
 }
 
 /// `pointer` extended by one name (RFC 6901).

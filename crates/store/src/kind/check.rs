@@ -10,14 +10,28 @@ use super::Kind;
 /// More would help nobody and make the answer of a hostile request long.
 const MAX_PROBLEMS: usize = 50;
 
-/// Compiles a schema once; patterns run in linear time, formats are asserted, nothing is fetched.
-pub(super) fn compile(schema: &Value) -> Result<Validator, ValidationError<'static>> {
-    jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .with_pattern_options(PatternOptions::regex())
-        .should_validate_formats(true)
-        .offline()
-        .build(schema)
+/// Text without U+0000, which PostgreSQL cannot store.
+pub const NO_NUL: &str = r"^[^\x00]*$";
+
+/// A schema compiled once and checked many times: patterns run in linear time, formats are asserted, nothing is fetched.
+#[derive(Debug)]
+pub struct SchemaChecker(Validator);
+
+impl SchemaChecker {
+    /// Fails with what is wrong with the schema itself.
+    pub fn compile(schema: &Value) -> Result<Self, String> {
+        let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012).with_pattern_options(PatternOptions::regex());
+        options.should_validate_formats(true).offline().build(schema).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// What is wrong with a value: a stable code and a sentence per field, by pointer; nothing when it is valid.
+    pub fn problems(&self, value: &Value) -> Vec<FieldError> {
+        let mut problems = Vec::new();
+        if !self.0.is_valid(value) {
+            self.0.iter_errors(value).for_each(|error| describe(&error, &mut problems));
+        }
+        sorted(problems)
+    }
 }
 
 impl Kind {
@@ -31,13 +45,10 @@ impl Kind {
     }
 }
 
-fn check(validator: &Validator, body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+fn check(checker: &SchemaChecker, body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
     let value = Value::Object(body);
-    if !validator.is_valid(&value) {
-        let mut problems = Vec::new();
-        for error in validator.iter_errors(&value) {
-            describe(&error, &mut problems);
-        }
+    let problems = checker.problems(&value);
+    if !problems.is_empty() {
         return Err(invalid(problems));
     }
     match value {
@@ -46,10 +57,15 @@ fn check(validator: &Validator, body: Map<String, Value>) -> Result<Map<String, 
     }
 }
 
-pub(super) fn invalid(mut problems: Vec<FieldError>) -> Error {
+fn sorted(mut problems: Vec<FieldError>) -> Vec<FieldError> {
     problems.sort_by(|a, b| (&a.pointer, &a.code).cmp(&(&b.pointer, &b.code)));
     problems.dedup_by(|a, b| a.pointer == b.pointer && a.code == b.code);
     problems.truncate(MAX_PROBLEMS);
+    problems
+}
+
+pub(super) fn invalid(problems: Vec<FieldError>) -> Error {
+    let problems = sorted(problems);
     let detail = match problems.len() {
         1 => "One field is not valid; see errors.".to_owned(),
         many => format!("{many} fields are not valid; see errors."),
@@ -81,6 +97,7 @@ fn describe(error: &ValidationError<'_>, problems: &mut Vec<FieldError>) {
         Found::Constant { expected_value } => ("enum", format!("Only {expected_value} is expected here.")),
         Found::MinLength { limit } => ("min_length", format!("At least {limit} characters are expected.")),
         Found::MaxLength { limit } => ("max_length", format!("At most {limit} characters are expected.")),
+        Found::Pattern { pattern } if pattern == NO_NUL => ("nul_character", "The character U+0000 cannot be stored.".into()),
         Found::Pattern { pattern } => ("pattern", format!("Text of the form {pattern} is expected.")),
         Found::Format { format } => ("format", format!("A valid {format} is expected.")),
         Found::Minimum { limit } => ("minimum", format!("At least {limit} is expected.")),

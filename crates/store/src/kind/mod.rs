@@ -17,6 +17,7 @@ use serde_json::Value;
 use steward_base::filter::Registry;
 
 pub(crate) use canonical::{Canonical, Entries};
+pub use check::{NO_NUL, SchemaChecker};
 pub use fields::{Field, OnDelete, Reference, ValueType};
 
 /// A Rust type that is the body of a kind.
@@ -40,8 +41,8 @@ pub struct Kind {
     output: Value,
     fields: Vec<Field>,
     registry: Registry,
-    stored_check: jsonschema::Validator,
-    input_check: jsonschema::Validator,
+    stored_check: SchemaChecker,
+    input_check: SchemaChecker,
 }
 
 impl Kind {
@@ -61,13 +62,12 @@ impl Kind {
         let fields = fields::extract(&stored)?;
         let input = schema::strict(&stored);
         let output = schema::output(&stored, prefix);
-        let compile = |schema: &Value| check::compile(schema).map_err(|error| error.to_string());
         Ok(Self {
             name: name.into(),
             prefix: prefix.into(),
             registry: registry::of(&stored),
-            stored_check: compile(&stored)?,
-            input_check: compile(&input)?,
+            stored_check: SchemaChecker::compile(&stored)?,
+            input_check: SchemaChecker::compile(&input)?,
             stored,
             input,
             output,
