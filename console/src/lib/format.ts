@@ -60,6 +60,10 @@ export function formatDateTime(time: number, locale: string): string {
   return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium" }).format(time);
 }
 
+export function formatDate(time: number, locale: string): string {
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(time);
+}
+
 /** Local `2026-11-20 09:41:07.123`, one width for every row. */
 export function formatLogTime(time: number): string {
   const d = new Date(time);

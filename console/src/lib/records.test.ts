@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { asTyped, blank, type FieldValue, toTexts, toValues } from "./field-values";
 import { allOf, equals, quote } from "./filter";
 import { conflicts, mergePatch } from "./merge-patch";
 import { allows } from "./permissions";
@@ -29,6 +30,45 @@ describe("conflicts", () => {
 
   it("finds no clash where both made the same change", () => {
     expect(conflicts(base, { ...base, name: "same" }, { name: "same" }).map((c) => c.clash)).toEqual([false]);
+  });
+});
+
+describe("field values", () => {
+  const fields: FieldValue[] = [
+    { name: "name" },
+    { name: "port", kind: "number" },
+    { name: "tags", kind: "list" },
+    { name: "permissions", kind: "words" },
+    { name: "status", kind: "choice", initial: "unknown" },
+    { name: "deployed", kind: "moment" },
+  ];
+  const record = { id: "x", name: "a", port: 80, tags: ["in use", "b"], permissions: ["a:read", "b:*"], status: "up", deployed: "2026-11-20T10:30:00.250Z" };
+
+  it("shows a record and stores what was typed", () => {
+    const texts = toTexts(fields, record);
+    expect(texts).toMatchObject({ name: "a", port: "80", tags: "in use, b", permissions: "a:read\nb:*", status: "up" });
+    expect(toValues(fields, { ...texts, port: "", tags: " b ,, b,in use", permissions: "c:read, d:read" })).toEqual({
+      name: "a",
+      port: null,
+      tags: ["b", "in use"],
+      permissions: ["c:read", "d:read"],
+      status: "up",
+      deployed: "2026-11-20T10:30:00.000Z",
+    });
+  });
+
+  it("calls nothing a change that nobody typed", () => {
+    for (const stored of [record, { id: "x", name: "a" }]) {
+      const base = asTyped(fields, stored);
+      expect(mergePatch(base, toValues(fields, toTexts(fields, stored)))).toEqual({});
+      expect(base.id).toBe("x");
+    }
+  });
+
+  it("begins with what is usual, and makes the values that need more than their text", () => {
+    const days: FieldValue = { name: "ends", kind: "choice", initial: "30", toValue: (text) => `in ${text} days` };
+    expect(blank([...fields, days])).toMatchObject({ name: "", status: "unknown", ends: "30" });
+    expect(toValues([days], blank([days]))).toEqual({ ends: "in 30 days" });
   });
 });
 

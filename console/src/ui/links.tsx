@@ -16,3 +16,13 @@ export const IconLink = createLink(
 export const NavItem = createLink(
   forwardRef<HTMLAnchorElement, Omit<NavLinkProps, "href">>((props, ref) => <NavLink ref={ref} component="a" {...props} />),
 );
+
+/** A stored address is followed only when it is one of the web. */
+export function WebLink({ url }: { url: string }) {
+  if (!/^https?:\/\//i.test(url)) return <span className="mono">{url}</span>;
+  return (
+    <Anchor href={url} target="_blank" rel="noreferrer" inherit>
+      {url}
+    </Anchor>
+  );
+}

@@ -1,122 +1,101 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Modal, Radio, Stack, Table, Text } from "@mantine/core";
-import { useForm, type UseFormReturnType } from "@mantine/form";
+import { Button, Group, Stack } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import { useBlocker } from "@tanstack/react-router";
-import { type ReactNode, useRef, useState } from "react";
-import { type FieldConflict, type Flat, conflicts, mergePatch } from "~/lib/merge-patch";
-import { type ApiError, asApiError } from "~/lib/problem";
+import { useRef, useState } from "react";
+import { asTyped, blank, toTexts, toValues } from "~/lib/field-values";
+import { type Flat, conflicts, mergePatch } from "~/lib/merge-patch";
+import { asApiError } from "~/lib/problem";
+import { type Clash, ConflictDialog } from "./conflict-dialog";
+import { type Field, FieldInputs, Fields, showFieldErrors, useFieldForm } from "./fields";
 import { ErrorCard } from "./states";
 import { toast } from "./toasts";
 
-type Values = Record<string, string>;
+export interface Stored {
+  record: object;
+  etag: string;
+}
 
-export interface RecordFormProps<V extends Values> {
-  /** The form's values as they stand in the stored record; all text, as inputs hold text. */
-  initial: V;
-  validate?: { [K in keyof V]?: (value: string) => string | null };
-  /** Form values as the record's fields. */
-  toFields(values: V): Flat;
-  fieldLabels: Record<string, string>;
+interface RecordFormProps {
+  fields: readonly Field[];
   submitLabel: string;
   onCancel(): void;
-  children(form: UseFormReturnType<V>): ReactNode;
   save: Creating | Editing;
-  /** Needed for editing: the record and its version tag. Frozen at mount, as the cache may move on behind the form. */
-  tagged?: { record: object; etag: string };
 }
 
 interface Creating {
   kind: "create";
-  create(fields: Flat): Promise<void>;
+  create(values: Flat): Promise<void>;
 }
 
 interface Editing {
   kind: "edit";
+  /** Frozen at mount, as the cache may move on behind the form. */
+  stored: Stored;
   update(etag: string, patch: Flat): Promise<void>;
   /** The record as it is now. */
-  reload(): Promise<{ record: object; etag: string }>;
+  reload(): Promise<Stored>;
 }
 
-interface Clash {
-  etag: string;
-  fields: FieldConflict[];
-  patch: Flat;
-}
+type Change = { etag: string; patch: Flat } | { values: Flat };
 
 /** Create and edit in one: merge patches with If-Match, the server's field errors at their fields, and a diff when the record moved on. */
-export function RecordForm<V extends Values>({ initial, validate, toFields, fieldLabels, submitLabel, onCancel, children, save, tagged }: RecordFormProps<V>) {
+export function RecordForm({ fields, submitLabel, onCancel, save }: RecordFormProps) {
   const { t } = useLingui();
-  const [began] = useState(() => ({ base: { ...tagged?.record } as Flat, etag: tagged?.etag ?? "" }));
+  const [began] = useState(() => (save.kind === "edit" ? { base: asTyped(fields, { ...save.stored.record }), etag: save.stored.etag } : { base: {}, etag: "" }));
   const [clash, setClash] = useState<Clash | null>(null);
   const leaving = useRef(false);
-  const form = useForm<V>({ initialValues: initial, ...(validate ? { validate: validate as never } : {}), validateInputOnBlur: true });
+  const form = useFieldForm(fields, save.kind === "edit" ? toTexts(fields, began.base) : blank(fields));
   useBlocker({
     shouldBlockFn: () => !leaving.current && form.isDirty() && !window.confirm(t`Leave without saving your changes?`),
     enableBeforeUnload: () => !leaving.current && form.isDirty(),
   });
-
-  const showFieldErrors = (error: ApiError) => {
-    for (const key of Object.keys(initial)) {
-      const message = error.forField(key);
-      if (message) form.setFieldError(key, message);
-    }
-  };
-  const done = () => {
+  const leave = () => {
     leaving.current = true;
-    toast(t`Saved`);
+    onCancel();
   };
 
   const submission = useMutation({
-    mutationFn: async (change: { etag: string; patch: Flat } | { fields: Flat }) => {
+    mutationFn: async (change: Change) => {
       leaving.current = true;
-      if ("fields" in change) {
-        if (save.kind === "create") await save.create(change.fields);
-        return;
-      }
-      if (save.kind === "edit") await save.update(change.etag, change.patch);
+      if ("values" in change && save.kind === "create") await save.create(change.values);
+      if ("patch" in change && save.kind === "edit") await save.update(change.etag, change.patch);
     },
-    onSuccess: done,
+    onSuccess: () => toast(t`Saved`),
     onError: async (cause, change) => {
       leaving.current = false;
       const error = asApiError(cause);
-      showFieldErrors(error);
-      if (error.status === 412 && save.kind === "edit" && "patch" in change) {
-        const now = await save.reload();
-        const known = Object.fromEntries(Object.keys(fieldLabels).map((k) => [k, began.base[k]]));
-        setClash({ etag: now.etag, patch: change.patch, fields: conflicts(known, { ...now.record }, change.patch).filter((f) => f.field in fieldLabels) });
-      }
+      showFieldErrors(form, fields, error);
+      if (error.status !== 412 || save.kind !== "edit" || !("patch" in change)) return;
+      const now = await save.reload();
+      const only = (record: Flat) => Object.fromEntries(fields.map((f) => [f.name, record[f.name]]));
+      setClash({ etag: now.etag, patch: change.patch, fields: conflicts(only(began.base), only(asTyped(fields, { ...now.record })), change.patch) });
     },
   });
 
-  const submit = form.onSubmit((values) => {
-    const fields = toFields(values);
+  const submit = (texts: Record<string, string>) => {
+    const values = toValues(fields, texts);
     if (save.kind === "create") {
-      submission.mutate({ fields: Object.fromEntries(Object.entries(fields).filter(([, v]) => v !== null && v !== "" && v !== undefined)) });
+      submission.mutate({ values: Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null)) });
       return;
     }
-    const patch = mergePatch(began.base, fields);
-    if (Object.keys(patch).length === 0) onCancel();
+    const patch = mergePatch(began.base, values);
+    if (Object.keys(patch).length === 0) leave();
     else submission.mutate({ etag: began.etag, patch });
-  });
+  };
 
-  const error = submission.error && !clash ? asApiError(submission.error) : null;
   return (
-    <form onSubmit={submit} noValidate>
+    <form onSubmit={(event) => form.onSubmit(submit)(event)} noValidate>
       <Stack gap="md">
-        {error && <ErrorCard error={error} compact />}
-        {children(form)}
+        {submission.error && !clash && <ErrorCard error={asApiError(submission.error)} compact />}
+        <Fields>
+          <FieldInputs form={form} fields={fields} />
+        </Fields>
         <Group gap="xs">
           <Button type="submit" loading={submission.isPending}>
             {submitLabel}
           </Button>
-          <Button
-            variant="default"
-            onClick={() => {
-              leaving.current = true;
-              onCancel();
-            }}
-          >
+          <Button variant="default" onClick={leave}>
             <Trans>Cancel</Trans>
           </Button>
         </Group>
@@ -124,7 +103,7 @@ export function RecordForm<V extends Values>({ initial, validate, toFields, fiel
       {clash && (
         <ConflictDialog
           clash={clash}
-          labels={fieldLabels}
+          labels={Object.fromEntries(fields.map((f) => [f.name, f.label]))}
           onClose={() => setClash(null)}
           onSave={(patch) => {
             setClash(null);
@@ -133,83 +112,5 @@ export function RecordForm<V extends Values>({ initial, validate, toFields, fiel
         />
       )}
     </form>
-  );
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined || value === "") return "–";
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-interface ConflictDialogProps {
-  clash: Clash;
-  labels: Record<string, string>;
-  onClose(): void;
-  onSave(patch: Flat): void;
-}
-
-/** Somebody saved first: what they changed beside what you changed, and a choice where both touched a field. */
-function ConflictDialog({ clash, labels, onClose, onSave }: ConflictDialogProps) {
-  const { t } = useLingui();
-  const [takeTheirs, setTakeTheirs] = useState<readonly string[]>([]);
-  const save = () => onSave(Object.fromEntries(Object.entries(clash.patch).filter(([field]) => !takeTheirs.includes(field))));
-  return (
-    <Modal opened onClose={onClose} title={t`Somebody else saved first`} size="lg" closeButtonProps={{ "aria-label": t`Close` }}>
-      <Stack gap="sm">
-        <Text size="sm">
-          <Trans>The record changed while you were editing. Choose what to keep where both of you changed a field; everything else is kept from both.</Trans>
-        </Text>
-        <Table.ScrollContainer minWidth={460} scrollAreaProps={{ tabIndex: 0, "aria-label": t`Differences` } as never}>
-          <Table verticalSpacing="xs">
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>
-                  <Trans>Field</Trans>
-                </Table.Th>
-                <Table.Th>
-                  <Trans>Stored now</Trans>
-                </Table.Th>
-                <Table.Th>
-                  <Trans>Yours</Trans>
-                </Table.Th>
-              </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {clash.fields.map((f) => {
-                const label = labels[f.field] ?? f.field;
-                const choose = (theirs: boolean) => setTakeTheirs((prev) => (theirs ? [...prev, f.field] : prev.filter((x) => x !== f.field)));
-                return (
-                  <Table.Tr key={f.field}>
-                    <Table.Td fw={500}>{label}</Table.Td>
-                    <Table.Td>
-                      {f.clash ? (
-                        <Radio size="sm" name={f.field} label={show(f.theirs)} checked={takeTheirs.includes(f.field)} onChange={() => choose(true)} />
-                      ) : (
-                        show(f.theirs)
-                      )}
-                    </Table.Td>
-                    <Table.Td>
-                      {f.clash ? (
-                        <Radio size="sm" name={f.field} label={show(f.mine)} checked={!takeTheirs.includes(f.field)} onChange={() => choose(false)} />
-                      ) : (
-                        show(f.mine)
-                      )}
-                    </Table.Td>
-                  </Table.Tr>
-                );
-              })}
-            </Table.Tbody>
-          </Table>
-        </Table.ScrollContainer>
-        <Group justify="flex-end" gap="xs">
-          <Button variant="default" onClick={onClose}>
-            <Trans>Back to the form</Trans>
-          </Button>
-          <Button onClick={save}>
-            <Trans>Save</Trans>
-          </Button>
-        </Group>
-      </Stack>
-    </Modal>
   );
 }

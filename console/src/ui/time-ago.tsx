@@ -3,7 +3,7 @@ import { Tooltip } from "@mantine/core";
 import { formatDateTime, formatRelative } from "~/lib/format";
 import { useNow } from "./clock";
 
-/** Relative, with the absolute time on hover and for machines. */
+/** How long ago, with the absolute time on hover and for machines. What is newer than the last tick of the clock is now. */
 export function TimeAgo({ value }: { value: string | null | undefined }) {
   const { i18n } = useLingui();
   const now = useNow();
@@ -12,7 +12,7 @@ export function TimeAgo({ value }: { value: string | null | undefined }) {
   return (
     <Tooltip label={formatDateTime(time, i18n.locale)}>
       <time dateTime={value} className="nowrap">
-        {formatRelative(time, now, i18n.locale)}
+        {formatRelative(Math.min(time, now), now, i18n.locale)}
       </time>
     </Tooltip>
   );

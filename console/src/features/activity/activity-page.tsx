@@ -2,8 +2,9 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { Anchor, Code, Modal, Stack } from "@mantine/core";
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Activity } from "lucide-react";
-import { useState } from "react";
+import { Fragment, useState } from "react";
 import { type Event, eventsQuery } from "~/api/events";
+import { Actor, Subject } from "~/api/parties";
 import { formatDateTime } from "~/lib/format";
 import { CopyButton } from "~/ui/copy";
 import { type Column, DataTable } from "~/ui/data-table";
@@ -11,7 +12,6 @@ import { Facts, Page } from "~/ui/page";
 import { EmptyState } from "~/ui/states";
 import { useTableView } from "~/ui/table-view";
 import { TimeAgo } from "~/ui/time-ago";
-import { Actor, Subject } from "./parties";
 
 export default function ActivityPage() {
   const { t } = useLingui();
@@ -24,15 +24,15 @@ export default function ActivityPage() {
       id: "type",
       header: t`What`,
       cell: (e) => (
-        <Anchor component="button" type="button" className="target" inherit fw={500} onClick={() => setOpen(e)}>
-          <span className="mono">{e.type}</span>
+        <Anchor component="button" type="button" className="target" inherit fw={500} ta="left" onClick={() => setOpen(e)}>
+          <EventType type={e.type} />
         </Anchor>
       ),
     },
-    { id: "subject", header: t`About`, wide: true, cell: (e) => <Subject id={e.subject} /> },
+    { id: "subject", header: t`About`, cell: (e) => <Subject event={e} /> },
     { id: "actor", header: t`By`, wide: true, cell: (e) => <Actor id={e.actor} /> },
     { id: "ip", header: t`From`, optional: true, cell: (e) => <span className="mono">{origin(e, "ip") ?? "–"}</span> },
-    { id: "position", header: t`Position`, numeric: true, cell: (e) => e.position },
+    { id: "position", header: t`Position`, numeric: true, wide: true, cell: (e) => e.position },
   ];
   return (
     <Page title={t`Activity`} summary={t`Everything that changed in this tenant, in order and with who did it.`}>
@@ -59,6 +59,20 @@ export default function ActivityPage() {
   );
 }
 
+/** Broken between its words where it has to be broken. */
+function EventType({ type }: { type: string }) {
+  return (
+    <span className="mono words">
+      {type.split(/(?<=[._])/).map((word, i) => (
+        <Fragment key={i}>
+          {i > 0 && <wbr />}
+          {word}
+        </Fragment>
+      ))}
+    </span>
+  );
+}
+
 function origin(event: Event, key: string): string | null {
   const value: unknown = (event.origin as Record<string, unknown> | null | undefined)?.[key];
   return typeof value === "string" ? value : null;
@@ -68,13 +82,14 @@ function EventDialog({ event, onClose }: { event: Event; onClose(): void }) {
   const { t, i18n } = useLingui();
   const json = JSON.stringify(event.data ?? {}, null, 2);
   return (
-    <Modal opened onClose={onClose} title={<span className="mono">{event.type}</span>} size="lg" closeButtonProps={{ "aria-label": t`Close` }}>
+    <Modal opened onClose={onClose} title={<EventType type={event.type} />} size="lg" closeButtonProps={{ "aria-label": t`Close` }}>
       <Stack gap="md">
         <Facts
           items={[
             [t`When`, formatDateTime(Date.parse(event.time), i18n.locale)],
             [t`Position`, event.position],
-            [t`About`, <Subject key="subject" id={event.subject} />],
+            [t`About`, <Subject key="subject" event={event} />],
+            [t`Id`, <span key="id" className="mono">{event.subject}</span>],
             [t`By`, <Actor key="actor" id={event.actor} />],
             [t`From`, origin(event, "ip")],
             [t`Browser or program`, origin(event, "user_agent")],

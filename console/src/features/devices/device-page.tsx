@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Pencil } from "lucide-react";
 import type { ReactNode } from "react";
-import { OrganizationName } from "~/api/names";
+import { RecordName } from "~/api/names";
 import { type Device, devices, presenceQuery } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { ButtonLink, TextLink } from "~/ui/links";
@@ -115,7 +115,7 @@ function StateLine({ device }: { device: Device }) {
           </Trans>
         </span>
       )}
-      {device.organization_id && <OrganizationName id={device.organization_id} />}
+      {device.organization_id && <RecordName id={device.organization_id} />}
       {(device.tags ?? []).map((tag) => (
         <Badge key={tag} color="gray">
           {tag}

@@ -3,7 +3,7 @@ import { Badge } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Plus, Server } from "lucide-react";
-import { OrganizationName } from "~/api/names";
+import { RecordName } from "~/api/names";
 import { type Device, devices } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { allOf } from "~/lib/filter";
@@ -43,7 +43,7 @@ export default function DevicesPage() {
     { id: "status", header: t`Status`, sortBy: "status", cell: (d) => <DeviceStatus status={d.status} /> },
     { id: "reason", header: t`Reason`, wide: true, cell: (d) => d.status_reason || "–" },
     { id: "os", header: t`System`, wide: true, cell: (d) => [d.os?.name, d.os?.version].filter(Boolean).join(" ") || "–" },
-    { id: "organization", header: t`Organization`, wide: true, cell: (d) => <OrganizationName id={d.organization_id} /> },
+    { id: "organization", header: t`Organization`, wide: true, cell: (d) => <RecordName id={d.organization_id} /> },
     {
       id: "tags",
       header: t`Tags`,

@@ -3,7 +3,7 @@ import { ActionIcon, Button, Tooltip } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { CircleMinus, CirclePlus } from "lucide-react";
 import { useState } from "react";
-import { DeviceName } from "~/api/names";
+import { RecordName } from "~/api/names";
 import { type LogRow, logContextQuery } from "~/api/telemetry";
 import { allOf, equals } from "~/lib/filter";
 import { formatLogTime } from "~/lib/format";
@@ -62,7 +62,7 @@ function LineDetails({ row, scope, onCondition }: { row: LogRow; scope: string |
           <div>
             <dt>device</dt>
             <dd>
-              <DeviceName id={row.device_id} />
+              <RecordName id={row.device_id} />
             </dd>
           </div>
         )}

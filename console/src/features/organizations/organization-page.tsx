@@ -7,7 +7,7 @@ import { devices, type Organization, organizations, projects } from "~/api/resou
 import { useCan } from "~/api/session";
 import { equals } from "~/lib/filter";
 import { asApiError } from "~/lib/problem";
-import { ButtonLink, TextLink } from "~/ui/links";
+import { ButtonLink, TextLink, WebLink } from "~/ui/links";
 import { Facts, Page, Panel } from "~/ui/page";
 import { DeleteButton, Loaded } from "~/ui/record-tools";
 import { Failure, LoadingBlock } from "~/ui/states";
@@ -67,7 +67,7 @@ function OrganizationDetails({ organization }: { organization: Organization }) {
           items={[
             [t`Contact`, organization.contact_name],
             [t`Contact e-mail`, organization.contact_email && <Anchor href={`mailto:${organization.contact_email}`} inherit>{organization.contact_email}</Anchor>],
-            [t`Website`, organization.website],
+            [t`Website`, organization.website && <WebLink key="website" url={organization.website} />],
             [t`Address`, organization.slug && <span className="mono">{organization.slug}</span>],
             [t`Notes`, organization.notes],
             [t`Created`, <TimeAgo key="created" value={organization.created_at} />],

@@ -3,6 +3,7 @@ import { Text } from "@mantine/core";
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { eventsQuery } from "~/api/events";
+import { Subject } from "~/api/parties";
 import { asApiError } from "~/lib/problem";
 import { TextLink } from "~/ui/links";
 import { Panel } from "~/ui/page";
@@ -36,8 +37,10 @@ export function RecentEvents() {
       <ol className={classes.events}>
         {events.slice(0, SHOWN).map((e) => (
           <li key={e.id}>
-            <span className="mono">{e.type}</span>
-            <span className={classes.subject}>{e.subject}</span>
+            <span className={classes.subject}>
+              <Subject event={e} />
+            </span>
+            <span className={classes.type}>{e.type}</span>
             <TimeAgo value={e.time} />
           </li>
         ))}

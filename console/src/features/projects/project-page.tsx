@@ -2,7 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Cog, Pencil, Plus } from "lucide-react";
-import { DeviceName, OrganizationName } from "~/api/names";
+import { RecordName } from "~/api/names";
 import { type Project, projects, type Service, services } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { curlCreate } from "~/lib/curl";
@@ -66,7 +66,7 @@ function ProjectDetails({ project }: { project: Project }) {
       <Panel>
         <Facts
           items={[
-            [t`Organization`, <OrganizationName key="org" id={project.organization_id} />],
+            [t`Organization`, <RecordName key="org" id={project.organization_id} />],
             [t`Path`, project.path && <span className="mono">{project.path}</span>],
             [t`Tests directory`, project.tests_dir_path && <span className="mono">{project.tests_dir_path}</span>],
             [t`Changed`, <TimeAgo key="updated" value={project.updated_at} />],
@@ -101,7 +101,7 @@ function Services({ project }: { project: Project }) {
     { id: "health", header: t`Health`, sortBy: "health", cell: (s) => <ServiceHealth health={s.health} /> },
     { id: "version", header: t`Version`, wide: true, cell: (s) => <span className="mono">{s.version ?? "–"}</span> },
     { id: "port", header: t`Port`, wide: true, numeric: true, cell: (s) => s.port ?? "–" },
-    { id: "device", header: t`Device`, wide: true, cell: (s) => <DeviceName id={s.device_id} /> },
+    { id: "device", header: t`Device`, wide: true, cell: (s) => <RecordName id={s.device_id} /> },
     { id: "container", header: t`Container`, optional: true, cell: (s) => <span className="mono">{s.container_name ?? "–"}</span> },
     { id: "deployed", header: t`Deployed`, optional: true, cell: (s) => <TimeAgo value={s.last_deployment_at} /> },
     { id: "updated", header: t`Changed`, wide: true, cell: (s) => <TimeAgo value={s.updated_at} /> },

@@ -2,7 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Boxes, Plus } from "lucide-react";
-import { OrganizationName } from "~/api/names";
+import { RecordName } from "~/api/names";
 import { type Project, projects } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { curlCreate } from "~/lib/curl";
@@ -34,7 +34,7 @@ export default function ProjectsPage() {
       ),
     },
     { id: "description", header: t`Description`, wide: true, cell: (p) => p.description ?? "–" },
-    { id: "organization", header: t`Organization`, wide: true, cell: (p) => <OrganizationName id={p.organization_id} /> },
+    { id: "organization", header: t`Organization`, wide: true, cell: (p) => <RecordName id={p.organization_id} /> },
     { id: "path", header: t`Path`, optional: true, cell: (p) => <span className="mono">{p.path ?? "–"}</span> },
     { id: "updated", header: t`Changed`, cell: (p) => <TimeAgo value={p.updated_at} /> },
   ];

@@ -1,14 +1,13 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { Anchor } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Pencil } from "lucide-react";
 import type { ReactNode } from "react";
-import { DeviceName } from "~/api/names";
+import { RecordName } from "~/api/names";
 import { projects, type Service, services } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { formatUptime } from "~/lib/format";
-import { ButtonLink, TextLink } from "~/ui/links";
+import { ButtonLink, TextLink, WebLink } from "~/ui/links";
 import { Facts, Page, Panel } from "~/ui/page";
 import { DeleteButton, Loaded } from "~/ui/record-tools";
 import { ServiceHealth, ServiceStatus } from "~/ui/status";
@@ -75,11 +74,11 @@ function ServiceDetails({ service, logs }: { service: Service; logs: ReactNode }
       <Panel>
         <Facts
           items={[
-            [t`URL`, service.url && <SafeLink url={service.url} />],
+            [t`URL`, service.url && <WebLink key="url" url={service.url} />],
             [t`Port`, service.port],
             [t`Version`, service.version && <span className="mono">{service.version}</span>],
             [t`Container`, service.container_name && <span className="mono">{service.container_name}</span>],
-            [t`Device`, <DeviceName key="device" id={service.device_id} />],
+            [t`Device`, <RecordName key="device" id={service.device_id} />],
             [t`Uptime`, service.uptime_seconds === null || service.uptime_seconds === undefined ? null : formatUptime(service.uptime_seconds)],
             [t`Deployed`, <TimeAgo key="deployed" value={service.last_deployment_at} />],
             [t`Changed`, <TimeAgo key="updated" value={service.updated_at} />],
@@ -88,15 +87,5 @@ function ServiceDetails({ service, logs }: { service: Service; logs: ReactNode }
       </Panel>
       {logs}
     </Page>
-  );
-}
-
-/** A stored URL is followed only when it is a web address. */
-function SafeLink({ url }: { url: string }) {
-  if (!/^https?:\/\//i.test(url)) return <span className="mono">{url}</span>;
-  return (
-    <Anchor href={url} target="_blank" rel="noreferrer" inherit>
-      {url}
-    </Anchor>
   );
 }

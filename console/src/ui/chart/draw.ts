@@ -1,6 +1,7 @@
 // The only module that loads uPlot: it is imported lazily, so that pages without charts do not pay for it.
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { positions } from "~/lib/scale";
 
 export interface Line {
   label: string;
@@ -16,9 +17,9 @@ export interface DrawOptions {
   height: number;
   format(value: number): string;
   locale: string;
-  /** Axis steps are powers of two, as for bytes. */
+  /** Sizes in bytes, so that the scale is cut at powers of two. */
   binary?: boolean;
-  /** A fixed top of the scale; without it the data decide. */
+  /** What the scale must reach; without it the data decide. */
   max?: number;
   /** Charts with the same key share the cursor. */
   sync?: string;
@@ -33,10 +34,11 @@ function cssColor(host: HTMLElement, property: string): string {
   return getComputedStyle(host).getPropertyValue(property).trim();
 }
 
-const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
-/** Counts have no fractions. */
-const WHOLE_STEPS = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 const DAY = 86_400;
+/** Pixels; a lower chart has room for fewer lines across. */
+const LOW = 120;
+/** Half a label of the time axis, which stands at the very end when that is a round time. */
+const RIGHT = 20;
 
 /** Clock times, with the date where a day begins. */
 function timeLabels(locale: string, splits: number[], increment: number): string[] {
@@ -54,16 +56,18 @@ export function draw(host: HTMLElement, data: Data, scale: { from: number; to: n
   const grid = cssColor(host, "--s-line");
   const font = '11px "Inter Variable", system-ui, sans-serif';
   const bars = options.kind === "bars" ? uPlot.paths.bars?.({ size: [0.86, 40], align: 1 }) : undefined;
+  const values = options.binary ? "binary" : options.kind === "bars" ? "whole" : "decimal";
+  const most = options.height < LOW ? 2 : 4;
   const axis: uPlot.Axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
   return new uPlot(
     {
       width: host.clientWidth,
       height: options.height,
-      padding: [8, 10, 0, 0],
+      padding: [8, RIGHT, 0, 0],
       legend: { show: false },
       scales: {
         x: { time: true, range: () => [scale.from / 1000, scale.to / 1000] },
-        y: { range: (_u, _min, max) => [0, options.max ?? (max > 0 ? max * 1.12 : 1)] },
+        y: { range: (_u, _min, max) => [0, positions(options.max ?? max, values, most).at(-1) ?? 1] },
       },
       axes: [
         { ...axis, grid: { show: false }, size: 24, gap: 5, space: 64, values: (_u, splits, _axis, _space, increment) => timeLabels(options.locale, splits, increment) },
@@ -71,9 +75,8 @@ export function draw(host: HTMLElement, data: Data, scale: { from: number; to: n
           ...axis,
           size: 58,
           gap: 6,
-          space: 28,
-          ...(options.binary ? { incrs: BINARY_STEPS } : options.kind === "bars" ? { incrs: WHOLE_STEPS } : {}),
-          values: (_u, splits) => splits.map((v) => (v === null ? "" : options.format(v))),
+          splits: (_u, _axis, _min, max) => positions(max, values, most),
+          values: (_u, splits) => splits.map((v) => options.format(v)),
         },
       ],
       series: [

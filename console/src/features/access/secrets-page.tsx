@@ -1,0 +1,160 @@
+import { Trans, useLingui } from "@lingui/react/macro";
+import { ActionIcon, Button, Group, Modal, Stack, Tooltip } from "@mantine/core";
+import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
+import { Plus, Trash2 } from "lucide-react";
+import { type ReactNode, useState } from "react";
+import { useCan } from "~/api/session";
+import { blank, toValues } from "~/lib/field-values";
+import { asApiError } from "~/lib/problem";
+import { ConfirmDelete } from "~/ui/confirm-delete";
+import { type Column, DataTable, type TableQuery } from "~/ui/data-table";
+import { type Field, FieldInputs, showFieldErrors, useFieldForm } from "~/ui/fields";
+import { Page } from "~/ui/page";
+import { EmptyState, Failure } from "~/ui/states";
+import type { TableView } from "~/ui/table-view";
+import { SecretDialog } from "./secret-dialog";
+
+interface Listed {
+  id: string;
+  name: string;
+}
+
+interface SecretsPageProps<R> {
+  title: string;
+  summary: string;
+  /** The resource of the permissions. */
+  resource: "api-keys" | "enrollment-tokens";
+  collection: { key: QueryKey; create(body: object): Promise<{ secret: string }>; remove(id: string): Promise<void> };
+  query: TableQuery<R>;
+  view: TableView;
+  columns: readonly Column<R>[];
+  filterExample: string;
+  fields: readonly Field[];
+  words: {
+    /** On the button and over the form. */
+    make: string;
+    submit: string;
+    made: string;
+    deleted: string;
+  };
+  empty: { icon: ReactNode; title: string; text: ReactNode; command: string };
+  /** A command that uses a secret just made. */
+  example(secret: string): string;
+}
+
+type Open<R> = { kind: "making" } | { kind: "made"; secret: string } | { kind: "deleting"; row: R } | null;
+
+/** Secrets of one kind: listed by name, made in a dialog, shown once, deleted by typed name. */
+export function SecretsPage<R extends Listed>(props: SecretsPageProps<R>) {
+  const { title, summary, resource, collection, query, view, columns, filterExample, fields, words, empty, example } = props;
+  const { t } = useLingui();
+  const queries = useQueryClient();
+  const canWrite = useCan(`${resource}:write`);
+  const canDelete = useCan(`${resource}:delete`);
+  const [open, setOpen] = useState<Open<R>>(null);
+  const close = () => setOpen(null);
+  const refresh = () => void queries.invalidateQueries({ queryKey: collection.key });
+  const actions: Column<R> = {
+    id: "actions",
+    header: t`Actions`,
+    hideHeader: true,
+    numeric: true,
+    cell: (row) =>
+      canDelete && (
+        <Tooltip label={t`Delete ${row.name}`}>
+          <ActionIcon aria-label={t`Delete ${row.name}`} onClick={() => setOpen({ kind: "deleting", row })}>
+            <Trash2 size={15} />
+          </ActionIcon>
+        </Tooltip>
+      ),
+  };
+  const make = canWrite && (
+    <Button leftSection={<Plus size={15} />} onClick={() => setOpen({ kind: "making" })}>
+      {words.make}
+    </Button>
+  );
+  return (
+    <Page title={title} summary={summary} actions={make}>
+      <DataTable
+        label={title}
+        query={query}
+        columns={[...columns, actions]}
+        rowKey={(row) => row.id}
+        view={view}
+        filterExample={filterExample}
+        permission={`${resource}:read`}
+        empty={
+          <EmptyState icon={empty.icon} title={empty.title} action={make} command={empty.command}>
+            {empty.text}
+          </EmptyState>
+        }
+      />
+      {open?.kind === "making" && (
+        <MakeDialog
+          title={words.make}
+          submitLabel={words.submit}
+          permission={`${resource}:write`}
+          fields={fields}
+          create={(body) => collection.create(body)}
+          onClose={close}
+          onMade={(secret) => {
+            setOpen({ kind: "made", secret });
+            refresh();
+          }}
+        />
+      )}
+      {open?.kind === "made" && <SecretDialog title={words.made} secret={open.secret} command={example(open.secret)} onClose={close} />}
+      {open?.kind === "deleting" && (
+        <ConfirmDelete
+          opened
+          name={open.row.name}
+          consequence={words.deleted}
+          onClose={close}
+          remove={() => collection.remove(open.row.id)}
+          onDone={() => {
+            close();
+            refresh();
+          }}
+        />
+      )}
+    </Page>
+  );
+}
+
+interface MakeDialogProps {
+  title: string;
+  submitLabel: string;
+  permission: string;
+  fields: readonly Field[];
+  create(body: object): Promise<{ secret: string }>;
+  onClose(): void;
+  onMade(secret: string): void;
+}
+
+function MakeDialog({ title, submitLabel, permission, fields, create, onClose, onMade }: MakeDialogProps) {
+  const { t } = useLingui();
+  const form = useFieldForm(fields, blank(fields));
+  const creation = useMutation({
+    mutationFn: (texts: Record<string, string>) => create(toValues(fields, texts)),
+    onSuccess: ({ secret }) => onMade(secret),
+    onError: (cause) => showFieldErrors(form, fields, asApiError(cause)),
+  });
+  return (
+    <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": t`Close` }}>
+      <form onSubmit={form.onSubmit((texts) => creation.mutate(texts))} noValidate>
+        <Stack gap="sm">
+          <FieldInputs form={form} fields={fields} />
+          {creation.error && <Failure error={asApiError(creation.error)} permission={permission} />}
+          <Group justify="flex-end" gap="xs">
+            <Button variant="default" onClick={onClose}>
+              <Trans>Cancel</Trans>
+            </Button>
+            <Button type="submit" loading={creation.isPending}>
+              {submitLabel}
+            </Button>
+          </Group>
+        </Stack>
+      </form>
+    </Modal>
+  );
+}
