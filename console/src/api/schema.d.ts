@@ -236,8 +236,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Events, oldest first
-         * @description What happened in the tenant, by gapless position. A page may be empty and have more after it when a filter matches rarely. Needs the permission `events:read`.
+         * Events by position
+         * @description What happened in the tenant, by gapless position, oldest first unless asked otherwise. Only events of what the caller may read are told. A page may be empty and have more after it when a filter matches rarely. Needs a valid credential.
          */
         get: operations["events.list"];
         put?: never;
@@ -257,7 +257,7 @@ export interface paths {
         };
         /**
          * Events as they happen
-         * @description Server-sent events: the name is the type, the id is the position, the data is the event. A reconnect goes on after Last-Event-ID. Needs the permission `events:read`.
+         * @description Server-sent events: the name is the type, the id is the position, the data is the event. Only events of what the caller may read are told. A reconnect goes on after Last-Event-ID. The stream ends when the caller's permissions change. Needs a valid credential.
          */
         get: operations["events.stream"];
         put?: never;
@@ -866,6 +866,8 @@ export interface components {
             permissions: string[];
             /** @description Grows by one with every change. */
             readonly revision: number;
+            /** @description Where it may do that: a filter over the fields that records are scoped by. Everywhere in the tenant when absent. */
+            scope?: string | null;
             /** Format: date-time */
             readonly updated_at: string;
             /** @description Who changed it last. */
@@ -892,7 +894,9 @@ export interface components {
             permissions: string[];
             /** @description Grows by one with every change. */
             readonly revision: number;
-            /** @description The key itself; it is not shown again. */
+            /** @description Where it may do that: a filter over the fields that records are scoped by. Everywhere in the tenant when absent. */
+            scope?: string | null;
+            /** @description The credential itself; it is not shown again. */
             secret: string;
             /** Format: date-time */
             readonly updated_at: string;
@@ -1095,7 +1099,7 @@ export interface components {
             organization_id?: string | null;
             /** @description Grows by one with every change. */
             readonly revision: number;
-            /** @description The token itself; it is not shown again. */
+            /** @description The credential itself; it is not shown again. */
             secret: string;
             /** Format: date-time */
             readonly updated_at: string;
@@ -1184,7 +1188,8 @@ export interface components {
              */
             version: number;
         };
-        /** @description A page of events, oldest first. */
+        EventOrder: "position" | "position desc";
+        /** @description A page of events. */
         EventPage: {
             /** @description The events. */
             data: components["schemas"]["Event"][];
@@ -1384,6 +1389,11 @@ export interface components {
             name: string;
             /** @description What it may do, as `<resource>:<verb>`; no more than its maker. */
             permissions: string[];
+            /**
+             * @description Where it may do that, as in `organization_id = org_…`: a filter over the fields that records are scoped by. Everywhere when absent.
+             * @default null
+             */
+            scope?: string | null;
         };
         /** @description An enrolment token to be. */
         NewEnrollmentToken: {
@@ -2021,6 +2031,8 @@ export interface components {
             permissions?: string[];
             /** @description Grows by one with every change. */
             readonly revision?: number;
+            /** @description Where it may do that: a filter over the fields that records are scoped by. Everywhere in the tenant when absent. */
+            scope?: string | null;
             /** Format: date-time */
             readonly updated_at?: string;
             /** @description Who changed it last. */
@@ -3075,7 +3087,17 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["Forbidden"];
+            /** @description The caller is known and may not do this. Codes of this operation: `outside_scope`. */
+            403: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
@@ -3175,12 +3197,14 @@ export interface operations {
     "events.list": {
         parameters: {
             query?: {
-                /** @description Only events after this position. */
+                /** @description Only events after this position, in the order asked for: newest first these are the older ones. */
                 after?: number;
                 /** @description Only events that pass, as in `type = "device.updated" AND time > now-1h`. */
                 filter?: string;
                 /** @description The most events of one page. */
                 limit?: number;
+                /** @description `position` is oldest first, as without it; `position desc` is newest first. */
+                order_by?: components["schemas"]["EventOrder"];
             };
             header?: never;
             path?: never;
@@ -5316,7 +5340,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Not now; Retry-After says when. */
+            /** @description Not now; Retry-After says when. Codes of this operation: `just_started`. */
             503: {
                 headers: {
                     "Retry-After": components["headers"]["Retry-After"];
