@@ -23,11 +23,13 @@ import { useTail } from "./use-tail";
 interface LogExplorerProps {
   /** A filter that always applies: one device, one service, one organization. */
   scope: string | undefined;
+  /** The attributes by which a sender says that its lines belong here. */
+  marks?: Readonly<Record<string, string>>;
   compact?: boolean;
 }
 
 /** Query bar, histogram and lines; history and live tail share all three. Filter, level, range and live are in the URL. */
-export function LogExplorer({ scope, compact }: LogExplorerProps) {
+export function LogExplorer({ scope, marks, compact }: LogExplorerProps) {
   const { t, i18n } = useLingui();
   const search: Record<string, string | undefined> = useSearch({ strict: false });
   const navigate = useNavigate();
@@ -106,7 +108,7 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
         </div>
       )}
       {!live && history.isPending && <LoadingBlock height={300} />}
-      {!live && history.data && past.length === 0 && <NoLines filtered={text !== "" || level !== ""} onClear={() => set({ filter: undefined, level: undefined })} />}
+      {!live && history.data && past.length === 0 && <NoLines marks={marks ?? {}} filtered={text !== "" || level !== ""} onClear={() => set({ filter: undefined, level: undefined })} />}
       {(live || past.length > 0) && !failed && (
         <LogRows
           entries={entries}
@@ -121,13 +123,27 @@ export function LogExplorer({ scope, compact }: LogExplorerProps) {
   );
 }
 
-function NoLines({ filtered, onClear }: { filtered: boolean; onClear(): void }) {
+interface NoLinesProps {
+  marks: Readonly<Record<string, string>>;
+  filtered: boolean;
+  onClear(): void;
+}
+
+function NoLines({ marks, filtered, onClear }: NoLinesProps) {
   const { t } = useLingui();
   if (filtered) return <NothingMatches onClear={onClear} />;
-  const line = `echo '{"message":"hello","level":"info","service":"demo"}' | curl -H "Authorization: Bearer $STEWARD_KEY" -H "Content-Type: application/x-ndjson" --data-binary @- ${window.location.origin}/ingest/v1/demo`;
+  const sample = JSON.stringify({ message: "hello", level: "info", service: "demo", ...marks });
+  const mark = Object.keys(marks)[0];
+  const line = `echo '${sample}' | curl -H "Authorization: Bearer $STEWARD_KEY" -H "Content-Type: application/x-ndjson" --data-binary @- ${window.location.origin}/ingest/v1/demo`;
   return (
     <EmptyState icon={<FileText size={26} />} title={t`No lines in this time`} command={line}>
-      <Trans>Agents send the logs of their machines by themselves; anything else can send JSON lines or OpenTelemetry. Choose a longer time range, or send a line.</Trans>
+      {mark ? (
+        <Trans>
+          Here are the lines that carry the attribute <code className="mono">{mark}</code>, as JSON lines or OpenTelemetry resource attribute. Choose a longer time range, or send one.
+        </Trans>
+      ) : (
+        <Trans>Agents send the logs of their machines by themselves; anything else can send JSON lines or OpenTelemetry. Choose a longer time range, or send a line.</Trans>
+      )}
     </EmptyState>
   );
 }
