@@ -1,6 +1,6 @@
 # Thin on purpose: every target is one script that can be read and run alone.
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check build bench soak
+.PHONY: help run dev test check build api bench soak
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ check: ## the quick inner loop: format, lints, console types
 
 build: ## leave the release binary, console inside, in target/release/steward
 	@scripts/build.sh
+
+api: ## write what is generated from the code: api/ and the console's types
+	@scripts/api.sh
 
 bench: ## measure Steward beside its peers and print ratios
 	@scripts/bench.sh
