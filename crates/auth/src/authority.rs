@@ -220,5 +220,5 @@ fn hide_absence(error: Error) -> Error {
 }
 
 fn narrow<T: for<'de> Deserialize<'de>>(record: &Record) -> Result<T> {
-    serde_json::from_value(record.body.clone().into()).map_err(Error::internal)
+    record.body.decode()
 }

@@ -109,7 +109,7 @@ async fn presence(fleet: Fleet, call: Call<ById<Device>>) -> Result<Reply<Json<P
     let absent = || Error::not_found("device");
     let record = fleet.0.store.get(&call.ctx, Device::KIND, id).await?.ok_or_else(absent)?;
     let kind = fleet.kind(Device::KIND);
-    if !scope::covers(kind, call.scope.as_ref(), &record.to_json(kind), call.site.clock().now()) {
+    if !scope::covers(kind, call.scope.as_ref(), &record.to_json(kind)?, call.site.clock().now()) {
         return Err(absent());
     }
     Ok(Reply::json(fleet.0.presence.of(call.ctx.tenant(), id, &record.decode()?)))
@@ -122,7 +122,7 @@ async fn new_token(fleet: Fleet, call: Call<(), (), Json<NewEnrollmentToken>>) -
         return Err(scope::outside("token"));
     }
     let (record, secret) = fleet.new_enrollment_token(&call.ctx, new).await?;
-    Ok(shown_once::reply(kind, "/api/v1/enrollment-tokens", &record, &secret))
+    shown_once::reply(kind, "/api/v1/enrollment-tokens", &record, &secret)
 }
 
 async fn enroll(fleet: Fleet, call: Call<(), (), Json<Enrolment>>) -> Result<Reply<Json<Enrolled>>> {

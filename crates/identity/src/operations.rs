@@ -182,7 +182,7 @@ async fn new_tenant(identity: Identity, call: Call<(), (), Json<NewTenant>>) -> 
     let Json(NewTenant { name, slug }) = call.body;
     let tenant = identity.create_tenant(&call.ctx, &slug, &name).await?;
     let record = identity.activate(&call.ctx, tenant).await?;
-    let shown = record.to_json(identity.kind(Tenant::KIND));
+    let shown = record.to_json(identity.kind(Tenant::KIND))?;
     Ok(Reply::json(shown).etag(record.version).location(&format!("/api/v1/tenants/{tenant}")))
 }
 
@@ -205,5 +205,5 @@ fn scoped_key() -> Value {
 async fn new_api_key(identity: Identity, call: Call<(), (), Json<NewApiKey>>) -> Result<Reply<Json<Value>>> {
     let Json(new) = call.body;
     let (record, secret) = identity.create_api_key(&call.ctx, new).await?;
-    Ok(shown_once::reply(identity.kind(ApiKey::KIND), "/api/v1/api-keys", &record, &secret))
+    shown_once::reply(identity.kind(ApiKey::KIND), "/api/v1/api-keys", &record, &secret)
 }

@@ -66,7 +66,7 @@ impl Sender {
         let record = store.get(ctx, DEVICE, *id).await?.ok_or_else(|| {
             Error::new(ErrorKind::Forbidden, "device_unknown", "This device was removed. Enrol it again with a new token.")
         })?;
-        let organization = record.body.get(ORGANIZATION).and_then(|id| id.as_str()).unwrap_or_default().to_owned();
+        let organization = record.body.object()?.get(ORGANIZATION).and_then(|id| id.as_str()).unwrap_or_default().to_owned();
         Ok(Self { device: Some((id.wire("dev"), organization)), limit })
     }
 

@@ -176,7 +176,7 @@ async fn client(
             }
             Work::Update => {
                 let id = ids[load.random.below(ids.len() as u64) as usize];
-                let mut changed = load.store.get(&load.ctx, "ticket", id).await?.ok_or("is there")?.body;
+                let mut changed = load.store.get(&load.ctx, "ticket", id).await?.ok_or("is there")?.body.object()?;
                 changed.insert("status".into(), format!("s{}", load.random.below(9)).into());
                 load.store.commit(&load.ctx, UnitOfWork::new().put("ticket", id, changed, Expect::Any)).await?;
             }

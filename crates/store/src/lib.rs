@@ -3,6 +3,7 @@
 //! Invariants: nothing is written beside [`Store::commit`]; an answered commit is on disk; a unit of work is all or nothing; events are
 //! gapless per tenant and chained; every statement binds the tenant; a namespace has one writer at a time.
 
+mod body;
 mod chain;
 mod engine;
 mod kind;
@@ -13,13 +14,16 @@ mod prepare;
 mod query;
 mod record;
 mod rows;
+mod shown;
 mod sqlite;
 mod store;
 mod unit;
 mod value;
 
+pub use body::Body;
 pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChecker, ValueType};
 pub use query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 pub use record::Record;
+pub use shown::Shown;
 pub use store::{Backend, Options, Store};
 pub use unit::{Committed, EventDraft, Expect, UnitOfWork};

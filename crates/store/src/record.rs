@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use steward_base::filter::{FieldPath, Row, Value as Found};
 use steward_base::{Error, RecordId, Timestamp};
 
+use crate::Body;
 use crate::kind::{Field, Kind, Model};
 
 /// A record: a body of some kind with what every record has.
@@ -20,15 +21,15 @@ pub struct Record {
     /// The record it belongs under.
     pub parent: Option<RecordId>,
     /// As the kind's schema says, and whatever a newer version added.
-    pub body: Map<String, Value>,
+    pub body: Body,
     /// When it was created.
     pub created_at: Timestamp,
     /// Wire id of who created it.
-    pub created_by: String,
+    pub created_by: Arc<str>,
     /// When it was changed last.
     pub updated_at: Timestamp,
     /// Wire id of who changed it last.
-    pub updated_by: String,
+    pub updated_by: Arc<str>,
     /// When it went to the recycle bin.
     pub deleted_at: Option<Timestamp>,
 }
@@ -39,37 +40,7 @@ impl Record {
         if *self.kind != *M::KIND {
             return Err(Error::internal(format!("a record of kind {} was read as {}", self.kind, M::KIND)));
         }
-        serde_json::from_value(Value::Object(self.body.clone()))
-            .map_err(|error| Error::internal(format!("stored body of kind {}: {error}", self.kind)))
-    }
-
-    /// The record as clients see it: the body without its secrets, and `id`, `revision`, `created_at`, `created_by`, `updated_at`, `updated_by`.
-    pub fn to_json(&self, kind: &Kind) -> Value {
-        let mut shown = self.body.clone();
-        for field in kind.fields().iter().filter(|field| field.secret) {
-            remove(&mut shown, &field.segments);
-        }
-        shown.insert("id".into(), self.id.wire(kind.prefix()).into());
-        shown.insert("revision".into(), self.version.into());
-        shown.insert("created_at".into(), self.created_at.to_string().into());
-        shown.insert("created_by".into(), self.created_by.clone().into());
-        shown.insert("updated_at".into(), self.updated_at.to_string().into());
-        shown.insert("updated_by".into(), self.updated_by.clone().into());
-        Value::Object(shown)
-    }
-}
-
-fn remove(object: &mut Map<String, Value>, segments: &[String]) {
-    match segments {
-        [] => {}
-        [last] => {
-            object.remove(last);
-        }
-        [first, rest @ ..] => match object.get_mut(first) {
-            Some(Value::Object(below)) => remove(below, rest),
-            Some(Value::Array(items)) => items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| remove(item, rest)),
-            _ => {}
-        },
+        self.body.decode()
     }
 }
 
@@ -77,7 +48,7 @@ fn remove(object: &mut Map<String, Value>, segments: &[String]) {
 pub(crate) struct RecordRow<'a> {
     pub(crate) kind: &'a Kind,
     pub(crate) record: &'a Record,
-    /// The body again, in the form that the filter's own JSON row walks.
+    /// What the filter asks of the body.
     pub(crate) body: &'a Value,
 }
 
@@ -88,9 +59,9 @@ impl Row for RecordRow<'_> {
                 "id" => return Found::Text(self.record.id.wire(self.kind.prefix()).into()),
                 "revision" => return Found::Int(self.record.version),
                 "created_at" => return Found::Time(self.record.created_at),
-                "created_by" => return Found::Text(self.record.created_by.as_str().into()),
+                "created_by" => return Found::Text(self.record.created_by[..].into()),
                 "updated_at" => return Found::Time(self.record.updated_at),
-                "updated_by" => return Found::Text(self.record.updated_by.as_str().into()),
+                "updated_by" => return Found::Text(self.record.updated_by[..].into()),
                 _ => {}
             }
         }

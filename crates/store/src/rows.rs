@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use steward_base::{Error, RecordId, Timestamp};
 
-use crate::Record;
 use crate::kind::Kind;
+use crate::{Body, Record};
 
 /// The number of a kind in the list given at start, and a record's id.
 pub(crate) type Key = (usize, RecordId);
@@ -26,25 +26,20 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn parse(&self) -> Result<Map<String, Value>, Error> {
-        serde_json::from_str(&self.body).map_err(|error| Error::internal(format!("a stored body is not JSON: {error}")))
+        Body::stored(self.body.clone()).object()
     }
 
-    pub(crate) fn into_record(self, kind: &Kind, id: RecordId) -> Result<Record, Error> {
-        let body = self.parse()?;
-        Ok(self.with_body(kind, id, body))
-    }
-
-    pub(crate) fn with_body(&self, kind: &Kind, id: RecordId, body: Map<String, Value>) -> Record {
+    pub(crate) fn into_record(self, kind: &Kind, id: RecordId) -> Record {
         Record {
             id,
             kind: kind.shared_name(),
             version: self.version,
             parent: self.parent,
-            body,
+            body: Body::stored(self.body),
             created_at: Timestamp::from_micros(self.created_at),
-            created_by: self.created_by.to_string(),
+            created_by: self.created_by,
             updated_at: Timestamp::from_micros(self.updated_at),
-            updated_by: self.updated_by.to_string(),
+            updated_by: self.updated_by,
             deleted_at: self.deleted_at.map(Timestamp::from_micros),
         }
     }

@@ -97,7 +97,7 @@ impl Store {
     pub async fn get(&self, ctx: &Ctx, kind: &str, id: RecordId) -> Result<Option<Record>, Error> {
         let kind = self.kind(kind)?;
         let found = self.0.engine.get(ctx.tenant(), kind, id).await?;
-        found.filter(|row| row.deleted_at.is_none()).map(|row| row.into_record(self.0.kinds.at(kind), id)).transpose()
+        Ok(found.filter(|row| row.deleted_at.is_none()).map(|row| row.into_record(self.0.kinds.at(kind), id)))
     }
 
     /// The live record with this value in a unique field; text is compared without case.
@@ -108,7 +108,7 @@ impl Store {
         let (number, field) = unique.ok_or_else(|| Error::internal(format!("{}.{field} is not unique", kind.name())))?;
         let Some(key) = crate::value::unique(field.value, &Value::from(value)) else { return Ok(None) };
         let found = self.0.engine.find(ctx.tenant(), at, number, key).await?;
-        found.map(|(id, row)| row.into_record(kind, id)).transpose()
+        Ok(found.map(|(id, row)| row.into_record(kind, id)))
     }
 
     /// A page of live records.
@@ -157,7 +157,7 @@ impl Store {
             let record = self.get(ctx, M::KIND, id).await?.ok_or_else(|| Error::not_found(&kind.name().replace('_', " ")))?;
             let mut model: M = record.decode()?;
             let unit = change(&mut model, UnitOfWork::new())?;
-            let body = with_unknown_fields(&kind, record.body, &model)?;
+            let body = with_unknown_fields(&kind, record.body.object()?, &model)?;
             let unit = unit.put(M::KIND, id, body, crate::Expect::Version(record.version));
             tries += 1;
             match self.commit(ctx, unit).await {

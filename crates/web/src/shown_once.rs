@@ -1,7 +1,7 @@
 //! Credentials that the server makes: the record as always, and beside it the secret, which no later answer has.
 
 use serde_json::{Value, json};
-use steward_base::Secret;
+use steward_base::{Error, Secret};
 use steward_store::{Kind, Record};
 
 use crate::reply::{Json, Reply};
@@ -17,8 +17,8 @@ pub fn schema(kind: &Kind) -> Value {
 }
 
 /// The record that was made, with its secret; `collection` is the path of its kind's list.
-pub fn reply(kind: &Kind, collection: &str, record: &Record, secret: &Secret<String>) -> Reply<Json<Value>> {
-    let mut shown = record.to_json(kind);
+pub fn reply(kind: &Kind, collection: &str, record: &Record, secret: &Secret<String>) -> Result<Reply<Json<Value>>, Error> {
+    let mut shown = record.to_json(kind)?;
     shown["secret"] = secret.expose().clone().into();
-    Reply::json(shown).etag(record.version).location(&format!("{collection}/{}", record.id.wire(kind.prefix())))
+    Ok(Reply::json(shown).etag(record.version).location(&format!("{collection}/{}", record.id.wire(kind.prefix()))))
 }

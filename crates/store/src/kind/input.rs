@@ -39,7 +39,8 @@ impl Kind {
     /// what a newer version wrote into the stored body stays. The commit validates the result.
     pub fn patched_body(&self, current: &Record, patch: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
         let mut problems = Vec::new();
-        let shown = current.to_json(self);
+        let shown = current.to_json(self)?;
+        let stored = current.body.object()?;
         let mut changes = patch.clone();
         for name in RECORD_FIELDS {
             if changes.remove(name).is_some_and(|sent| shown.get(name) != Some(&sent)) {
@@ -47,11 +48,11 @@ impl Kind {
             }
         }
         unknown(self.input_schema(), &changes, "", &mut problems);
-        let mut body = current.body.clone();
+        let mut body = stored.clone();
         merge(&mut body, &changes);
         // What a caller takes out is the default again, as what is left out of a new record is: filters find it there.
         self.fill_defaults(&mut body);
-        self.changed_read_only(&current.body, &body, &mut problems);
+        self.changed_read_only(&stored, &body, &mut problems);
         if problems.is_empty() { Ok(body) } else { Err(check::invalid(problems)) }
     }
 

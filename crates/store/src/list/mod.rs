@@ -21,6 +21,8 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_SCANNED: usize = 20_000;
 /// Most rows of one step: between steps others get their turn.
 const STEP: usize = 1_000;
+/// Of one step that sorts: whole bodies are fetched, of which one page is kept.
+const SORTED_STEP: usize = 250;
 
 /// Index values between two bounds, both included.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,39 @@ pub(crate) enum Drive {
     Index(IndexField, Range),
 }
 
+/// A filter, and what it looks at.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    filter: Expr,
+    /// Names at the top of the body; `None` is all of them, for words are looked for everywhere.
+    names: Option<Vec<String>>,
+}
+
+impl Asked {
+    fn new(filter: Expr) -> Self {
+        let mut names = Some(Vec::new());
+        collect_names(&filter, &mut names);
+        Self { filter, names }
+    }
+
+    fn reads(&self, name: &str) -> bool {
+        self.names.as_ref().is_none_or(|names| names.iter().any(|known| known == name))
+    }
+}
+
+fn collect_names(filter: &Expr, names: &mut Option<Vec<String>>) {
+    match filter {
+        Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| collect_names(part, names)),
+        Expr::Not(part) => collect_names(part, names),
+        Expr::Compare(compare) => {
+            if let Some(names) = names {
+                names.extend(compare.field.segments().first().cloned());
+            }
+        }
+        Expr::Word(_) => *names = None,
+    }
+}
+
 /// The next rows along an index.
 #[derive(Clone, Debug)]
 pub(crate) struct Scan {
@@ -60,7 +95,7 @@ pub(crate) struct Scan {
     pub(crate) direction: Direction,
     /// Where to go on: value and id of the last row looked at.
     pub(crate) after: Option<(Vec<u8>, RecordId)>,
-    pub(crate) filter: Option<Arc<Expr>>,
+    pub(crate) filter: Option<Arc<Asked>>,
     /// Most rows to look at.
     pub(crate) rows: usize,
     /// Enough matches.
@@ -81,17 +116,18 @@ pub(crate) struct Scanned {
 
 impl Scan {
     /// Looks at one row; answers whether to go on.
-    pub(crate) fn look(&self, scanned: &mut Scanned, value: Vec<u8>, id: RecordId, row: &Row) -> Result<bool, Error> {
+    pub(crate) fn look(&self, scanned: &mut Scanned, value: Vec<u8>, id: RecordId, row: Row) -> Result<bool, Error> {
         scanned.looked_at += 1;
-        let mut body = Value::Object(row.parse()?);
-        let mut record = row.with_body(&self.model, id, serde_json::Map::new());
-        let passes =
-            self.filter.as_ref().is_none_or(|filter| matches(filter, &RecordRow { kind: &self.model, record: &record, body: &body }));
+        let record = row.into_record(&self.model, id);
+        let passes = match &self.filter {
+            None => true,
+            Some(asked) => {
+                let body = Value::Object(record.body.pick(|name| asked.reads(name))?);
+                matches(&asked.filter, &RecordRow { kind: &self.model, record: &record, body: &body })
+            }
+        };
         scanned.last = Some((value.clone(), id));
         if passes {
-            if let Value::Object(taken) = &mut body {
-                record.body = std::mem::take(taken);
-            }
             scanned.hits.push((value, record));
         }
         Ok(scanned.hits.len() < self.hits)
@@ -129,7 +165,7 @@ pub(crate) async fn page(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, nu
         drive: choice.drive,
         direction,
         after,
-        filter: query.filter.map(Arc::new),
+        filter: query.filter.map(|filter| Arc::new(Asked::new(filter))),
         rows: 0,
         hits: limit + 1,
     };
@@ -162,25 +198,30 @@ async fn driven_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, 
     }
 }
 
-/// Few rows match: they are all read and sorted.
+/// Few rows match: they are all read, and the first ones in order are kept.
 async fn sorted_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, limit: usize) -> Result<Page, Error> {
     let (after, direction, kind) = (scan.after.take(), scan.direction, scan.model.clone());
     scan.direction = Direction::Ascending;
     scan.hits = usize::MAX;
-    scan.rows = STEP;
+    scan.rows = SORTED_STEP;
+    let turn = |ordering: std::cmp::Ordering| if direction == Direction::Ascending { ordering } else { ordering.reverse() };
+    let comes_after = |key: &(Vec<u8>, RecordId)| after.as_ref().is_none_or(|after| turn(key.cmp(after)).is_gt());
     let mut found: Vec<((Vec<u8>, RecordId), Record)> = Vec::new();
     loop {
         let scanned = engine.scan(tenant, scan.clone()).await?;
-        found.extend(scanned.hits.into_iter().map(|(_, record)| ((order_value(&kind, by, &record), record.id), record)));
+        for (_, record) in scanned.hits {
+            let key = (order_value(&kind, by, &record)?, record.id);
+            if comes_after(&key) {
+                found.push((key, record));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| turn(a.cmp(b)));
+        found.truncate(limit + 1);
         if scanned.end {
             break;
         }
         scan.after = scanned.last;
     }
-    let turn = |ordering: std::cmp::Ordering| if direction == Direction::Ascending { ordering } else { ordering.reverse() };
-    found.sort_by(|(a, _), (b, _)| turn(a.cmp(b)));
-    let after = |key: &(Vec<u8>, RecordId)| after.as_ref().is_none_or(|after| turn(key.cmp(after)).is_gt());
-    found.retain(|(key, _)| after(key));
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|((value, id), _)| cursor(by, value, *id));
@@ -200,7 +241,7 @@ pub(crate) async fn count(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, n
         drive,
         direction: Direction::Ascending,
         after: None,
-        filter: Some(Arc::new(filter)),
+        filter: Some(Arc::new(Asked::new(filter))),
         rows: STEP,
         hits: usize::MAX,
     };
@@ -250,14 +291,16 @@ fn cursor(by: By, value: &[u8], id: RecordId) -> Cursor {
     Cursor::new((by != By::Id).then_some(value), id)
 }
 
-fn order_value(kind: &Kind, by: By, record: &Record) -> Vec<u8> {
-    match by {
+fn order_value(kind: &Kind, by: By, record: &Record) -> Result<Vec<u8>, Error> {
+    Ok(match by {
         By::Id => Vec::new(),
         By::Field(IndexField::CreatedAt) => value::time(record.created_at),
         By::Field(IndexField::Body(field)) => {
-            kind.fields()[field].index_values(&record.body).into_iter().next().unwrap_or_else(|| value::NULL.to_vec())
+            let field = &kind.fields()[field];
+            let body = record.body.pick(|name| field.segments.first().is_some_and(|first| first == name))?;
+            field.index_values(&body).into_iter().next().unwrap_or_else(|| value::NULL.to_vec())
         }
-    }
+    })
 }
 
 const _: () = assert!(SELECTIVE as usize <= MAX_SCANNED, "what is sorted in memory is bounded");

@@ -56,19 +56,17 @@ struct Effects {
     by_key: HashMap<Key, usize>,
 }
 
-/// A record as the unit left it.
-type Written = (Key, Row, Arc<Map<String, Value>>);
-
 /// What a unit is answered once its batch is on disk.
 #[derive(Debug)]
 pub(crate) struct Done {
-    records: Vec<Written>,
+    /// As the unit left them.
+    records: Vec<(Key, Row)>,
     pub(crate) position: i64,
 }
 
 impl Done {
     pub(crate) fn into_committed(self, kinds: &Kinds) -> Committed {
-        let record = |((kind, id), row, body): Written| -> Record { row.with_body(kinds.at(kind), id, Arc::unwrap_or_clone(body)) };
+        let record = |((kind, id), row): (Key, Row)| -> Record { row.into_record(kinds.at(kind), id) };
         Committed { records: self.records.into_iter().map(record).collect(), position: self.position }
     }
 }
@@ -100,11 +98,7 @@ impl Planner<'_> {
         let events = self.tell(state, unit, now, &effects)?;
         let position = state.apply(&mut effects, events);
         let asked = unit.writes.iter().filter_map(|write| effects.by_key.get(&write.key).map(|at| &effects.list[*at]));
-        let records = asked.filter_map(|effect| {
-            let live = effect.after.as_ref().or(effect.before.as_ref())?;
-            Some((effect.key, effect.row.clone(), live.body.clone()))
-        });
-        Ok(Done { records: records.collect(), position })
+        Ok(Done { records: asked.map(|effect| (effect.key, effect.row.clone())).collect(), position })
     }
 
     fn write(&self, state: &mut State, unit: &Prepared, now: i64, write: &PreparedWrite, effects: &mut Effects) -> Result<(), Error> {

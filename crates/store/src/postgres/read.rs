@@ -107,7 +107,7 @@ pub(super) async fn scan(client: &Client, namespace: &Namespace, kinds: &Kinds, 
     let mut scanned = Scanned::default();
     for row in &rows {
         let value = if matches!(scan.drive, Drive::Index(..)) { row.get(9) } else { Vec::new() };
-        if !scan.look(&mut scanned, value, id_at(row, 8), &row_of(row))? {
+        if !scan.look(&mut scanned, value, id_at(row, 8), row_of(row))? {
             break;
         }
     }

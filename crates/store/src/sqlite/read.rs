@@ -1,6 +1,7 @@
 //! Reads of one connection.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use steward_base::RecordId;
@@ -71,9 +72,10 @@ pub(super) fn scan(connection: &Connection, codes: &Codes, scan: &Scan) -> Resul
         None => LAST,
     };
     let mut scanned = Scanned::default();
+    let mut authors = Authors::default();
     let mut look = |row: &SqlRow<'_>, valued: bool| -> Result<ControlFlow<()>, Failure> {
         let value = if valued { row.get(9)? } else { Vec::new() };
-        let on = scan.look(&mut scanned, value, id_at(row, 8)?, &row_of(row)?)?;
+        let on = scan.look(&mut scanned, value, id_at(row, 8)?, authors.row(row)?)?;
         Ok(if on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     };
     match &scan.drive {
@@ -116,14 +118,32 @@ fn run(
 
 /// The eight columns that every statement for records begins with.
 pub(super) fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        version: row.get(0)?,
-        parent: row.get::<_, Option<[u8; 16]>>(1)?.map(RecordId::from_bytes),
-        body: row.get(2)?,
-        created_at: row.get(3)?,
-        created_by: row.get(4)?,
-        updated_at: row.get(5)?,
-        updated_by: row.get(6)?,
-        deleted_at: row.get(7)?,
-    })
+    Authors::default().row(row)
+}
+
+/// Whoever wrote the last row: rows that lie together are mostly by one hand, whose name is then kept once.
+#[derive(Default)]
+struct Authors(Option<Arc<str>>);
+
+impl Authors {
+    fn row(&mut self, row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+        Ok(Row {
+            version: row.get(0)?,
+            parent: row.get::<_, Option<[u8; 16]>>(1)?.map(RecordId::from_bytes),
+            body: row.get(2)?,
+            created_at: row.get(3)?,
+            created_by: self.name(row, 4)?,
+            updated_at: row.get(5)?,
+            updated_by: self.name(row, 6)?,
+            deleted_at: row.get(7)?,
+        })
+    }
+
+    fn name(&mut self, row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
+        let text = row.get_ref(column)?.as_str()?;
+        match &self.0 {
+            Some(known) if **known == *text => Ok(known.clone()),
+            _ => Ok(self.0.insert(text.into()).clone()),
+        }
+    }
 }

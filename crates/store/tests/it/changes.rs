@@ -4,7 +4,7 @@ use serde_json::json;
 use steward_base::{Clock, Random, Secret, TenantId};
 use steward_store::{Backend, Kind, Kinds, ListQuery, Order, Store, UnitOfWork};
 
-use crate::support::{ctx, filter, object, postgres_url, reopened};
+use crate::support::{ctx, filter, members, object, postgres_url, reopened};
 
 fn kinds(indexed: bool, unique: bool) -> Kinds {
     let schema = json!({ "type": "object", "properties": {
@@ -17,7 +17,7 @@ fn kinds(indexed: bool, unique: bool) -> Kinds {
 async fn sizes(store: &Store, tenant: TenantId) -> Result<Vec<i64>, &'static str> {
     let query = ListQuery { kind: "box".into(), order: vec![Order::descending("size")], ..ListQuery::default() };
     let page = store.list(&ctx(tenant), query).await.map_err(|error| error.code())?;
-    Ok(page.records.iter().filter_map(|record| record.body["size"].as_i64()).collect())
+    Ok(page.records.iter().filter_map(|record| members(record)["size"].as_i64()).collect())
 }
 
 async fn gains_and_loses_keys(backend: Backend) {

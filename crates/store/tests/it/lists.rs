@@ -7,7 +7,7 @@ use steward_base::Timestamp;
 use steward_base::filter::matches;
 use steward_store::{Cursor, Direction, ListQuery, Order, Record, UnitOfWork};
 
-use crate::support::{Bench, Place, Thing, filter, on_each};
+use crate::support::{Bench, Place, Thing, filter, members, on_each};
 
 const NAMES: [&str; 7] = ["alpha", "Beta", "gamma", "Äther", "zeta", "éclair", "beta"];
 
@@ -66,14 +66,14 @@ fn compare(a: &Value, b: &Value) -> Ordering {
 }
 
 fn expected(all: &[Record], filter: Option<&steward_base::filter::Expr>, order: &[Order]) -> Vec<Record> {
-    let passes = |record: &&Record| filter.is_none_or(|filter| matches(filter, &Value::Object(record.body.clone())));
+    let passes = |record: &&Record| filter.is_none_or(|filter| matches(filter, &Value::Object(members(record))));
     let mut found: Vec<Record> = all.iter().filter(passes).cloned().collect();
     let direction = order.first().map_or(Direction::Ascending, |order| order.direction);
     found.sort_by(|a, b| {
         let by = match order.first().map(|order| order.field.as_str()) {
             None | Some("id") => Ordering::Equal,
             Some("created_at") => a.created_at.cmp(&b.created_at),
-            Some(field) => compare(a.body.get(field).unwrap_or(&Value::Null), b.body.get(field).unwrap_or(&Value::Null)),
+            Some(field) => compare(members(a).get(field).unwrap_or(&Value::Null), members(b).get(field).unwrap_or(&Value::Null)),
         };
         let by = by.then(a.id.cmp(&b.id));
         if direction == Direction::Ascending { by } else { by.reverse() }
@@ -161,7 +161,7 @@ async fn a_filter_that_matches_rarely_ends_its_page_early() {
     on_each(async |bench| {
         let all = fill(bench, 20_500).await;
         let last = all.last().expect("some");
-        let text = format!("place.shelf = {}", last.body["place"]["shelf"]);
+        let text = format!("place.shelf = {}", members(last)["place"]["shelf"]);
         let page = bench.store.list(&bench.ctx, query(bench, Some(&text), Vec::new(), 10)).await.expect("lists");
         assert!(page.records.is_empty() && page.next.is_some(), "20,000 rows were looked at in vain");
         let found = walk(bench, query(bench, Some(&text), Vec::new(), 10)).await;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, Secret, TenantId, Timestamp};
-use steward_store::{Backend, Kind, Kinds, Model, Options, Store};
+use steward_store::{Backend, Kind, Kinds, Model, Options, Record, Store};
 
 /// A group of things; a thing may not outlive it unnoticed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -161,4 +161,9 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
         Value::Object(object) => object,
         other => panic!("{other} is not an object"),
     }
+}
+
+/// The body of a record, read.
+pub(crate) fn members(record: &Record) -> Map<String, Value> {
+    record.body.object().expect("is an object")
 }

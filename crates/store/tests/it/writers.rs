@@ -5,7 +5,7 @@ use std::sync::Arc;
 use steward_base::{Clock, Random, TenantId};
 use steward_store::{Backend, Expect, Options, Store, UnitOfWork};
 
-use crate::support::{Team, Thing, ctx, kinds, on_each};
+use crate::support::{Team, Thing, ctx, kinds, members, on_each};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_writers_leave_one_gapless_chain() {
@@ -46,7 +46,7 @@ async fn sixty_four_writers_leave_one_gapless_chain() {
         }
         let unique: std::collections::BTreeSet<_> = positions.iter().collect();
         assert_eq!(unique.len(), positions.len(), "no position is given twice");
-        let size = store.get(&ctx, "thing", counter).await.expect("reads").expect("is there").body["size"].clone();
+        let size = members(&store.get(&ctx, "thing", counter).await.expect("reads").expect("is there"))["size"].clone();
         assert_eq!(size, counted, "no update is lost");
         let last = store.verify_chain(&ctx).await.expect("holds");
         assert_eq!(last, 1 + 640 + counted);

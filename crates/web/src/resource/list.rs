@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use steward_base::Error;
 use steward_base::filter::Expr;
-use steward_store::{Cursor, Direction, Kind, ListQuery, Model, Order};
+use steward_store::{Cursor, Direction, Kind, ListQuery, Model, Order, Shown};
 
 use super::{Page, State};
 use crate::call::Call;
@@ -46,7 +45,7 @@ enum Count {
     Exact,
 }
 
-pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Json<Page<Value>>>, Error> {
+pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Json<Page<Shown>>>, Error> {
     let (kind, query) = (&*state.kind, call.query);
     let text = query.filter.as_ref().map(FilterText::as_str).unwrap_or_default();
     let order_text = query.order_by.as_deref().unwrap_or_default();
@@ -59,7 +58,7 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
             (mark.now, Some(mark.after))
         }
     };
-    let shown = query.fields.as_deref().map(|names| fields(kind, names)).transpose()?;
+    let only: Option<Arc<[String]>> = query.fields.as_deref().map(|names| fields(kind, names)).transpose()?.map(Into::into);
     let order = query.order_by.as_deref().map(|text| order(kind, text)).transpose()?;
     let filter =
         both(query.filter.clone().unwrap_or_default().check(kind.filter_registry(), now)?, scope::limit(kind, call.scope.as_ref(), now)?);
@@ -70,7 +69,7 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
     };
     let asked = ListQuery { kind: kind.name().to_owned(), filter, order: order.into_iter().collect(), after, limit };
     let page = state.store.list(&call.ctx, asked).await?;
-    let data = page.records.iter().map(|record| pick(record.to_json(kind), shown.as_deref())).collect();
+    let data = page.records.into_iter().map(|record| record.shown(&state.kind).only(only.clone())).collect();
     let next_cursor = page.next.map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
     Ok(Reply::json(Page { data, has_more: next_cursor.is_some(), next_cursor, count }))
 }
@@ -120,15 +119,5 @@ fn fields(kind: &Kind, text: &str) -> Result<Vec<String>, Error> {
             let detail = format!("There is no field {unknown:?} here.");
             Err(Error::invalid(format!("/fields: {detail}")).with_field("/fields", "unknown_field", detail))
         }
-    }
-}
-
-fn pick(row: Value, names: Option<&[String]>) -> Value {
-    match (row, names) {
-        (Value::Object(row), Some(names)) => {
-            let kept: Map<String, Value> = row.into_iter().filter(|(name, _)| name == "id" || names.contains(name)).collect();
-            Value::Object(kept)
-        }
-        (row, _) => row,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use steward_auth::Scope;
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
-use steward_store::{Expect, Model, Record, UnitOfWork};
+use steward_store::{Expect, Model, Record, Shown, UnitOfWork};
 
 use super::{ById, Change, Hook, State};
 use crate::call::Call;
@@ -18,15 +18,15 @@ use crate::site::Site;
 /// How often a change with `If-Match: *` is repeated when others were faster.
 const TRIES: usize = 8;
 
-pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<Json<Value>>, Error> {
+pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<Json<Shown>>, Error> {
     let record = state.find(&call, call.path.id.record()).await?;
-    Ok(state.show(&record))
+    Ok(state.show(record))
 }
 
 pub(super) async fn create<M: Model>(
     state: Arc<State<M>>,
     call: Call<(), (), Json<Map<String, Value>>>,
-) -> Result<Reply<Json<Value>>, Error> {
+) -> Result<Reply<Json<Shown>>, Error> {
     let Json(sent) = call.body;
     let body = state.kind.create_body(sent)?;
     let change = Change { id: state.store.mint_id(), before: None, body, unit: UnitOfWork::new() };
@@ -35,10 +35,10 @@ pub(super) async fn create<M: Model>(
     let committed = state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Absent)).await?;
     let record = written(committed.records, M::KIND, id)?;
     let location = format!("/api/v1/{}/{}", state.options.plural, id.wire(M::PREFIX));
-    Ok(state.show(&record).location(&location))
+    Ok(state.show(record).location(&location))
 }
 
-pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (), MergePatch>) -> Result<Reply<Json<Value>>, Error> {
+pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (), MergePatch>) -> Result<Reply<Json<Shown>>, Error> {
     let id = call.path.id.record();
     let mut tries = 0;
     loop {
@@ -51,7 +51,7 @@ pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (
         let Change { body, unit, .. } = run(state.options.on_update.as_ref(), &call.ctx, change).await?;
         state.within(call.scope.as_ref(), &call.site, &body, id)?;
         match state.store.commit(&call.ctx, unit.put(M::KIND, id, body, Expect::Version(version))).await {
-            Ok(committed) => return Ok(state.show(&written(committed.records, M::KIND, id)?)),
+            Ok(committed) => return Ok(state.show(written(committed.records, M::KIND, id)?)),
             Err(error) => again(error, &named, &mut tries)?,
         }
     }
@@ -64,7 +64,7 @@ pub(super) async fn delete<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) 
         let record = state.find(&call, id).await?;
         let named = precondition(&call.headers, &record)?;
         let version = record.version;
-        let change = Change { id, body: record.body.clone(), before: Some(record), unit: UnitOfWork::new() };
+        let change = Change { id, body: record.body.object()?, before: Some(record), unit: UnitOfWork::new() };
         let unit = run(state.options.on_delete.as_ref(), &call.ctx, change).await?.unit;
         match state.store.commit(&call.ctx, unit.delete(M::KIND, id, Expect::Version(version))).await {
             Ok(_) => return Ok(Reply::empty()),
@@ -80,7 +80,7 @@ impl<M: Model> State<M> {
         let record = self.store.get(&call.ctx, M::KIND, id).await?.ok_or_else(absent)?;
         let now = call.site.clock().now();
         scope::limit(&self.kind, call.scope.as_ref(), now)?;
-        let seen = call.scope.is_none() || scope::covers(&self.kind, call.scope.as_ref(), &record.to_json(&self.kind), now);
+        let seen = call.scope.is_none() || scope::covers(&self.kind, call.scope.as_ref(), &record.to_json(&self.kind)?, now);
         if seen { Ok(record) } else { Err(absent()) }
     }
 
@@ -105,8 +105,9 @@ impl<M: Model> State<M> {
         if covered { Ok(()) } else { Err(scope::outside(&self.options.noun)) }
     }
 
-    fn show(&self, record: &Record) -> Reply<Json<Value>> {
-        Reply::json(record.to_json(&self.kind)).etag(record.version)
+    fn show(&self, record: Record) -> Reply<Json<Shown>> {
+        let version = record.version;
+        Reply::json(record.shown(&self.kind)).etag(version)
     }
 }
 

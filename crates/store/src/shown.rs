@@ -1,0 +1,146 @@
+//! A record as clients see it, written as JSON straight from its stored text.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+use steward_base::{Error, Timestamp};
+
+use crate::Record;
+use crate::kind::Kind;
+
+/// A record in an answer: the body without its secrets, merged by name with the record's own fields, or a choice of both.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    record: Record,
+    kind: Arc<Kind>,
+    only: Option<Arc<[String]>>,
+}
+
+/// A value of a field that every record has.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Own<'a> {
+    Text(Cow<'a, str>),
+    Number(i64),
+    Time(Timestamp),
+}
+
+impl Record {
+    /// The record as clients see it.
+    pub fn shown(self, kind: &Arc<Kind>) -> Shown {
+        Shown { record: self, kind: kind.clone(), only: None }
+    }
+
+    /// The same as a value that can be looked into and changed.
+    pub fn to_json(&self, kind: &Kind) -> Result<Value, Error> {
+        let mut shown = self.body.object()?;
+        for field in kind.fields().iter().filter(|field| field.secret) {
+            remove(&mut shown, &field.segments);
+        }
+        for (name, own) in self.own(kind) {
+            let own = match own {
+                Own::Text(text) => text.into_owned().into(),
+                Own::Number(number) => number.into(),
+                Own::Time(time) => time.to_string().into(),
+            };
+            shown.insert(name.to_owned(), own);
+        }
+        Ok(Value::Object(shown))
+    }
+
+    /// The record's own fields in the order of their names.
+    fn own(&self, kind: &Kind) -> [(&'static str, Own<'_>); 6] {
+        [
+            ("created_at", Own::Time(self.created_at)),
+            ("created_by", Own::Text(Cow::Borrowed(&self.created_by))),
+            ("id", Own::Text(Cow::Owned(self.id.wire(kind.prefix())))),
+            ("revision", Own::Number(self.version)),
+            ("updated_at", Own::Time(self.updated_at)),
+            ("updated_by", Own::Text(Cow::Borrowed(&self.updated_by))),
+        ]
+    }
+}
+
+impl Shown {
+    /// Only these top-level fields; the id is always there.
+    #[must_use]
+    pub fn only(mut self, names: Option<Arc<[String]>>) -> Self {
+        self.only = names;
+        self
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        name == "id" || self.only.as_ref().is_none_or(|names| names.iter().any(|known| known == name))
+    }
+
+    /// Values are copied as they stand in the stored text: only the names are looked at.
+    fn splice<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut own = self.record.own(&self.kind).into_iter().filter(|(name, _)| self.wants(name)).peekable();
+        let secrets: Vec<&str> =
+            self.kind.fields().iter().filter(|field| field.secret).filter_map(|field| field.segments.first()).map(String::as_str).collect();
+        let read = self.record.body.each_member(|name, value| {
+            let mut same = false;
+            while let Some((known, field)) = own.next_if(|(known, _)| *known <= name) {
+                same |= known == name;
+                map.serialize_entry(known, &field)?;
+            }
+            if !same && self.wants(name) && !secrets.contains(&name) {
+                map.serialize_entry(name, value)?;
+            }
+            Ok(())
+        });
+        read.map_err(S::Error::custom)??;
+        for (known, field) in own {
+            map.serialize_entry(known, &field)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let nested = |field: &crate::Field| field.secret && field.segments.len() > 1;
+        if !self.kind.fields().iter().any(nested) {
+            return self.splice(serializer);
+        }
+        match self.record.to_json(&self.kind) {
+            Ok(Value::Object(all)) => serializer.collect_map(all.iter().filter(|(name, _)| self.wants(name))),
+            Ok(_) => Err(S::Error::custom("a record is not an object")),
+            Err(error) => Err(S::Error::custom(error.causes())),
+        }
+    }
+}
+
+/// What its kind's output schema says more closely: operations that answer records document that one.
+impl JsonSchema for Shown {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Record".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object" })
+    }
+}
+
+fn remove(object: &mut Map<String, Value>, segments: &[String]) {
+    match segments {
+        [] => {}
+        [last] => {
+            object.remove(last);
+        }
+        [first, rest @ ..] => match object.get_mut(first) {
+            Some(Value::Object(below)) => remove(below, rest),
+            Some(Value::Array(items)) => items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| remove(item, rest)),
+            _ => {}
+        },
+    }
+}
