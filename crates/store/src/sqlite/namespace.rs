@@ -1,9 +1,11 @@
 //! One namespace: a file, the connections to it, and the queue of units for it.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
@@ -23,8 +25,10 @@ const STATEMENTS: usize = 64;
 const BATCH_NANOS: u64 = 8_000_000;
 /// Before anything was measured: a page write and a tree descent.
 const FIRST_PACE: u64 = 8_000;
-/// Batches this full make a file hot: its writer gets a large page cache.
+/// Rows that make a file hot: its writer gets a large page cache.
 const HOT_ROWS: u64 = 100_000;
+/// Whoever has fewer units than this waiting has them all in one batch, however slow the disk was a moment ago.
+const LEAST_BUDGET: u64 = 1_000;
 
 /// A unit of work and where its answer goes.
 pub(super) struct Pending {
@@ -49,7 +53,7 @@ pub(super) struct Namespace {
     used: AtomicU64,
     /// Nanoseconds per row written, smoothed.
     pace: AtomicU64,
-    rows_written: AtomicU64,
+    pub(super) heat: Heat,
     pub(super) position: watch::Sender<i64>,
 }
 
@@ -65,6 +69,28 @@ pub(super) struct Open {
     /// The checkpoint thread is done: what it left, the writer finishes, so that the log starts over.
     pub(super) checkpoint_finish: AtomicBool,
     pub(super) hot: AtomicBool,
+    /// The same file once more, for syncing it beside SQLite. It comes last: closing any handle of a file ends the locks that SQLite holds on
+    /// it, so the connections must be gone by then.
+    pub(super) file: File,
+}
+
+/// How much is written lately.
+#[derive(Default)]
+pub(super) struct Heat(AtomicU64);
+
+impl Heat {
+    fn wrote(&self, rows: u64) {
+        self.0.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_hot(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > HOT_ROWS
+    }
+
+    /// Begins a new span of time; answers whether in the last one too little was written for a large cache.
+    pub(super) fn cools(&self) -> bool {
+        self.0.swap(0, Ordering::Relaxed) <= HOT_ROWS
+    }
 }
 
 impl Namespace {
@@ -76,7 +102,7 @@ impl Namespace {
             open: Mutex::default(),
             used: AtomicU64::new(0),
             pace: AtomicU64::new(FIRST_PACE),
-            rows_written: AtomicU64::new(0),
+            heat: Heat::default(),
             position: watch::Sender::new(0),
         }
     }
@@ -90,7 +116,7 @@ impl Namespace {
 
     /// The units of the next batch.
     pub(super) fn take(&self) -> Vec<Pending> {
-        let budget = (BATCH_NANOS / self.pace.load(Ordering::Relaxed).max(1)).clamp(64, 20_000) as usize;
+        let budget = (BATCH_NANOS / self.pace.load(Ordering::Relaxed).max(1)).clamp(LEAST_BUDGET, 20_000) as usize;
         let mut queue = self.queue.lock();
         let (mut batch, mut weight) = (Vec::with_capacity(queue.units.len().min(256)), 0);
         while let Some(next) = queue.units.front() {
@@ -114,17 +140,14 @@ impl Namespace {
         !self.queue.lock().scheduled
     }
 
-    /// Learns how fast the disk is.
-    pub(super) fn paced(&self, rows: usize, nanos: u64) {
+    /// Learns what a row costs. The sync at the end is left out: it costs the same for any number of rows, and making batches smaller after a
+    /// slow one would make the next ones slower.
+    pub(super) fn paced(&self, rows: usize, worked: Duration) {
         if rows >= 16 {
             let known = self.pace.load(Ordering::Relaxed);
-            self.pace.store((known * 7 + nanos / rows as u64) / 8, Ordering::Relaxed);
+            self.pace.store((known * 7 + worked.as_nanos() as u64 / rows as u64) / 8, Ordering::Relaxed);
         }
-        self.rows_written.fetch_add(rows as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_hot(&self) -> bool {
-        self.rows_written.load(Ordering::Relaxed) > HOT_ROWS
+        self.heat.wrote(rows as u64);
     }
 
     /// The open file; opens it when it is not. Answers also whether it was opened just now.
@@ -156,7 +179,7 @@ impl Namespace {
             *slot = Some(Arc::new(self.open_file(surroundings)?));
             // The file's name is part of what must survive.
             let folder = self.path.parent().unwrap_or(Path::new("."));
-            std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
         }
         Ok(())
     }
@@ -180,6 +203,7 @@ impl Namespace {
             checkpoint_asked: AtomicBool::new(false),
             checkpoint_finish: AtomicBool::new(false),
             hot: AtomicBool::new(false),
+            file: File::open(&self.path).map_err(system)?,
         })
     }
 
@@ -233,4 +257,20 @@ pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_much_cools_once_it_is_not() {
+        let heat = Heat::default();
+        heat.wrote(HOT_ROWS + 1);
+        assert!(heat.is_hot());
+        assert!(!heat.cools(), "it was hot until now");
+        heat.wrote(1);
+        assert!(!heat.is_hot());
+        assert!(heat.cools());
+    }
 }

@@ -1,6 +1,7 @@
 //! One batch in one transaction: load what is wanted, decide, write each table once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use steward_base::Error;
@@ -18,13 +19,16 @@ pub(super) struct Committed {
     pub(super) answers: Vec<Result<Done, Error>>,
     pub(super) position: i64,
     pub(super) rows: usize,
+    /// How long it took without the commit.
+    pub(super) worked: Duration,
 }
 
 /// Runs the units as one transaction; on an error nothing of it happened.
 pub(super) fn batch(connection: &Connection, codes: &Codes, planner: &Planner<'_>, units: &[&Prepared]) -> Result<Committed, Failure> {
+    let began = planner.clock.monotonic();
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     // A defect that one unit brings to light must end neither the thread nor the other units.
-    let done = catch_unwind(AssertUnwindSafe(|| inside(connection, codes, planner, units)))
+    let done = catch_unwind(AssertUnwindSafe(|| inside(connection, codes, planner, units, began)))
         .unwrap_or_else(|_| Err(Error::internal("a unit of work made its batch panic").into()));
     let done = match done {
         Ok(done) => connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map(|_| done).map_err(Failure::from),
@@ -36,7 +40,13 @@ pub(super) fn batch(connection: &Connection, codes: &Codes, planner: &Planner<'_
     done
 }
 
-fn inside(connection: &Connection, codes: &Codes, planner: &Planner<'_>, units: &[&Prepared]) -> Result<Committed, Failure> {
+fn inside(
+    connection: &Connection,
+    codes: &Codes,
+    planner: &Planner<'_>,
+    units: &[&Prepared],
+    began: Duration,
+) -> Result<Committed, Failure> {
     let (position, hash) = read::head(connection, codes)?;
     let mut state = State::new(position, hash);
     let mut wanted = Wanted::by(planner.kinds, units.iter().copied());
@@ -47,7 +57,7 @@ fn inside(connection: &Connection, codes: &Codes, planner: &Planner<'_>, units: 
     let (answers, writes) = planner.batch(&mut state, units.iter().copied());
     let (position, rows) = (writes.head.0, writes.rows());
     write(connection, codes, writes)?;
-    Ok(Committed { answers, position, rows })
+    Ok(Committed { answers, position, rows, worked: planner.clock.monotonic().saturating_sub(began) })
 }
 
 fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {

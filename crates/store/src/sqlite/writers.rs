@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::wal::CheckpointMode;
 use steward_base::Error;
 
-use super::failure::Failure;
+use super::failure::{Failure, system};
 use super::namespace::{Namespace, Open, Pending};
 use super::{Shared, write};
 use crate::plan::Planner;
@@ -16,10 +17,23 @@ use crate::prepare::Prepared;
 
 pub(super) const THREADS: usize = 4;
 const PAGE: i64 = 4096;
-/// From here on the checkpoint thread works.
-const SOFT_LOG: i64 = 16 << 20;
+/// From here on the checkpoint thread works: rarely enough that a page written often is copied once.
+const SOFT_LOG: i64 = 32 << 20;
+/// So little of the log may be left for the writer, which copies it while everybody waits.
+const LAST_PART: i64 = 1 << 20;
+/// How often the checkpoint thread goes after what was written while it was copying.
+const PASSES: usize = 8;
+/// How long nothing happens before files that are no longer written get a small cache again.
+const COOLING: Duration = Duration::from_secs(30);
 /// From here on writers wait for a checkpoint.
 const HARD_LOG: i64 = 128 << 20;
+
+/// Whose turn it is.
+enum Turn {
+    Of(Arc<Namespace>),
+    Nobody,
+    Ended,
+}
 
 /// Namespaces waiting for a thread.
 #[derive(Default)]
@@ -36,15 +50,28 @@ impl Line {
 
     /// The next namespace; `None` once the line was ended and is empty.
     pub(super) fn next(&self) -> Option<Arc<Namespace>> {
+        loop {
+            match self.next_within(Duration::MAX) {
+                Turn::Of(namespace) => return Some(namespace),
+                Turn::Ended => return None,
+                Turn::Nobody => {}
+            }
+        }
+    }
+
+    /// The same, for whoever has something else to do when nobody comes for a while.
+    fn next_within(&self, patience: Duration) -> Turn {
         let mut state = self.state.lock();
         loop {
             if let Some(namespace) = state.0.pop_front() {
-                return Some(namespace);
+                return Turn::Of(namespace);
             }
             if state.1 {
-                return None;
+                return Turn::Ended;
             }
-            self.moved.wait(&mut state);
+            if self.moved.wait_for(&mut state, patience).timed_out() {
+                return Turn::Nobody;
+            }
         }
     }
 
@@ -95,7 +122,7 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
         // A passive checkpoint waits for nobody; with the rest of the log copied, the next commit begins it anew.
         let _ = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
     }
-    if namespace.is_hot() && !open.hot.swap(true, Ordering::Relaxed) {
+    if namespace.heat.is_hot() && !open.hot.swap(true, Ordering::Relaxed) {
         let _ = writer.execute_batch("PRAGMA cache_size = -65536");
     }
     let planner = Planner {
@@ -104,12 +131,10 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
         random: &shared.surroundings.random,
         tenant: namespace.tenant,
     };
-    let began = shared.surroundings.clock.monotonic();
     let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
     match write::batch(&writer, &open.codes, &planner, &units) {
         Ok(committed) => {
-            let took = shared.surroundings.clock.monotonic().saturating_sub(began);
-            namespace.paced(committed.rows, took.as_nanos() as u64);
+            namespace.paced(committed.rows, committed.worked);
             shared.healthy(namespace.tenant);
             answer(namespace, batch, committed.answers, committed.position);
         }
@@ -170,23 +195,60 @@ fn keep_log_short(shared: &Shared, namespace: &Arc<Namespace>, open: &Open, writ
 
 /// The life of the checkpoint thread.
 pub(super) fn checkpoint(shared: &Arc<Shared>) {
-    while let Some(namespace) = shared.checkpoints.next() {
-        // A file that was closed meanwhile was checkpointed by that.
-        let Some(open) = namespace.opened() else { continue };
-        let mut slot = open.checkpointer.lock();
-        let connected = match slot.take() {
-            Some(connection) => Ok(connection),
-            None => super::namespace::connect(&namespace.path),
-        };
-        let done = connected.and_then(|connection| {
-            connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-            *slot = Some(connection);
-            Ok(())
-        });
-        match done {
-            Ok(()) => open.checkpoint_finish.store(true, Ordering::Release),
-            Err(error) => tracing::warn!(storage.path = %namespace.path.display(), error = %error, "a checkpoint failed"),
+    let mut cooled = shared.surroundings.clock.monotonic();
+    loop {
+        match shared.checkpoints.next_within(COOLING) {
+            // A file that was closed meanwhile was checkpointed by that.
+            Turn::Of(namespace) => {
+                if let Some(open) = namespace.opened() {
+                    copy_log(&namespace, &open);
+                }
+            }
+            Turn::Nobody => {}
+            Turn::Ended => return,
         }
-        open.checkpoint_asked.store(false, Ordering::Release);
+        let now = shared.surroundings.clock.monotonic();
+        if now.saturating_sub(cooled) >= COOLING {
+            cooled = now;
+            shared.namespaces.read().values().for_each(|namespace| cool(namespace));
+        }
+    }
+}
+
+/// Copies the log into the file until little of it is left. SQLite itself syncs the file only when nothing was written meanwhile, which under
+/// load is never: the writer would then wait for the disk to take everything that was copied here.
+fn copy_log(namespace: &Namespace, open: &Open) {
+    let mut slot = open.checkpointer.lock();
+    let connected = match slot.take() {
+        Some(connection) => Ok(connection),
+        None => super::namespace::connect(&namespace.path),
+    };
+    let done = connected.map_err(Failure::from).and_then(|connection| {
+        for _ in 0..PASSES {
+            let (frames, copied) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+            open.file.sync_data().map_err(system)?;
+            if i64::from(frames - copied) * PAGE <= LAST_PART {
+                break;
+            }
+        }
+        *slot = Some(connection);
+        Ok(())
+    });
+    match done {
+        Ok(()) => open.checkpoint_finish.store(true, Ordering::Release),
+        Err(error) => tracing::warn!(storage.path = %namespace.path.display(), error = ?error, "a checkpoint failed"),
+    }
+    open.checkpoint_asked.store(false, Ordering::Release);
+}
+
+/// Takes the large cache back from a file that is not written much any more.
+fn cool(namespace: &Namespace) {
+    if !namespace.heat.cools() {
+        return;
+    }
+    if let Some(open) = namespace.opened()
+        && open.hot.swap(false, Ordering::Relaxed)
+    {
+        let _ = open.writer.lock().execute_batch("PRAGMA cache_size = -2048; PRAGMA shrink_memory");
     }
 }
