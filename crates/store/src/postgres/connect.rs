@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, Pool, Runtime};
+use deadpool_postgres::{Hook, Manager, Pool, Runtime};
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +15,9 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 const CONNECT: Duration = Duration::from_secs(5);
+/// Statements that one connection keeps prepared. Every schema has its own, some 25, and the server holds memory for each: beyond this it begins
+/// anew.
+const MOST_STATEMENTS: usize = 500;
 /// How long a request waits for a connection.
 const WAIT: Duration = Duration::from_secs(10);
 /// How long what was sent may stay unacknowledged: then the way to the server is broken.
@@ -41,6 +44,12 @@ pub(super) fn connections(url: &Secret<String>, most: usize) -> Result<Connectio
     let tls = MakeRustlsConnect::new(tls_config(config.get_ssl_mode(), authority.as_deref())?);
     let pool = Pool::builder(Manager::new(config.clone(), tls.clone()))
         .max_size(most.max(2))
+        .pre_recycle(Hook::sync_fn(|client, _| {
+            if client.statement_cache.size() > MOST_STATEMENTS {
+                client.statement_cache.clear();
+            }
+            Ok(())
+        }))
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(WAIT))
         .create_timeout(Some(CONNECT))

@@ -14,6 +14,8 @@ use crate::prepare::Prepared;
 /// A batch should take this long at most.
 const BATCH_NANOS: u64 = 8_000_000;
 const FIRST_PACE: u64 = 8_000;
+/// Round trips and the sync cost the same for any number of rows: smaller batches than this only cost more per row.
+const LEAST_BUDGET: u64 = 1_000;
 
 /// A unit of work and where its answer goes.
 pub(super) struct Pending {
@@ -62,7 +64,7 @@ impl Namespace {
 
     /// The units of the next batch; when there are none, the task ends.
     pub(super) fn take(&self) -> Vec<Pending> {
-        let budget = (BATCH_NANOS / self.pace.load(Ordering::Relaxed).max(1)).clamp(64, 20_000) as usize;
+        let budget = (BATCH_NANOS / self.pace.load(Ordering::Relaxed).max(1)).clamp(LEAST_BUDGET, 20_000) as usize;
         let mut queue = self.queue.lock();
         let (mut batch, mut weight) = (Vec::new(), 0);
         while let Some(next) = queue.units.front() {
