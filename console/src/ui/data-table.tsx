@@ -29,6 +29,8 @@ export interface TableQuery<Row> {
   data: { pages: { data: Row[] }[] } | undefined;
   error: Error | null;
   isPending: boolean;
+  /** The rows are still those of the question before. */
+  isPlaceholderData: boolean;
   isFetching: boolean;
   hasNextPage: boolean;
   isFetchingNextPage: boolean;
@@ -63,7 +65,9 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
   const rows = query.data?.pages.flatMap((p) => p.data) ?? [];
   const shown = columns.filter((c) => (view.columns ? view.columns.includes(c.id) : !c.optional));
   const failed = error !== null && !query.data && !isFilterError(error);
-  const nothing = !query.isPending && !error && rows.length === 0;
+  // Rows of the question before stay until the new ones are there; that there were none says nothing about them.
+  const waiting = query.isPending || (query.isPlaceholderData && rows.length === 0);
+  const nothing = !waiting && !error && rows.length === 0;
 
   return (
     <div className={classes.root}>
@@ -100,7 +104,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
               </Table.Tr>
             </Table.Thead>
             <Table.Tbody ref={body}>
-              {query.isPending && <LoadingRows columns={shown} />}
+              {waiting && <LoadingRows columns={shown} />}
               {rows.map((row) => (
                 <Table.Tr key={rowKey(row)}>
                   {shown.map((column) => (

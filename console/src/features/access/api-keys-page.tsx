@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Badge, Group, Tooltip } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { KeyRound } from "lucide-react";
 import { type ApiKey, apiKeys } from "~/api/resources";
 import { useSession } from "~/api/session";
@@ -18,7 +18,7 @@ export default function ApiKeysPage() {
   const view = useTableView();
   const { tenant } = useSession();
   const expiry = useExpiryField("90");
-  const query = useInfiniteQuery(apiKeys.list({ filter: view.filter || undefined, orderBy: orderBy(view.sort) ?? "name asc" }));
+  const query = useInfiniteQuery({ ...apiKeys.list({ filter: view.filter || undefined, orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const columns: Column<ApiKey>[] = [
     { id: "name", header: t`Name`, sortBy: "name", cell: (k) => k.name },
     { id: "permissions", header: t`Permissions`, wide: true, cell: (k) => <Permissions of={k.permissions ?? []} /> },

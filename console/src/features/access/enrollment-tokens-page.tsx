@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Ticket } from "lucide-react";
 import { RecordName } from "~/api/names";
 import { OrganizationSelect } from "~/api/pickers";
@@ -21,7 +21,7 @@ export default function EnrollmentTokensPage() {
   const org = useOrg() ?? "";
   const orgFilter = useOrgFilter();
   const expiry = useExpiryField("30");
-  const query = useInfiniteQuery(enrollmentTokens.list({ filter: allOf(orgFilter, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }));
+  const query = useInfiniteQuery({ ...enrollmentTokens.list({ filter: allOf(orgFilter, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const columns: Column<EnrollmentToken>[] = [
     { id: "name", header: t`Name`, sortBy: "name", cell: (k) => k.name },
     { id: "organization", header: t`Organization`, wide: true, cell: (k) => <RecordName id={k.organization_id} /> },

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Badge } from "@mantine/core";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Plus, Server } from "lucide-react";
 import { RecordName } from "~/api/names";
@@ -25,6 +25,7 @@ export default function DevicesPage() {
   const view = useTableView();
   const org = useOrgFilter();
   const query = useInfiniteQuery({
+    placeholderData: keepPreviousData,
     ...devices.list({ filter: allOf(org, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }),
     refetchInterval: REFRESH_MS,
   });

@@ -1,7 +1,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { ActionIcon, Button, NativeSelect, Tooltip } from "@mantine/core";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { FileText, Pause, Play, Radio, RefreshCw } from "lucide-react";
 import { useMemo, useState } from "react";
 import { logsQuery } from "~/api/telemetry";
@@ -56,7 +56,7 @@ export function LogExplorer({ scope, marks, compact }: LogExplorerProps) {
   };
   useShortcut({ keys: "l", label: t`Live tail on or off`, group: t`Logs`, run: toggleLive });
 
-  const history = useInfiniteQuery({ ...logsQuery(span, filter), enabled: !live });
+  const history = useInfiniteQuery({ ...logsQuery(span, filter), enabled: !live, placeholderData: keepPreviousData });
   const tail = useTail(filter, live);
   const past = useMemo(
     () => history.data?.pages.flatMap((p) => p.data).map((row): TailEntry => ({ kind: "row", key: row.id, row })) ?? [],
@@ -65,6 +65,8 @@ export function LogExplorer({ scope, marks, compact }: LogExplorerProps) {
   // Newest first, as in history.
   const current = useMemo(() => tail.entries.toReversed(), [tail.entries]);
 
+  // Lines of the question before stay until the new ones are there.
+  const waiting = history.isPending || (history.isPlaceholderData && past.length === 0);
   const failure = live ? tail.error : history.error ? asApiError(history.error) : null;
   const entries = live ? current : past;
   const failed = failure !== null && !isFilterError(failure) && entries.length === 0;
@@ -107,8 +109,8 @@ export function LogExplorer({ scope, marks, compact }: LogExplorerProps) {
           <Failure error={failure} permission="logs:read" onRetry={refresh} />
         </div>
       )}
-      {!live && history.isPending && <LoadingBlock height={300} />}
-      {!live && history.data && past.length === 0 && <NoLines marks={marks ?? {}} filtered={text !== "" || level !== ""} onClear={() => set({ filter: undefined, level: undefined })} />}
+      {!live && waiting && <LoadingBlock height={300} />}
+      {!live && history.data && !waiting && past.length === 0 && <NoLines marks={marks ?? {}} filtered={text !== "" || level !== ""} onClear={() => set({ filter: undefined, level: undefined })} />}
       {(live || past.length > 0) && !failed && (
         <LogRows
           entries={entries}

@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Building2, Plus } from "lucide-react";
 import { type Organization, organizations } from "~/api/resources";
@@ -16,7 +16,7 @@ export default function OrganizationsPage() {
   const { t } = useLingui();
   const { tenant } = useParams({ from: "/$tenant/organizations" });
   const view = useTableView();
-  const query = useInfiniteQuery(organizations.list({ filter: view.filter || undefined, orderBy: orderBy(view.sort) ?? "name asc" }));
+  const query = useInfiniteQuery({ ...organizations.list({ filter: view.filter || undefined, orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const canWrite = useCan("organizations:write");
   const columns: Column<Organization>[] = [
     {

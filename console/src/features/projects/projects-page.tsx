@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Boxes, Plus } from "lucide-react";
 import { RecordName } from "~/api/names";
@@ -20,7 +20,7 @@ export default function ProjectsPage() {
   const { tenant } = useParams({ from: "/$tenant/projects" });
   const view = useTableView();
   const org = useOrgFilter();
-  const query = useInfiniteQuery(projects.list({ filter: allOf(org, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }));
+  const query = useInfiniteQuery({ ...projects.list({ filter: allOf(org, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const canWrite = useCan("projects:write");
   const columns: Column<Project>[] = [
     {
