@@ -4,7 +4,7 @@ use steward_observe::Observe;
 use steward_web::{Operations, events, health, openapi};
 
 use crate::app::App;
-use crate::console;
+use crate::{console, problems};
 
 /// What `/version` says.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -34,5 +34,6 @@ pub(crate) fn operations(app: &App, observe: &Observe) -> Operations {
         .with(app.fleet().operations())
         .with(observe.operations())
         .with(events::operations(app.store()))
+        .with(problems::operations())
         .with(console::operations())
 }

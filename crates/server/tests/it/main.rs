@@ -8,4 +8,5 @@ mod first_run;
 mod generated;
 mod ledger;
 mod postgres;
+mod problems;
 mod support;
