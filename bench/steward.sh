@@ -20,3 +20,5 @@ load create --connections 64
 load get --connections 16
 load list --connections 16
 load ingest --connections 4
+load otlp-logs --connections 4
+load otlp-metrics --connections 4

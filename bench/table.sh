@@ -49,5 +49,7 @@ of() { printf '[.[] | select(.workload == "%s" and (.connections // 0) == %s)][0
     row "list of 50 per CPU second" "$(figure steward "$(of list 16 per_cpu_second)")" "$(figure "$peer" "$(of list 16 per_cpu_second)")" "$name" ">= 40 x" higher
   done
   alone "log ingest, JSON lines, MB/s" "$(figure steward "$(of ingest 4 megabytes_per_second)")" ""
-  alone "  MB per CPU second" "$(jq -rs '[.[] | select(.workload == "ingest")][0] | .megabytes_per_second * .seconds / .cpu_seconds | round' "$results/steward")" ">= 110"
+  alone "  MB per CPU second" "$(figure steward "$(of ingest 4 megabytes_per_cpu_second)")" ">= 110"
+  alone "OTLP log records per CPU second" "$(figure steward "$(of otlp-logs 4 rows_per_cpu_second)")" ">= 350000"
+  alone "OTLP metric points per CPU second" "$(figure steward "$(of otlp-metrics 4 rows_per_cpu_second)")" ">= 1200000"
 }

@@ -112,7 +112,7 @@ pub(crate) async fn measure(arguments: &Kernel) -> Result<(), Failure> {
     });
     for clients in &arguments.clients {
         let outcome = run(&shared, arguments, *clients).await?;
-        println!("{}", serde_json::to_string(&Report::new("kernel", *clients, &outcome))?);
+        println!("{}", serde_json::to_string(&Report::new("kernel", 0, *clients, &outcome))?);
     }
     shared.store.close().await;
     Ok(())
@@ -160,7 +160,15 @@ async fn run(shared: &Arc<Shared>, arguments: &Kernel, clients: usize) -> Result
     let spent = Spent::of(std::process::id())?.since(before);
     shared.stopping.store(true, Ordering::Relaxed);
 
-    let mut outcome = Outcome { latencies: latencies(), elapsed, body_bytes_sent: 0, failed: 0, first_failure: None, spent: Some(spent) };
+    let mut outcome = Outcome {
+        latencies: latencies(),
+        elapsed,
+        body_bytes_sent: 0,
+        told_to_wait: 0,
+        failed: 0,
+        first_failure: None,
+        spent: Some(spent),
+    };
     while let Some(histogram) = running.join_next().await {
         outcome.latencies.add(histogram??)?;
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use http::{StatusCode, header};
 use http_body_util::BodyExt;
 use steward_base::Clock;
 use tokio::task::{JoinSet, LocalSet};
@@ -26,7 +27,10 @@ pub(crate) struct Outcome {
     /// Microseconds from sending a request to the last byte of its answer.
     pub(crate) latencies: Histogram<u64>,
     pub(crate) elapsed: Duration,
+    /// Of requests that were answered as expected.
     pub(crate) body_bytes_sent: u64,
+    /// Answers that said to come back later; each was sent again.
+    pub(crate) told_to_wait: u64,
     pub(crate) failed: u64,
     pub(crate) first_failure: Option<String>,
     pub(crate) spent: Option<Spent>,
@@ -45,6 +49,7 @@ struct Shared {
 struct Tally {
     latencies: Histogram<u64>,
     body_bytes_sent: u64,
+    told_to_wait: u64,
     failed: u64,
     first_failure: Option<String>,
 }
@@ -84,6 +89,7 @@ pub(crate) async fn run(plan: &Plan, target: Target, requests: Requests) -> Resu
                 latencies: latencies(),
                 elapsed,
                 body_bytes_sent: 0,
+                told_to_wait: 0,
                 failed: 0,
                 first_failure: None,
                 spent: after.zip(before).map(|(after, before)| after.since(before)),
@@ -92,6 +98,7 @@ pub(crate) async fn run(plan: &Plan, target: Target, requests: Requests) -> Resu
                 let tally = tally??;
                 outcome.latencies.add(&tally.latencies)?;
                 outcome.body_bytes_sent += tally.body_bytes_sent;
+                outcome.told_to_wait += tally.told_to_wait;
                 outcome.failed += tally.failed;
                 outcome.first_failure = outcome.first_failure.or(tally.first_failure);
             }
@@ -101,10 +108,11 @@ pub(crate) async fn run(plan: &Plan, target: Target, requests: Requests) -> Resu
 }
 
 async fn connection(shared: &Shared) -> Result<Tally, Failure> {
-    let mut tally = Tally { latencies: latencies(), body_bytes_sent: 0, failed: 0, first_failure: None };
+    let mut tally = Tally { latencies: latencies(), body_bytes_sent: 0, told_to_wait: 0, failed: 0, first_failure: None };
     let mut sender = shared.target.connect().await?;
+    let next = || shared.next.replace(shared.next.get() + 1);
+    let mut number = next();
     while !shared.stopping.get() {
-        let number = shared.next.replace(shared.next.get() + 1);
         let (request, expected) = shared.requests.make(&shared.target, number);
         let size = hyper::body::Body::size_hint(request.body()).exact().unwrap_or_default();
         if sender.ready().await.is_err() {
@@ -114,8 +122,15 @@ async fn connection(shared: &Shared) -> Result<Tally, Failure> {
         let began = shared.clock.monotonic();
         let answer = sender.send_request(request).await?;
         let status = answer.status();
+        let later = answer.headers().get(header::RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let body = answer.into_body().collect().await?.to_bytes();
         let took = shared.clock.monotonic().saturating_sub(began);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            tally.told_to_wait += u64::from(recorded && shared.recording.get());
+            tokio::time::sleep(Duration::from_secs(later.unwrap_or(1))).await;
+            continue;
+        }
+        number = next();
         if status != expected {
             tally.failed += 1;
             tally.first_failure.get_or_insert_with(|| format!("{status}: {}", String::from_utf8_lossy(&body)));

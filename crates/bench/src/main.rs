@@ -8,6 +8,7 @@ mod kernel;
 mod load;
 mod process;
 mod report;
+mod telemetry;
 mod workload;
 
 use std::path::PathBuf;
@@ -95,6 +96,9 @@ async fn measure_http(arguments: &Http) -> Result<u64, Failure> {
     if let Some(failure) = &outcome.first_failure {
         eprintln!("first of {} failures: {failure}", outcome.failed);
     }
-    println!("{}", serde_json::to_string(&report::Report::new(arguments.workload.name(), plan.connections, &outcome))?);
+    println!(
+        "{}",
+        serde_json::to_string(&report::Report::new(arguments.workload.name(), arguments.workload.rows(), plan.connections, &outcome))?
+    );
     Ok(outcome.failed)
 }

@@ -1,7 +1,5 @@
 //! What the requests are: the projects resource as both Steward and its peer serve it, and log lines.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use clap::ValueEnum;
 use http::{Method, Request, StatusCode, header};
@@ -13,9 +11,7 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use crate::Failure;
-
-/// Lines of one ingest request.
-const LINES_PER_REQUEST: u64 = 2_000;
+use crate::telemetry::{ROWS_PER_REQUEST, log_lines, log_records, metric_points};
 
 /// What every request of a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -28,6 +24,10 @@ pub(crate) enum Workload {
     List,
     /// POST 2,000 log lines as JSON lines.
     Ingest,
+    /// POST 2,000 log records as OTLP.
+    OtlpLogs,
+    /// POST a point of each of 2,000 series as OTLP.
+    OtlpMetrics,
 }
 
 /// Where requests go and with which credential.
@@ -75,7 +75,8 @@ pub(crate) enum Requests {
     Create,
     Get(Vec<String>),
     List,
-    Ingest(Vec<Bytes>),
+    /// A path, a media type, and bodies that take turns.
+    Ingest(&'static str, &'static str, Vec<Bytes>),
 }
 
 #[derive(Deserialize)]
@@ -96,6 +97,8 @@ impl Workload {
             Workload::Get => "get",
             Workload::List => "list",
             Workload::Ingest => "ingest",
+            Workload::OtlpLogs => "otlp-logs",
+            Workload::OtlpMetrics => "otlp-metrics",
         }
     }
 
@@ -105,8 +108,18 @@ impl Workload {
             Workload::Create => Requests::Create,
             Workload::Get => Requests::Get(project_paths(target).await?),
             Workload::List => Requests::List,
-            Workload::Ingest => Requests::Ingest((0..8).map(log_lines).collect()),
+            Workload::Ingest => Requests::Ingest("/ingest/v1/bench", "application/x-ndjson", (0..8).map(log_lines).collect()),
+            Workload::OtlpLogs => Requests::Ingest("/otlp/v1/logs", "application/x-protobuf", (0..8).map(log_records).collect()),
+            Workload::OtlpMetrics => Requests::Ingest("/otlp/v1/metrics", "application/x-protobuf", (0..8).map(metric_points).collect()),
         })
+    }
+
+    /// Rows that one request stores; zero where that is not what counts.
+    pub(crate) fn rows(self) -> u64 {
+        match self {
+            Workload::Ingest | Workload::OtlpLogs | Workload::OtlpMetrics => ROWS_PER_REQUEST,
+            Workload::Create | Workload::Get | Workload::List => 0,
+        }
     }
 }
 
@@ -121,9 +134,9 @@ impl Requests {
                 (target.request(Method::GET, path, json, Bytes::new()), StatusCode::OK)
             }
             Requests::List => (target.request(Method::GET, "/api/v1/projects?limit=50", json, Bytes::new()), StatusCode::OK),
-            Requests::Ingest(bodies) => {
+            Requests::Ingest(path, media_type, bodies) => {
                 let body = bodies[usize::try_from(number).unwrap_or_default() % bodies.len()].clone();
-                (target.request(Method::POST, "/ingest/v1/bench", "application/x-ndjson", body), StatusCode::OK)
+                (target.request(Method::POST, path, media_type, body), StatusCode::OK)
             }
         }
     }
@@ -133,29 +146,6 @@ fn project(number: u64) -> Bytes {
     let description = "a project to look after ".repeat(8);
     let body = serde_json::json!({ "name": format!("project {number}"), "path": format!("/srv/{number}"), "description": description });
     Bytes::from(body.to_string())
-}
-
-/// About 250 bytes a line, like what a web service logs.
-fn log_lines(batch: u64) -> Bytes {
-    const LEVELS: [&str; 5] = ["debug", "info", "info", "warn", "error"];
-    let mut lines = String::new();
-    for number in batch * LINES_PER_REQUEST..(batch + 1) * LINES_PER_REQUEST {
-        let level = LEVELS[usize::try_from(number % 5).unwrap_or_default()];
-        writeln!(
-            lines,
-            r#"{{"severity":"{level}","service":"checkout-{}","message":"GET /api/orders/{} answered {} after {} ms","http.request.method":"GET","http.response.status_code":{},"url.path":"/api/orders/{}","client.address":"10.0.{}.{}"}}"#,
-            number % 20,
-            number * 7919 % 100_000,
-            200 + number % 4,
-            number % 997,
-            200 + number % 4,
-            number * 7919 % 100_000,
-            number % 250,
-            number % 199,
-        )
-        .expect("writing to a string cannot fail");
-    }
-    Bytes::from(lines)
 }
 
 async fn project_paths(target: &Target) -> Result<Vec<String>, Failure> {

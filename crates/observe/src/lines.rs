@@ -74,6 +74,7 @@ async fn ingest(observe: Observe, call: Call<Stream, (), Raw>) -> Result<Reply<J
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
     let stream = call.path.stream;
     let (delivery, part) = (delivery(&call.headers, &call.ctx, &stream)?, call.body.0);
+    observe.telemetry.check_room(call.ctx.tenant(), part.bytes.len())?;
     let (batch, outcome) = decoding(move || read(&unpack(&part)?, &stream, &sender, now)).await?;
     if outcome.accepted == 0 && outcome.rejected > 0 {
         return Err(nothing_stored(&outcome));
@@ -90,14 +91,14 @@ fn nothing_stored(outcome: &Outcome) -> Error {
 }
 
 fn read(body: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> Result<(LogBatch, Outcome)> {
-    let (mut batch, mut outcome) = (LogBatch::new(), Outcome::default());
+    let (mut batch, mut outcome, mut severities) = (LogBatch::for_body(body.len()), Outcome::default(), Severities::default());
     for (line, number) in body.split(|byte| *byte == b'\n').zip(1..) {
         let line = line.trim_ascii();
         if line.is_empty() {
             continue;
         }
         bounded(batch.bytes())?;
-        match push(&mut batch, line, stream, sender, now) {
+        match push(&mut batch, &mut severities, line, (stream, sender, now)) {
             Ok(()) => outcome.accepted += 1,
             Err((code, detail)) => {
                 batch.discard();
@@ -111,7 +112,12 @@ fn read(body: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> Result<(L
     Ok((batch, outcome))
 }
 
-fn push(batch: &mut LogBatch, line: &[u8], stream: &str, sender: &Sender, now: Timestamp) -> Result<(), (&'static str, String)> {
+fn push(
+    batch: &mut LogBatch,
+    severities: &mut Severities,
+    line: &[u8],
+    (stream, sender, now): (&str, &Sender, Timestamp),
+) -> Result<(), (&'static str, String)> {
     let mut json = serde_json::Deserializer::from_slice(line);
     let parsed = json.deserialize_map(Line { batch, row: Row::default() }).and_then(|row| json.end().map(|()| row));
     let row = parsed.map_err(|error| ("malformed_line", format!("An object is expected: {error}.")))?;
@@ -125,7 +131,7 @@ fn push(batch: &mut LogBatch, line: &[u8], stream: &str, sender: &Sender, now: T
     batch.push(&LogFields {
         time,
         observed_time: now,
-        severity: severity(&row.severity),
+        severity: severities.of(&row.severity),
         severity_text: &row.severity,
         service: &row.service,
         message: &row.message,
@@ -284,6 +290,25 @@ fn moment(text: &str) -> Option<Timestamp> {
         _ => 1e-3,
     };
     Some(Timestamp::from_micros((number * per_micro) as i64))
+}
+
+/// The severities of the words that lines use: a source has a handful, and each would be read anew on every line.
+#[derive(Debug, Default)]
+struct Severities(Vec<(String, Severity)>);
+
+impl Severities {
+    const KEPT: usize = 8;
+
+    fn of(&mut self, text: &str) -> Severity {
+        if let Some((_, known)) = self.0.iter().find(|(known, _)| known == text) {
+            return *known;
+        }
+        let found = severity(text);
+        if self.0.len() < Self::KEPT {
+            self.0.push((text.to_owned(), found));
+        }
+        found
+    }
 }
 
 /// A name, or the number that syslog and some libraries write.

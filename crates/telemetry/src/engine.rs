@@ -120,14 +120,16 @@ impl Telemetry {
         self.append(Key { tenant, signal: Signal::Metrics }, delivery, batch.encode()).await
     }
 
+    /// Fails with `telemetry_budget` when a batch of about so many bytes would be refused now: to be asked before it is decoded.
+    pub fn check_room(&self, tenant: TenantId, bytes: usize) -> Result<()> {
+        self.core.budget.check(tenant, bytes).inspect_err(|_| self.core.wake.notify_one())
+    }
+
     async fn append(&self, key: Key, delivery: Option<Delivery>, encoded: Encoded) -> Result<Ack> {
         let core = &self.core;
         let wal = core.wal()?;
         let bytes = cost(encoded.frame.len(), encoded.rows as usize);
-        if let Err(error) = core.budget.take(key.tenant, bytes) {
-            core.wake.notify_one();
-            return Err(error);
-        }
+        core.budget.acquire(key.tenant, bytes, core.options.patience, || core.wake.notify_one()).await?;
         let (reply, answer) = oneshot::channel();
         let sent = match wal.append(Append { key, delivery, encoded, reply }) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(WalState::Closed.error().expect("closed is an error"))),
@@ -271,10 +273,15 @@ impl Core {
             let Some(core) = core.upgrade() else { return };
             let entries: Vec<(Key, Arc<Entry>)> =
                 group.into_iter().map(|(header, key, frame, rows)| (key, entry_of(&header, frame, rows))).collect();
-            core.tables.insert(core.clock.monotonic(), entries.iter().cloned());
+            let largest = core.tables.insert(core.clock.monotonic(), entries.iter().cloned());
             core.tails.publish(&entries);
+            // Not at the next tick: senders would fill the memory and wait for it.
+            if largest >= core.segment_bytes() {
+                core.wake.notify_one();
+            }
         });
-        let start = Start { files, recent, next_sequence: recovered.next_sequence, next_file: recovered.next_file };
+        let (next_sequence, next_file) = (recovered.next_sequence, recovered.next_file);
+        let start = Start { files, recent, next_sequence, next_file, random: self.random.clone() };
         let wal = Wal::start(disk, options, start, publish).map_err(log_unreadable)?;
         self.wal.set(wal).map_err(|_| Error::internal("the log was started twice"))?;
         self.remove_published_log()
@@ -283,6 +290,11 @@ impl Core {
     /// The one at work; flushing, joining and sweeping must not see each other's half-done segments.
     pub(crate) fn working(&self) -> parking_lot::MutexGuard<'_, ()> {
         self.working.lock()
+    }
+
+    /// Bytes of one tenant's signal that are due to be stored.
+    pub(crate) fn segment_bytes(&self) -> usize {
+        self.options.segment_bytes.min(self.budget.tenant() / 2)
     }
 
     fn wal(&self) -> Result<&Wal> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use steward_base::{Error, RecordId, Result};
 
 use crate::engine::Core;
@@ -59,23 +60,40 @@ impl Core {
     /// that can be flushed was.
     pub(crate) fn flush_keys(&self, keys: &[Key]) -> Result<()> {
         let mut failures = Failures::default();
-        for keys in keys.chunks(KEYS_PER_DELTA) {
-            let mut flushed = Vec::with_capacity(keys.len());
-            for key in keys {
-                flushed.extend(failures.note(*key, self.store_waiting(*key)).flatten());
+        let last = |key: &Key| Some((*key, self.tables.snapshot(*key).entries.last()?.batches.1));
+        let mut rest: Vec<(Key, u64)> = keys.iter().filter_map(last).collect();
+        'rounds: while !rest.is_empty() {
+            let mut more = Vec::new();
+            for keys in rest.chunks(KEYS_PER_DELTA) {
+                let mut flushed = Vec::with_capacity(keys.len());
+                for (key, last) in keys {
+                    let Some(stored) = failures.note(*key, self.store_waiting(*key, *last)).flatten() else { continue };
+                    if stored.through < *last {
+                        more.push((*key, *last));
+                    }
+                    flushed.push(stored);
+                }
+                // The manifest is everyone's: when it cannot be written, more segments would only be more that nobody names.
+                if let Err(error) = self.publish(flushed) {
+                    failures.add(error);
+                    break 'rounds;
+                }
             }
-            // The manifest is everyone's: when it cannot be written, more segments would only be more that nobody names.
-            if let Err(error) = self.publish(flushed) {
-                failures.add(error);
-                break;
-            }
+            rest = more;
         }
         failures.finish().and(self.remove_published_log())
     }
 
-    /// Stores what one tenant's signal has in memory as a segment that nobody reads yet.
-    fn store_waiting(&self, key: Key) -> Result<Option<Flushed>> {
-        let entries = self.tables.snapshot(key).entries;
+    /// Stores what one tenant's signal has in memory, through the batch `last`, as a segment that nobody reads yet: about two segments' bytes at
+    /// most, so that memory is given back before all of it is stored.
+    fn store_waiting(&self, key: Key, last: u64) -> Result<Option<Flushed>> {
+        let mut bytes = 0;
+        let fits = |entry: &&Arc<Entry>| {
+            let first = bytes == 0;
+            bytes += entry.bytes;
+            entry.batches.0 <= last && (first || bytes <= self.segment_bytes() * 2)
+        };
+        let entries: Vec<Arc<Entry>> = self.tables.snapshot(key).entries.iter().take_while(fits).cloned().collect();
         let Some(through) = entries.last().map(|entry| entry.batches.1) else { return Ok(None) };
         let mut rows = Vec::with_capacity(entries.len());
         for entry in &entries {
@@ -175,15 +193,16 @@ impl Core {
         let mut retired = self.retired.lock();
         retired.retain(|segment| {
             let read = Arc::strong_count(segment) > 1;
-            let deleted = !read && self.delete_segment(&segment.meta.path(), &segment.meta.index_path());
+            let deleted = !read && self.delete_segment(&segment.meta);
             !deleted
         });
     }
 
-    fn delete_segment(&self, path: &str, index: &str) -> bool {
-        let result = self.objects.delete(path).and_then(|()| self.objects.delete(index));
+    fn delete_segment(&self, meta: &SegmentMeta) -> bool {
+        let paths = [meta.path(), meta.grams_path(), meta.index_path()];
+        let result = paths.iter().try_for_each(|path| self.objects.delete(path));
         if let Err(error) = &result {
-            tracing::warn!(error = %error, path, "deleting a retired segment failed; it is tried again");
+            tracing::warn!(error = %error, path = paths[0], "deleting a retired segment failed; it is tried again");
         }
         result.is_ok()
     }
@@ -206,20 +225,27 @@ impl Core {
     }
 
     fn store_segment(&self, key: Key, day: String, rows: &[arrow_array::RecordBatch]) -> Result<Option<SegmentMeta>> {
-        let Some(Written { parquet, index, rows, raw_bytes, min_time, max_time }) =
+        let Some(Written { parquet, index, grams, rows, raw_bytes, min_time, max_time }) =
             segment::write(key.signal, rows).map_err(Error::internal)?
         else {
             return Ok(None);
         };
         let id = RecordId::new(&self.clock, &self.random).wire("seg");
         let Key { tenant, signal } = key;
-        let meta = SegmentMeta { id, tenant, signal, day, rows, bytes: parquet.len() as u64, raw_bytes, min_time, max_time };
+        let (bytes, grams_bytes) = (parquet.len() as u64, grams.as_ref().map_or(0, |grams| grams.len() as u64));
+        let meta = SegmentMeta { id, tenant, signal, day, rows, bytes, raw_bytes, min_time, max_time, grams: grams_bytes };
         let index = serde_json::to_vec(&index).map_err(Error::internal)?;
-        self.objects.create(&meta.index_path(), index)?;
-        if let Err(error) = self.objects.create(&meta.path(), parquet) {
-            // On a full disk every try would leave another one; what cannot be deleted now is swept at the next start.
-            let _ = self.objects.delete(&meta.index_path());
-            return Err(error);
+        let mut objects = vec![(meta.index_path(), Bytes::from(index))];
+        objects.extend(grams.map(|grams| (meta.grams_path(), Bytes::from(grams))));
+        objects.push((meta.path(), parquet));
+        for (at, (path, bytes)) in objects.iter().enumerate() {
+            if let Err(error) = self.objects.create(path, bytes.clone()) {
+                // On a full disk every try would leave more; what cannot be deleted now is swept at the next start.
+                for (path, _) in &objects[..at] {
+                    let _ = self.objects.delete(path);
+                }
+                return Err(error);
+            }
         }
         Ok(Some(meta))
     }
@@ -231,7 +257,7 @@ impl Core {
         let waiting = self.tables.waiting(SMALL_ENTRY);
         let largest = waiting.iter().max_by_key(|waiting| waiting.bytes).map(|waiting| waiting.key);
         let is_due = |waiting: &&crate::memtable::Waiting| {
-            waiting.bytes >= self.options.segment_bytes
+            waiting.bytes >= self.segment_bytes()
                 || now.saturating_sub(waiting.since) >= self.options.flush_age
                 || (tight && Some(waiting.key) == largest)
         };
@@ -251,29 +277,38 @@ impl Core {
     pub(crate) fn maintain(&self) -> Result<()> {
         let _working = self.working();
         let mut failures = Failures::default();
-        let due = self.due();
-        if !due.is_empty()
-            && let Err(error) = self.flush_keys(&due)
-        {
-            failures.add(error);
-        }
-        for waiting in self.tables.waiting(SMALL_ENTRY) {
-            if waiting.small >= self.options.coalesce_bytes {
-                failures.note(waiting.key, self.coalesce(waiting.key));
+        loop {
+            let due = self.due();
+            if !due.is_empty()
+                && let Err(error) = self.flush_keys(&due)
+            {
+                failures.add(error);
+            }
+            for waiting in self.tables.waiting(SMALL_ENTRY) {
+                if waiting.small >= self.options.coalesce_bytes {
+                    failures.note(waiting.key, self.coalesce(waiting.key));
+                }
+            }
+            if !self.compact_all(&mut failures) {
+                break;
             }
         }
-        self.compact_all(&mut failures);
         self.delete_retired();
         failures.finish()
     }
 
-    fn compact_all(&self, failures: &mut Failures) {
+    /// Joins small segments. Returns whether it stopped because something is due meanwhile: senders wait for memory, readers do not for joins.
+    fn compact_all(&self, failures: &mut Failures) -> bool {
         for (key, segments) in self.tables.segments() {
             // While the manifest takes no change, every join would leave one more segment that nobody names.
             if failures.any() && !self.manifest.lock().is_settled() {
-                return;
+                return false;
             }
-            failures.note(key, self.compact(key, &segments));
+            let joined = failures.note(key, self.compact(key, &segments)).unwrap_or(false);
+            if joined && !failures.any() && !self.due().is_empty() {
+                return true;
+            }
         }
+        false
     }
 }

@@ -4,8 +4,8 @@
 //! segment, published by the manifest → joined with other small segments.
 //!
 //! Invariants: what was acknowledged survives kill -9 and a power cut, once; rows are readable when they are acknowledged; a query sees a row
-//! in the memtable or in a segment, never in both; every key carries the tenant; memory is bounded and says so (`telemetry_budget`).
-//! Deliberately absent so far: retention, deletion, traces, a token index, SQL.
+//! in the memtable or in a segment, never in both; every key carries the tenant; memory is bounded, and senders wait for it a while before they are
+//! refused (`telemetry_budget`). Deliberately absent so far: retention, deletion, traces, SQL.
 
 mod budget;
 mod columns;

@@ -34,6 +34,9 @@ pub(crate) struct SegmentMeta {
     pub(crate) raw_bytes: u64,
     pub(crate) min_time: i64,
     pub(crate) max_time: i64,
+    /// Bytes of the filters beside it; zero where there are none, as in segments of versions that wrote none.
+    #[serde(default)]
+    pub(crate) grams: u64,
 }
 
 impl SegmentMeta {
@@ -48,6 +51,10 @@ impl SegmentMeta {
 
     pub(crate) fn path(&self) -> String {
         format!("{}/{}/{}/segment-{}.parquet", self.tenant, self.signal.name(), self.day, self.id)
+    }
+
+    pub(crate) fn grams_path(&self) -> String {
+        format!("{}/{}/{}/segment-{}.grams", self.tenant, self.signal.name(), self.day, self.id)
     }
 
     pub(crate) fn index_path(&self) -> String {

@@ -117,7 +117,9 @@ pub(crate) struct Waiting {
 pub(crate) struct Tables(RwLock<HashMap<Key, Table>>);
 
 impl Tables {
-    pub(crate) fn insert(&self, now: Duration, entries: impl IntoIterator<Item = (Key, Arc<Entry>)>) {
+    /// Returns the bytes of the largest table that grew.
+    pub(crate) fn insert(&self, now: Duration, entries: impl IntoIterator<Item = (Key, Arc<Entry>)>) -> usize {
+        let mut largest = 0;
         let mut tables = self.0.write();
         for (key, entry) in entries {
             let table = tables.entry(key).or_default();
@@ -125,8 +127,10 @@ impl Tables {
                 table.since = now;
             }
             table.bytes += entry.bytes;
+            largest = largest.max(table.bytes);
             table.entries.push(entry);
         }
+        largest
     }
 
     pub(crate) fn snapshot(&self, key: Key) -> Snapshot {

@@ -13,10 +13,12 @@ use crate::disk::Disk;
 pub struct Options {
     /// The folder; `wal` and `objects` are made in it.
     pub dir: PathBuf,
-    /// Bytes of rows not yet in segments, all tenants together; beyond it appends are refused with `telemetry_budget`.
+    /// Bytes of rows not yet in segments, all tenants together; beyond it appends wait, then are refused with `telemetry_budget`.
     pub memory_bytes: usize,
     /// The same for one tenant.
     pub tenant_memory_bytes: usize,
+    /// How long an append waits for room before it is refused.
+    pub patience: Duration,
     /// Bytes of one tenant's signal that make a segment.
     pub segment_bytes: usize,
     /// Below this many bytes small batches stay as they came; beyond it they are joined.
@@ -46,6 +48,7 @@ impl Options {
             dir: dir.into(),
             memory_bytes: 256 << 20,
             tenant_memory_bytes: 128 << 20,
+            patience: Duration::from_secs(5),
             segment_bytes: 32 << 20,
             coalesce_bytes: 1 << 20,
             flush_age: Duration::from_secs(300),

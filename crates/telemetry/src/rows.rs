@@ -2,7 +2,7 @@
 
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{Int32Type, TimestampMicrosecondType, UInt32Type, UInt64Type};
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::ArrowError;
 use steward_base::Error;
 
@@ -16,6 +16,11 @@ pub(crate) struct Words<'a> {
 impl<'a> Words<'a> {
     pub(crate) fn code(&self, row: usize) -> i32 {
         self.codes[row]
+    }
+
+    /// How many texts there are; codes are below it.
+    pub(crate) fn texts_len(&self) -> usize {
+        self.texts.len()
     }
 
     pub(crate) fn text(&self, code: i32) -> &'a str {

@@ -1,8 +1,9 @@
 //! Metric points into columns. A histogram becomes counters under its name: `.count`, `.sum`, `.bucket` with the attribute `le`, and the gauges
 //! `.min` and `.max`; a summary becomes `.count`, `.sum` and a gauge per `quantile`.
 
+use std::borrow::Cow;
+
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -113,7 +114,8 @@ impl Into {
             None => return self.rejected.add(1, EMPTY),
         };
         let when = self.when(point.time_unix_nano, point.start_time_unix_nano);
-        self.put(source, "", kind, &attributes(source, point.attributes), None, when, value);
+        let own: Vec<(String, Owned)> = pairs(point.attributes).collect();
+        self.put(source, "", kind, &labels(source, &own), None, when, value);
     }
 
     fn histogram(&mut self, source: &Source<'_>, kind: MetricKind, point: HistogramDataPoint) {
@@ -121,7 +123,8 @@ impl Into {
             return;
         }
         let when = self.when(point.time_unix_nano, point.start_time_unix_nano);
-        let attributes = attributes(source, point.attributes);
+        let own: Vec<(String, Owned)> = pairs(point.attributes).collect();
+        let attributes = labels(source, &own);
         let extremes = (point.sum, point.min, point.max);
         self.totals(source, kind, &attributes, when, point.count, extremes);
         let bounds = point.explicit_bounds.into_iter().chain([f64::INFINITY]);
@@ -137,7 +140,8 @@ impl Into {
             return;
         }
         let when = self.when(point.time_unix_nano, point.start_time_unix_nano);
-        let attributes = attributes(source, point.attributes);
+        let own: Vec<(String, Owned)> = pairs(point.attributes).collect();
+        let attributes = labels(source, &own);
         self.totals(source, kind, &attributes, when, point.count, (point.sum, point.min, point.max));
         let base = 2f64.powf(2f64.powi(-point.scale));
         let bound = |buckets: &Buckets, at: usize| base.powf(f64::from(buckets.offset) + at as f64);
@@ -165,7 +169,8 @@ impl Into {
             return;
         }
         let when = self.when(point.time_unix_nano, point.start_time_unix_nano);
-        let attributes = attributes(source, point.attributes);
+        let own: Vec<(String, Owned)> = pairs(point.attributes).collect();
+        let attributes = labels(source, &own);
         self.totals(source, MetricKind::Counter, &attributes, when, point.count, (Some(point.sum), None, None));
         for quantile in point.quantile_values {
             let label = ("quantile", quantile.quantile);
@@ -177,7 +182,7 @@ impl Into {
         &mut self,
         source: &Source<'_>,
         kind: MetricKind,
-        attributes: &[(String, Owned)],
+        attributes: Labels<'_>,
         when: When,
         count: u64,
         (sum, min, max): (Option<f64>, Option<f64>, Option<f64>),
@@ -190,7 +195,7 @@ impl Into {
         }
     }
 
-    fn bucket(&mut self, source: &Source<'_>, kind: MetricKind, attributes: &[(String, Owned)], when: When, bound: f64, below: u64) {
+    fn bucket(&mut self, source: &Source<'_>, kind: MetricKind, attributes: Labels<'_>, when: When, bound: f64, below: u64) {
         self.put(source, ".bucket", kind, attributes, Some(("le", bound)), when, below as f64);
     }
 
@@ -203,7 +208,7 @@ impl Into {
         source: &Source<'_>,
         suffix: &str,
         kind: MetricKind,
-        attributes: &[(String, Owned)],
+        attributes: Labels<'_>,
         label: Option<(&str, f64)>,
         when: When,
         value: f64,
@@ -212,19 +217,27 @@ impl Into {
             return self.rejected.add(1, NOT_FINITE);
         }
         let label = label.map(|(key, value)| (key, if value == f64::INFINITY { "+Inf".to_owned() } else { value.to_string() }));
-        let own = attributes.iter().map(|(key, value)| (key.as_str(), value.borrow()));
-        let label = label.as_ref().map(|(key, text)| (*key, AttributeValue::Text(text)));
-        let all: Vec<(&str, AttributeValue<'_>)> = label.into_iter().chain(own).collect();
-        let name = if suffix.is_empty() { source.name.clone() } else { format!("{}{suffix}", source.name) };
+        let labelled: Vec<(&str, AttributeValue<'_>)>;
+        let attributes = match &label {
+            None => attributes,
+            Some((key, text)) => {
+                labelled = [(*key, AttributeValue::Text(text))].into_iter().chain(attributes.iter().copied()).collect();
+                &labelled
+            }
+        };
+        let name = if suffix.is_empty() { Cow::Borrowed(&*source.name) } else { Cow::Owned(format!("{}{suffix}", source.name)) };
         let fields = SeriesFields { name: &name, unit: &source.unit, kind, service: &source.shared.service, scope: source.claims.scope() };
-        let series = self.batch.series(&fields, &all);
+        let series = self.batch.series(&fields, attributes);
         self.batch.point(series, when.time, when.start, value);
     }
 }
 
+/// What tells a point's series from the metric's others.
+type Labels<'a> = &'a [(&'a str, AttributeValue<'a>)];
+
 /// A point's own attributes, then its scope's, then its resource's: of a key given twice, the first value counts.
-fn attributes(source: &Source<'_>, own: Vec<KeyValue>) -> Vec<(String, Owned)> {
-    pairs(own).chain(source.scope.iter().cloned()).chain(source.shared.attributes.iter().cloned()).collect()
+fn labels<'a>(source: &'a Source<'_>, own: &'a [(String, Owned)]) -> Vec<(&'a str, AttributeValue<'a>)> {
+    own.iter().chain(source.scope).chain(&source.shared.attributes).map(|(key, value)| (key.as_str(), value.borrow())).collect()
 }
 
 fn kind(temporality: i32, monotonic: bool) -> MetricKind {

@@ -77,6 +77,7 @@ async fn logs(observe: Observe, call: Call<(), (), Raw>) -> Result<Reply<Binary>
     let now = call.site.clock().now();
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
     let (delivery, part) = (delivery(&call.headers, &call.ctx, "")?, call.body.0);
+    observe.telemetry.check_room(call.ctx.tenant(), part.bytes.len())?;
     let (batch, rejected, form) = decoding(move || {
         let (request, form) = read::<ExportLogsServiceRequest>(&part)?;
         let (batch, rejected) = logs::batch(request, &sender, now)?;
@@ -94,6 +95,7 @@ async fn metrics(observe: Observe, call: Call<(), (), Raw>) -> Result<Reply<Bina
     let now = call.site.clock().now();
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
     let (delivery, part) = (delivery(&call.headers, &call.ctx, "")?, call.body.0);
+    observe.telemetry.check_room(call.ctx.tenant(), part.bytes.len())?;
     let (batch, rejected, form) = decoding(move || {
         let (request, form) = read::<ExportMetricsServiceRequest>(&part)?;
         let (batch, rejected) = metrics::batch(request, &sender, now)?;

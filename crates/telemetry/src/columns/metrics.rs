@@ -13,7 +13,7 @@ use steward_base::Timestamp;
 
 use super::codec::{Reader, Writer};
 use super::logs::{time_type, words_type};
-use super::text::Texts;
+use super::text::{Texts, same};
 use super::{AttributeValue, ByHash, Encoded, Scope, hash64, time_bounds};
 
 const KIND: u8 = 2;
@@ -79,6 +79,8 @@ pub struct MetricBatch {
     /// name, unit, kind, service, organization_id, device_id, project_id, service_id, attributes.
     texts: [Texts; 9],
     hashes: Vec<u64>,
+    /// The hash of the last series' texts without its attributes: the next one mostly differs in those only.
+    fixed_hash: u64,
     index: ByHash,
     codes: Vec<i32>,
     time: Vec<i64>,
@@ -120,17 +122,24 @@ impl MetricBatch {
             fields.scope.project_id,
             fields.scope.service_id,
         ];
+        let new = self.hashes.len();
+        let as_last = |last: usize| fixed.iter().zip(&self.texts).all(|(text, texts)| same(text.as_bytes(), texts.get(last)));
+        let fixed_hash = match new.checked_sub(1) {
+            Some(last) if as_last(last) => self.fixed_hash,
+            _ => fixed.iter().fold(0, |state, text| hash64(state, text.as_bytes())),
+        };
         for (texts, text) in self.texts.iter_mut().zip(fixed) {
             texts.push(text);
         }
         self.push_attributes(attributes);
-        let new = self.hashes.len();
-        let hash = self.texts.iter().fold(0, |state, texts| hash64(state, texts.get(new)));
+        let [.., json] = &self.texts;
+        let hash = hash64(fixed_hash, json.get(new));
         let texts = &self.texts;
-        let is = |at: u32| texts.iter().all(|texts| texts.get(at as usize) == texts.get(new));
+        let is = |at: u32| texts.iter().all(|texts| same(texts.get(at as usize), texts.get(new)));
         let found = self.index.find_or_insert(hash, new as u32, is) as usize;
         if found == new {
             self.hashes.push(hash);
+            self.fixed_hash = fixed_hash;
         } else {
             self.texts.iter_mut().for_each(|texts| texts.truncate(new));
         }
@@ -185,7 +194,9 @@ impl MetricBatch {
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    // Without stopping at the first: the compiler then looks at many bytes at once.
+    let escaped = text.bytes().fold(false, |any, byte| any | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
+    if !escaped {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

@@ -16,6 +16,7 @@ pub(crate) use codec::PAYLOAD_AT;
 pub(crate) use hash::{ByHash, hash64};
 pub(crate) use logs::decode_logs;
 pub(crate) use metrics::{decode_metrics, metric_schema};
+pub(crate) use text::same;
 
 /// Where a row belongs: wire ids, empty where unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

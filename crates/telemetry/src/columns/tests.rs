@@ -34,6 +34,15 @@ fn metrics() -> Vec<u8> {
     batch.encode().frame.split_off(PAYLOAD_AT)
 }
 
+#[test]
+fn whole_numbers_are_kept_as_they_print() {
+    for number in [0, 1, -1, 9, 10, 404, -9_999, i64::MAX, i64::MIN] {
+        let mut texts = text::Texts::default();
+        texts.push_int(number);
+        assert_eq!(texts.get(0), number.to_string().as_bytes());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 

@@ -21,6 +21,29 @@ impl Texts {
         self.close();
     }
 
+    pub(super) fn reserve(&mut self, texts: usize, bytes: usize) {
+        self.offsets.reserve(texts);
+        self.bytes.reserve(bytes);
+    }
+
+    /// Adds a whole number as it prints, without the formatting machinery: numbers are half of most rows' attributes.
+    pub(super) fn push_int(&mut self, number: i64) {
+        let (mut digits, mut first, mut rest) = ([0u8; 20], 20, number.unsigned_abs());
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            self.bytes.push(b'-');
+        }
+        self.bytes.extend_from_slice(&digits[first..]);
+        self.close();
+    }
+
     /// Ends a text whose bytes were appended to `bytes` directly.
     pub(super) fn close(&mut self) {
         // A batch is refused long before 2 GiB; should one get here, decoding it fails instead of this panicking.
@@ -61,7 +84,7 @@ impl Words {
 
     fn code(&mut self, text: &str) -> i32 {
         if let Some(&guess) = self.after.get(self.previous as usize)
-            && self.values.get(guess as usize) == text.as_bytes()
+            && same(self.values.get(guess as usize), text.as_bytes())
         {
             self.previous = guess;
             return guess;
@@ -80,4 +103,19 @@ impl Words {
         self.previous = code;
         code
     }
+}
+
+/// Whether two texts are equal. Most are short, and then the call of memcmp costs more than the comparison.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (mut one, mut other) = (one, other);
+    while let (Some((left, ones)), Some((right, others))) = (one.split_first_chunk::<8>(), other.split_first_chunk::<8>()) {
+        if left != right {
+            return false;
+        }
+        (one, other) = (ones, others);
+    }
+    one.iter().zip(other).all(|(left, right)| left == right)
 }

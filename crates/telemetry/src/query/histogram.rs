@@ -78,6 +78,9 @@ fn count_rows(scan: &Scan, steps: &Steps, predicate: &Predicate, counted: &[Stri
     let columns: Vec<&str> = columns.into_iter().collect();
     let (from, to) = (steps.from.max(predicate.times.0), steps.to.min(predicate.times.1.saturating_add(1)));
     for part in scan.parts(from, to)?.iter().filter(|part| part.segment().is_none_or(|id| !counted.iter().any(|done| done == id))) {
+        if !scan.may_pass(part, predicate) {
+            continue;
+        }
         let rows = scan.read(part, &columns)?;
         let times = Places::of(&rows).time;
         let levels = rows["severity"].as_primitive::<UInt8Type>().values();

@@ -157,7 +157,7 @@ pub(super) fn run(scan: &Scan, query: &LogQuery) -> Result<LogPage> {
             break;
         }
         let beyond = if query.order == Order::Newest { part.min_time } else { -part.max_time };
-        if after.is_some_and(|after| beyond > after.0) {
+        if after.is_some_and(|after| beyond > after.0) || !scan.may_pass(part, &predicate) {
             continue;
         }
         let rows = scan.read(part, &columns)?;

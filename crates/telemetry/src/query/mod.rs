@@ -1,6 +1,6 @@
 //! Native scans over the memtable and the segments.
 //!
-//! A scan prunes segments by the manifest, row groups by the side index, reads only the columns the filter needs, and fetches whole rows for
+//! A scan prunes segments by the manifest, row groups by the side index and by what texts they cannot hold, reads only the columns the filter needs, and fetches whole rows for
 //! what it answers with. The meaning of a filter is that of `base::filter`, whatever way it is evaluated here.
 
 mod fields;
@@ -9,6 +9,7 @@ mod histogram;
 mod logs;
 mod names;
 mod predicate;
+mod prune;
 mod scan;
 mod series;
 

@@ -10,6 +10,7 @@ use steward_base::filter::{Compare, Expr, FieldPath, Literal, Op, Row as _, Valu
 use steward_base::{Error, ErrorKind, Result, Timestamp};
 
 use super::find::Finder;
+use super::prune::Wants;
 use crate::rows::words;
 use crate::{Severity, Signal};
 
@@ -20,6 +21,8 @@ pub(crate) struct Predicate {
     signal: Signal,
     /// What the filter itself says of time: first and last microsecond that can pass.
     pub(crate) times: (i64, i64),
+    /// What a row group must hold for a row of it to pass.
+    pub(crate) wants: Wants,
 }
 
 #[derive(Debug)]
@@ -74,7 +77,7 @@ impl Predicate {
         let filter = filter.unwrap_or(&everything);
         let mut times = (i64::MIN, i64::MAX);
         bound_times(filter, &mut times);
-        Ok(Self { root: node(signal, filter)?, signal, times })
+        Ok(Self { root: node(signal, filter)?, signal, times, wants: Wants::of(signal, filter) })
     }
 
     pub(crate) fn is_everything(&self) -> bool {
@@ -447,7 +450,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect::<Option<Vec<_>>>()?;
     (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }

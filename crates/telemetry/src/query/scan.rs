@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use steward_base::{Error, Result};
 
+use super::Predicate;
+use super::prune::Wants;
 use crate::engine::Core;
 use crate::memtable::{Entry, Snapshot};
 use crate::segment::Segment;
@@ -54,6 +56,12 @@ impl Scan {
         let Place::Group(segment, group) = &part.place else { return Ok(true) };
         let index = self.core.reader.index(segment)?;
         Ok(index.names.iter().any(|known| known.name == name && (known.groups.0..=known.groups.1).contains(group)))
+    }
+
+    /// Whether a part may have rows that pass, as far as the filters beside its segment tell.
+    pub(super) fn may_pass(&self, part: &Part, predicate: &Predicate) -> bool {
+        let Place::Group(segment, group) = &part.place else { return true };
+        predicate.wants == Wants::Anything || self.core.reader.grams(segment).is_none_or(|grams| predicate.wants.may_be_in(&grams, *group))
     }
 
     /// The parts that may have rows from `from` up to, without, `to`.

@@ -1,6 +1,6 @@
 //! Parquet to rows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -10,12 +10,14 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::errors::ParquetError;
 use steward_base::{Error, Result};
 
-use super::{GROUP_ROWS, SideIndex};
+use super::{Grams, METRIC_GROUP_ROWS, SideIndex};
 use crate::manifest::SegmentMeta;
 use crate::objects::Objects;
 
 /// Footers and indexes kept in memory.
 const KEPT: usize = 256;
+/// Bytes of filters kept in memory: those of about 4 GB of logs.
+const KEPT_GRAMS: usize = 64 << 20;
 
 /// A segment named by the manifest.
 #[derive(Debug)]
@@ -34,15 +36,63 @@ struct Opened {
 pub(crate) struct SegmentReader {
     objects: Objects,
     opened: Mutex<VecDeque<(String, Opened)>>,
+    grams: Mutex<KeptGrams>,
+}
+
+/// The filters read last; `None` for a segment whose filters cannot be read.
+#[derive(Debug, Default)]
+struct KeptGrams {
+    of: HashMap<String, (u64, Option<Arc<Grams>>)>,
+    uses: u64,
+    bytes: usize,
+}
+
+impl KeptGrams {
+    fn get(&mut self, id: &str) -> Option<Option<Arc<Grams>>> {
+        self.uses += 1;
+        let (used, grams) = self.of.get_mut(id)?;
+        *used = self.uses;
+        Some(grams.clone())
+    }
+
+    fn keep(&mut self, id: &str, grams: Option<Arc<Grams>>) {
+        let bytes = |grams: &Option<Arc<Grams>>| grams.as_ref().map_or(0, |grams| grams.bytes());
+        self.bytes += bytes(&grams);
+        if let Some((_, former)) = self.of.insert(id.to_owned(), (self.uses, grams)) {
+            self.bytes -= bytes(&former);
+        }
+        while self.bytes > KEPT_GRAMS || self.of.len() > KEPT_GRAMS / 1024 {
+            let Some(oldest) = self.of.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| id.clone()) else { return };
+            self.bytes -= self.of.remove(&oldest).map_or(0, |(_, grams)| bytes(&grams));
+        }
+    }
 }
 
 impl SegmentReader {
     pub(crate) fn new(objects: Objects) -> Self {
-        Self { objects, opened: Mutex::new(VecDeque::new()) }
+        Self { objects, opened: Mutex::new(VecDeque::new()), grams: Mutex::default() }
     }
 
     pub(crate) fn index(&self, segment: &Segment) -> Result<Arc<SideIndex>> {
         self.opened(segment).map(|opened| opened.index)
+    }
+
+    /// A segment's filters; `None` when it has none or they cannot be read: then its rows are.
+    pub(crate) fn grams(&self, segment: &Segment) -> Option<Arc<Grams>> {
+        let meta = &segment.meta;
+        if meta.grams == 0 {
+            return None;
+        }
+        if let Some(kept) = self.grams.lock().get(&meta.id) {
+            return kept;
+        }
+        let read = self.objects.read(&meta.grams_path());
+        let grams = read.as_ref().ok().and_then(|bytes| Grams::from_object(bytes.clone())).map(Arc::new);
+        if grams.is_none() {
+            tracing::warn!(path = meta.grams_path(), "the filters of a segment are damaged or missing; its rows are read instead");
+        }
+        self.grams.lock().keep(&meta.id, grams.clone());
+        grams
     }
 
     /// One row group; all columns when `columns` is `None`, all rows when `rows` is. `rows` ascend.
@@ -55,7 +105,8 @@ impl SegmentReader {
         };
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(blob, opened.footer)
             .with_row_groups(vec![group])
-            .with_batch_size(GROUP_ROWS)
+            // Never less than a group has.
+            .with_batch_size(METRIC_GROUP_ROWS)
             .with_projection(mask);
         if let Some(rows) = rows {
             builder = builder.with_row_selection(selection(rows));

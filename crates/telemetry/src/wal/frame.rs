@@ -5,7 +5,8 @@
 //! frame  magic u32 · payload length u32 · crc u32 · version u8 · signal u8 · 0 u16
 //!        sequence u64 · durable u64 · tenant [16] · earliest time i64 · latest time i64 · delivery [16] · payload
 //! ```
-//! A frame's CRC covers everything after it. `durable` is the last sequence known durable when the frame was written: it tells a torn tail,
+//! A frame's CRC covers everything after it and begins at the file's salt, a random number that is part of the file's name: bytes of an earlier
+//! file, or a payload made to look like a frame, are never taken for one of this file's. `durable` is the last sequence known durable when the frame was written: it tells a torn tail,
 //! which nobody was promised, from damage to acknowledged data.
 
 use steward_base::{RecordId, TenantId};
@@ -66,7 +67,7 @@ pub(super) fn read_file_header(bytes: &[u8]) -> FileHeader {
     FileHeader::First(u64_at(header, 16))
 }
 
-/// Fills the room in front of the payload.
+/// Fills the room in front of the payload, all but the CRC.
 pub(super) fn seal(frame: &mut [u8], header: &Header) {
     let length = (frame.len() - PAYLOAD_AT) as u32;
     frame[..4].copy_from_slice(&FRAME_MAGIC);
@@ -78,19 +79,29 @@ pub(super) fn seal(frame: &mut [u8], header: &Header) {
     frame[48..56].copy_from_slice(&header.min_time.to_le_bytes());
     frame[56..64].copy_from_slice(&header.max_time.to_le_bytes());
     frame[64..80].copy_from_slice(&header.delivery.map_or([0; 16], |delivery| delivery.0));
-    let crc = crc32fast::hash(&frame[12..]);
+}
+
+/// Puts in the CRC, for a file with this salt.
+pub(super) fn stamp(frame: &mut [u8], salt: u32) {
+    let crc = checksum(&frame[12..], salt);
     frame[8..12].copy_from_slice(&crc.to_le_bytes());
 }
 
+fn checksum(bytes: &[u8], salt: u32) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(salt);
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
 /// The frame at the front of `bytes`, when it is whole and unharmed.
-pub(super) fn read(bytes: &[u8]) -> Option<Header> {
+pub(super) fn read(bytes: &[u8], salt: u32) -> Option<Header> {
     let header = bytes.first_chunk::<PAYLOAD_AT>()?;
     if header[..4] != FRAME_MAGIC || header[12] != VERSION {
         return None;
     }
     let length = u32_at(header, 4) as usize;
     let body = bytes.get(12..PAYLOAD_AT.checked_add(length)?)?;
-    if crc32fast::hash(body) != u32_at(header, 8) {
+    if checksum(body, salt) != u32_at(header, 8) {
         return None;
     }
     Some(Header {
@@ -106,9 +117,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<Header> {
 }
 
 /// The next place at or after `from` where a whole frame stands.
-pub(super) fn find(bytes: &[u8], from: usize) -> Option<(usize, Header)> {
+pub(super) fn find(bytes: &[u8], from: usize, salt: u32) -> Option<(usize, Header)> {
     let rest = bytes.get(from..)?;
-    memchr::memmem::find_iter(rest, &FRAME_MAGIC).find_map(|at| Some((from + at, read(&rest[at..])?)))
+    memchr::memmem::find_iter(rest, &FRAME_MAGIC).find_map(|at| Some((from + at, read(&rest[at..], salt)?)))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

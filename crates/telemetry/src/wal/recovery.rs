@@ -46,23 +46,26 @@ pub(crate) struct RecoveredFile {
     pub(crate) frames: Vec<(Header, Bytes)>,
 }
 
-pub(super) fn file_name(number: u64) -> String {
-    format!("{number:016}.wal")
+pub(super) fn file_name(number: u64, salt: u32) -> String {
+    format!("{number:016}-{salt:08x}.wal")
 }
 
-fn file_number(name: &str) -> Option<u64> {
-    name.strip_suffix(".wal")?.parse().ok()
+/// A file's number and the salt of its frames; files of the first version had none.
+fn number_and_salt(name: &str) -> Option<(u64, u32)> {
+    let stem = name.strip_suffix(".wal")?;
+    let (number, salt) = stem.split_once('-').unwrap_or((stem, "0"));
+    Some((number.parse().ok()?, u32::from_str_radix(salt, 16).ok()?))
 }
 
 /// Reads every file, reports and quarantines damage, cuts the torn tail. `published` is the highest sequence the manifest knows of; what is
 /// missing before `floor` is in segments: its file was removed, and perhaps one before it came back after a power cut.
 pub(crate) fn recover(disk: &dyn Disk, published: u64, floor: u64) -> io::Result<Recovered> {
-    let mut names: Vec<(u64, String)> = disk.list()?.into_iter().filter_map(|name| Some((file_number(&name)?, name))).collect();
+    let mut names: Vec<((u64, u32), String)> = disk.list()?.into_iter().filter_map(|name| Some((number_and_salt(&name)?, name))).collect();
     names.sort();
-    let mut out =
-        Recovered { next_sequence: published + 1, next_file: names.last().map_or(1, |(number, _)| number + 1), ..Recovered::default() };
+    let next_file = names.last().map_or(1, |((number, _), _)| number + 1);
+    let mut out = Recovered { next_sequence: published + 1, next_file, ..Recovered::default() };
     let mut opened = Vec::with_capacity(names.len());
-    for (_, name) in names {
+    for ((_, salt), name) in names {
         let bytes = Bytes::from(disk.read(&name)?);
         let first = match frame::read_file_header(&bytes) {
             FileHeader::First(first) => Some(first),
@@ -71,21 +74,21 @@ pub(crate) fn recover(disk: &dyn Disk, published: u64, floor: u64) -> io::Result
                 continue;
             }
             // Whatever comes first in it is where it begins.
-            FileHeader::Bad => frame::find(&bytes, FILE_HEADER).map(|(_, header)| header.sequence),
+            FileHeader::Bad => frame::find(&bytes, FILE_HEADER, salt).map(|(_, header)| header.sequence),
             FileHeader::Later(version) => {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{name} has format {version}, written by a later Steward")));
             }
         };
-        opened.push((name, bytes, first));
+        opened.push((name, bytes, first, salt));
     }
     let mut expected = None;
     for at in 0..opened.len() {
         // A later file that starts at an earlier sequence replaces what this one has from there on: this one had failed.
-        let limit = opened[at + 1..].iter().filter_map(|(_, _, first)| *first).min();
-        let (name, bytes, first) = &opened[at];
+        let limit = opened[at + 1..].iter().filter_map(|(_, _, first, _)| *first).min();
+        let (name, bytes, first, salt) = &opened[at];
         // The oldest file must reach back to what is not in segments: a file or a frame missing before it is a loss too.
         let start = expected.unwrap_or_else(|| first.map_or(floor, |first| first.min(floor)));
-        let scan = Scan::run(bytes, start, limit);
+        let scan = Scan::run(bytes, *salt, start, limit);
         expected = Some(scan.expected);
         for lost in scan.lost.into_iter().map(|lost| lost.start.max(floor)..lost.end).filter(|lost| !lost.is_empty()) {
             let quarantined = quarantine(disk, name, bytes)?;
@@ -111,12 +114,12 @@ struct Scan {
 }
 
 impl Scan {
-    fn run(bytes: &Bytes, expected: u64, limit: Option<u64>) -> Self {
+    fn run(bytes: &Bytes, salt: u32, expected: u64, limit: Option<u64>) -> Self {
         let mut scan = Self { frames: Vec::new(), lost: Vec::new(), expected, end: FILE_HEADER, torn: 0 };
         while limit.is_none_or(|limit| scan.expected < limit) {
-            let next = match frame::read(&bytes[scan.end.min(bytes.len())..]) {
+            let next = match frame::read(&bytes[scan.end.min(bytes.len())..], salt) {
                 Some(header) => Some((scan.end, header)),
-                None => frame::find(bytes, scan.end),
+                None => frame::find(bytes, scan.end, salt),
             };
             match next {
                 // What failed files held beyond their successor's start, and what a crash left behind of a group already written again.

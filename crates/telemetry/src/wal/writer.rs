@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steward_base::{Error, ErrorKind, Result};
+use steward_base::{Error, ErrorKind, Random, Result};
 use tokio::sync::oneshot;
 
 use super::frame::{self, FILE_HEADER, Header};
@@ -97,6 +97,7 @@ pub(crate) struct Start {
     pub(crate) recent: Recent,
     pub(crate) next_sequence: u64,
     pub(crate) next_file: u64,
+    pub(crate) random: Random,
 }
 
 /// What the thread does with a group once it is durable: rows must be readable before their senders hear of it.
@@ -104,7 +105,7 @@ pub(crate) type Publish = Box<dyn FnMut(Vec<(Header, Key, Vec<u8>, u32)>) + Send
 
 impl Wal {
     pub(crate) fn start(disk: Arc<dyn Disk>, options: WalOptions, start: Start, publish: Publish) -> io::Result<Self> {
-        let Start { files, recent, next_sequence, next_file } = start;
+        let Start { files, recent, next_sequence, next_file, random } = start;
         let shared = Arc::new(Shared { state: Mutex::new(WalState::Writable), files: Mutex::new(files) });
         let (sender, receiver) = channel();
         let writer = Writer {
@@ -114,6 +115,7 @@ impl Wal {
             file: None,
             next_sequence,
             next_file,
+            random,
             durable: next_sequence - 1,
             recent,
             publish,
@@ -189,6 +191,7 @@ struct OpenFile {
     file: Box<dyn DiskFile>,
     offset: u64,
     size: u64,
+    salt: u32,
 }
 
 struct Writer {
@@ -198,6 +201,7 @@ struct Writer {
     file: Option<OpenFile>,
     next_sequence: u64,
     next_file: u64,
+    random: Random,
     durable: u64,
     recent: Recent,
     publish: Publish,
@@ -297,7 +301,7 @@ impl Writer {
 
     fn write(&mut self, group: &mut [Sealed]) -> io::Result<()> {
         let mut unsynced = false;
-        for Sealed { header, key, frame, .. } in group.iter() {
+        for Sealed { header, key, frame, .. } in group.iter_mut() {
             let length = frame.len() as u64;
             if self.file.as_ref().is_none_or(|file| file.offset + length > file.size) {
                 if unsynced && let Some(file) = &mut self.file {
@@ -306,6 +310,7 @@ impl Writer {
                 self.rotate(header.sequence, length)?;
             }
             let Some(open) = &mut self.file else { continue };
+            frame::stamp(frame, open.salt);
             open.file.write_at(open.offset, frame)?;
             open.offset += length;
             unsynced = true;
@@ -322,7 +327,8 @@ impl Writer {
     /// Opens the next file. Its header and name are durable before anything in it is acknowledged.
     fn rotate(&mut self, first: u64, room: u64) -> io::Result<()> {
         self.file = None;
-        let name = file_name(self.next_file);
+        let salt = u32::from_le_bytes(self.random.bytes());
+        let name = file_name(self.next_file, salt);
         let size = self.options.file_bytes.max(FILE_HEADER as u64 + room);
         self.next_file += 1;
         let made = self.disk.create(&name, size).and_then(|mut file| {
@@ -333,7 +339,7 @@ impl Writer {
         });
         let file = made.inspect_err(|_| drop(self.disk.remove(&name)))?;
         self.shared.files.lock().push(FileState { name, size, through: HashMap::new() });
-        self.file = Some(OpenFile { file, offset: FILE_HEADER as u64, size });
+        self.file = Some(OpenFile { file, offset: FILE_HEADER as u64, size, salt });
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use steward_base::{Clock, Random};
 use steward_telemetry::Telemetry;
 use tempfile::tempdir;
 
-use crate::support::{batch, messages, open, options, tenant};
+use crate::support::{batch, messages, options, tenant};
 
 fn log_files(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(dir.join("wal")).expect("the log").map(|entry| entry.expect("an entry").path()).collect();
@@ -23,7 +23,7 @@ fn frames(bytes: &[u8]) -> Vec<usize> {
 }
 
 async fn write(dir: &Path, texts: &[&str]) {
-    let telemetry = open(options(dir)).await;
+    let telemetry = Telemetry::open(options(dir), Clock::system(), Random::system()).await.expect("opens");
     for text in texts {
         telemetry.append_logs(tenant(1), None, batch([*text])).await.expect("stored");
     }
@@ -86,6 +86,28 @@ async fn damage_to_an_acknowledged_batch_is_reported_and_kept() {
     let kept = dir.path().join("wal").join(format!("{}.quarantined", file.file_name().expect("a name").to_string_lossy()));
     assert_eq!(fs::read(kept).expect("the evidence"), bytes);
     assert!(telemetry.append_logs(tenant(1), None, batch(["five"])).await.is_ok());
+}
+
+/// Reserved room may hold what an earlier file left there; the frames continue the sequence, and only the salt tells them from this file's.
+#[tokio::test]
+async fn frames_of_an_earlier_file_are_never_replayed() {
+    let earlier = tempdir().expect("a folder");
+    write(earlier.path(), &["old 1", "old 2", "old 3", "old 4"]).await;
+    wait_free(earlier.path()).await;
+    let old = fs::read(log_files(earlier.path()).pop().expect("a file")).expect("reads");
+    let dir = tempdir().expect("a folder");
+    write(dir.path(), &["new 1", "new 2"]).await;
+    wait_free(dir.path()).await;
+    let file = log_files(dir.path()).pop().expect("a file");
+    let mut bytes = fs::read(&file).expect("reads");
+    let third = frames(&old)[2];
+    assert_eq!(frames(&old)[..2], frames(&bytes)[..]);
+    let len = bytes.len();
+    bytes[third..].copy_from_slice(&old[third..len]);
+    fs::write(&file, &bytes).expect("writes");
+    let telemetry = reopen(dir.path()).await;
+    assert_eq!(messages(&telemetry, tenant(1)).await, ["new 1", "new 2"]);
+    assert!(telemetry.health().damage.is_empty());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use steward_base::ErrorKind;
 use steward_telemetry::{Disk, DiskFile, Folder, Options};
@@ -139,6 +140,7 @@ async fn beyond_the_budget_senders_are_told_to_wait_and_nothing_is_lost() {
     let mut options = options(dir.path());
     options.memory_bytes = 400_000;
     options.tenant_memory_bytes = 300_000;
+    options.patience = Duration::ZERO;
     let telemetry = open(options).await;
     let text = "x".repeat(1000);
     let wide = || batch(std::iter::repeat_n(text.as_str(), 50));
@@ -158,4 +160,28 @@ async fn beyond_the_budget_senders_are_told_to_wait_and_nothing_is_lost() {
     assert_eq!(messages(&telemetry, tenant(1)).await.len(), stored + 50);
     let huge = batch(std::iter::repeat_n(text.as_str(), 1000));
     assert_eq!(telemetry.append_logs(tenant(1), None, huge).await.expect_err("never fits").code(), "telemetry_batch_too_large");
+}
+
+#[tokio::test]
+async fn senders_that_wait_for_room_are_all_served() {
+    let dir = tempdir().expect("a folder");
+    let mut options = options(dir.path());
+    options.memory_bytes = 2_000_000;
+    options.tenant_memory_bytes = 300_000;
+    let telemetry = open(options).await;
+    let text = "x".repeat(1000);
+    let (senders, batches) = (6, 10);
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..senders {
+        let (telemetry, text) = (telemetry.clone(), text.clone());
+        running.spawn(async move {
+            for _ in 0..batches {
+                telemetry.append_logs(tenant(1), None, batch(std::iter::repeat_n(text.as_str(), 50))).await.expect("stored after a while");
+            }
+        });
+    }
+    running.join_all().await;
+    assert_eq!(messages(&telemetry, tenant(1)).await.len(), senders * batches * 50);
+    telemetry.flush().await.expect("flushes");
+    assert_eq!(telemetry.health().memory_bytes, 0);
 }

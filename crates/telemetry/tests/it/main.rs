@@ -6,6 +6,7 @@ mod faults;
 mod kill;
 mod metrics;
 mod model;
+mod needles;
 mod outages;
 mod power;
 mod support;
