@@ -69,8 +69,10 @@ async fn lists_and_single_reads_stay_inside() {
     }
     let _ = two.ask("GET", &format!("/api/v1/devices/{}/presence", own.device), Value::Null).await.expect(200);
     let _ = two.ask("GET", &format!("/api/v1/devices/{}/presence", other.device), Value::Null).await.expect(404);
-    let service = format!("/api/v1/services/{}", own.service);
-    assert_eq!(two.ask("GET", &service, Value::Null).await.expect(403).code(), "permission_denied", "services have no organization");
+    for service in [own.service.as_str(), "svc_00000000000000000000000000"] {
+        let refused = two.ask("GET", &format!("/api/v1/services/{service}"), Value::Null).await.expect(403);
+        assert_eq!(refused.code(), "permission_denied", "services have no organization, and whether there is one is not told");
+    }
 }
 
 #[tokio::test]

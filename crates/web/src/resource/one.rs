@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use steward_auth::Scope;
-use steward_base::{Ctx, Error, ErrorKind, RecordId};
+use steward_base::{Ctx, Error, ErrorKind, RecordId, filter};
 use steward_store::{Expect, Model, Record, Shown, UnitOfWork};
 
 use super::{ById, Change, Hook, State};
@@ -77,11 +77,13 @@ impl<M: Model> State<M> {
     /// The record, if the caller may know of it.
     async fn find<B>(&self, call: &Call<ById<M>, (), B>, id: RecordId) -> Result<Record, Error> {
         let absent = || Error::not_found(&self.options.noun);
+        // Asked first: who reaches none of these records must not learn which of them there are.
+        let limit = scope::limit(&self.kind, call.scope.as_ref(), call.site.clock().now())?;
         let record = self.store.get(&call.ctx, M::KIND, id).await?.ok_or_else(absent)?;
-        let now = call.site.clock().now();
-        scope::limit(&self.kind, call.scope.as_ref(), now)?;
-        let seen = call.scope.is_none() || scope::covers(&self.kind, call.scope.as_ref(), &record.to_json(&self.kind)?, now);
-        if seen { Ok(record) } else { Err(absent()) }
+        match limit {
+            Some(limit) if !filter::matches(&limit, &record.to_json(&self.kind)?) => Err(absent()),
+            _ => Ok(record),
+        }
     }
 
     /// Hooks see only bodies that could be stored as they are.
