@@ -5,4 +5,5 @@ mod hostile;
 mod lines;
 mod otlp;
 mod queries;
+mod scopes;
 mod world;

@@ -19,6 +19,9 @@ use tempfile::TempDir;
 pub(crate) struct Device {
     /// Whose it is.
     pub(crate) organization_id: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub(crate) tags: Vec<String>,
 }
 
 impl Model for Device {
@@ -56,7 +59,7 @@ impl World {
     /// A device and its token.
     pub(crate) async fn device(&self, organization: Option<&str>) -> (RecordId, String) {
         let id = self.app.parts.store.mint_id();
-        let body = serde_json::to_value(Device { organization_id: organization.map(str::to_owned) }).expect("an object");
+        let body = serde_json::to_value(Device { organization_id: organization.map(str::to_owned), tags: Vec::new() }).expect("an object");
         let unit = UnitOfWork::new().put(Device::KIND, id, body.as_object().expect("an object").clone(), Expect::Absent);
         self.app.parts.store.commit(&self.tenant.ctx, unit).await.expect("stored");
         let token = self.app.parts.authority.device_token(self.tenant.id, id).await.expect("a token");
