@@ -124,3 +124,6 @@ fn table(main: &mut String, title: &str, what: &str, codes: &[Code]) {
 fn statuses(code: &Code) -> String {
     code.statuses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

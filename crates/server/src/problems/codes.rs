@@ -214,6 +214,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("pattern", "The text has not the form that is expected.", FIX),
     said("property_names", "The name of an entry is not allowed.", FIX),
     said("read_only", "Only the platform writes this field.", "Leave it out."),
+    said("reference", "The text is not the id of a record of the kind that is referred to.", FIX),
     said("repeated_parameter", "A parameter is given more than once.", "Give it once."),
     said("required", "The field is missing.", "Add it."),
     said("too_deep", "Lists and objects are nested too deep.", FIX),
