@@ -5,6 +5,7 @@ use std::sync::Arc;
 use steward_base::{Clock, Error, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
+use crate::building::Building;
 use crate::kind::Kinds;
 use crate::list::{Range, Scan, Scanned};
 use crate::postgres::Postgres;
@@ -70,6 +71,22 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.count(tenant, kind, field, range, most).await,
             Self::Postgres(engine) => engine.count(tenant, kind, field, range, most).await,
+        }
+    }
+
+    /// The keys that cannot be relied on yet.
+    pub(crate) async fn building(&self, tenant: TenantId) -> Result<Arc<Building>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.building(tenant).await,
+            Self::Postgres(engine) => engine.building(tenant).await,
+        }
+    }
+
+    /// Claims that could not be made when a key was built: kind, field and record. Some may be settled since.
+    pub(crate) async fn unclaimed(&self, tenant: TenantId) -> Result<Vec<(usize, usize, RecordId)>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.unclaimed(tenant).await,
+            Self::Postgres(engine) => engine.unclaimed(tenant).await,
         }
     }
 

@@ -4,6 +4,7 @@
 //! gapless per tenant and chained; every statement binds the tenant; a namespace has one writer at a time.
 
 mod body;
+mod building;
 mod chain;
 mod engine;
 mod kind;
@@ -21,6 +22,7 @@ mod unit;
 mod value;
 
 pub use body::Body;
+pub use building::Unclaimed;
 pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChecker, ValueType};
 pub use query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 pub use record::Record;

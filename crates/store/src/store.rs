@@ -8,6 +8,7 @@ use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
+use crate::building::{Role, Unclaimed};
 use crate::engine::{Engine, Surroundings};
 use crate::kind::{Kind, Kinds, Model};
 use crate::query::{ListQuery, Page};
@@ -107,28 +108,46 @@ impl Store {
         let unique = kind.fields().iter().enumerate().find(|(_, known)| known.path == field && known.unique);
         let (number, field) = unique.ok_or_else(|| Error::internal(format!("{}.{field} is not unique", kind.name())))?;
         let Some(key) = crate::value::unique(field.value, &Value::from(value)) else { return Ok(None) };
+        self.0.engine.building(ctx.tenant()).await?.refuse(&self.0.kinds, (at, number, Role::Unique))?;
         let found = self.0.engine.find(ctx.tenant(), at, number, key).await?;
         Ok(found.map(|(id, row)| row.into_record(kind, id)))
     }
 
+    /// The live records that share a value which became unique only after they had it.
+    pub async fn unclaimed(&self, ctx: &Ctx) -> Result<Vec<Unclaimed>, Error> {
+        let mut unclaimed = Vec::new();
+        for (at, number, id) in self.0.engine.unclaimed(ctx.tenant()).await? {
+            let kind = self.0.kinds.at(at);
+            let Some(row) = self.0.engine.get(ctx.tenant(), at, id).await?.filter(|row| row.deleted_at.is_none()) else { continue };
+            let field = &kind.fields()[number];
+            for key in field.unique_values(&row.parse()?) {
+                let holder = self.0.engine.find(ctx.tenant(), at, number, key).await?.map(|(holder, _)| holder);
+                if holder != Some(id) {
+                    unclaimed.push(Unclaimed { kind: kind.shared_name(), field: field.path.clone(), id, holder });
+                }
+            }
+        }
+        Ok(unclaimed)
+    }
+
     /// A page of live records.
     ///
-    /// Errors: `order_unknown`, `order_unsupported`, `cursor`.
+    /// Errors: `order_unknown`, `order_unsupported`, `cursor`, and `index_building` for an order that an upgrade just made possible.
     pub async fn list(&self, ctx: &Ctx, query: ListQuery) -> Result<Page, Error> {
         let kind = self.kind(&query.kind)?;
-        list::page(&self.0.engine, ctx.tenant(), self.0.kinds.at(kind), kind, query).await
+        list::page(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
     }
 
     /// How many live records pass a filter, exactly; it looks at every row that no index can count.
     pub async fn count(&self, ctx: &Ctx, kind: &str, filter: Option<Expr>) -> Result<u64, Error> {
         let at = self.kind(kind)?;
-        list::count(&self.0.engine, ctx.tenant(), self.0.kinds.at(at), at, filter).await
+        list::count(&self.0.engine, ctx.tenant(), &self.0.kinds, at, filter).await
     }
 
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
     ///
     /// Errors: `invalid` with fields, `version_conflict`, `already_exists`, `not_found`, `unique_taken`, `reference_missing`, `referenced`,
-    /// `record_too_large`, `unit_too_large`, and the `Unavailable` ones of [`Store::health`].
+    /// `record_too_large`, `unit_too_large`, `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<Committed, Error> {
         let prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
         self.0.engine.commit(ctx.tenant(), prepared).await

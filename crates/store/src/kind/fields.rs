@@ -75,6 +75,20 @@ pub struct Field {
     pub(crate) segments: Vec<String>,
 }
 
+impl ValueType {
+    /// As namespaces remember it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            ValueType::Bool => "bool",
+            ValueType::Int => "int",
+            ValueType::Float => "float",
+            ValueType::Time => "time",
+            ValueType::Text => "text",
+            ValueType::Any => "any",
+        }
+    }
+}
+
 impl Field {
     /// As a JSON pointer into the body.
     pub fn pointer(&self) -> String {

@@ -4,6 +4,7 @@ use steward_base::filter::{Compare, Expr, Literal, Op};
 use steward_base::{Error, TenantId};
 
 use super::{By, Drive, Range};
+use crate::building::{Building, Role};
 use crate::engine::Engine;
 use crate::kind::{Field, Kind, ValueType};
 use crate::rows::IndexField;
@@ -20,6 +21,13 @@ pub(super) struct Candidate {
     field: IndexField,
     range: Range,
     list: bool,
+}
+
+impl Candidate {
+    /// Until its index is built, the rows are found in another way.
+    pub(super) fn is_ready(&self, building: &Building, kind: usize) -> bool {
+        !matches!(self.field, IndexField::Body(field) if building.has((kind, field, Role::Index)))
+    }
 }
 
 pub(super) struct Choice {

@@ -8,8 +8,9 @@ use serde_json::Value;
 use steward_base::filter::{Expr, matches};
 use steward_base::{Error, ErrorKind, RecordId, TenantId};
 
+use crate::building::Role;
 use crate::engine::Engine;
-use crate::kind::Kind;
+use crate::kind::{Kind, Kinds};
 use crate::query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 use crate::record::RecordRow;
 use crate::rows::{IndexField, Row};
@@ -147,7 +148,8 @@ enum By {
     Field(IndexField),
 }
 
-pub(crate) async fn page(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, number: usize, query: ListQuery) -> Result<Page, Error> {
+pub(crate) async fn page(engine: &Engine, tenant: TenantId, kinds: &Kinds, number: usize, query: ListQuery) -> Result<Page, Error> {
+    let kind = kinds.at(number);
     let limit = match query.limit {
         0 => DEFAULT_LIMIT,
         asked => asked.min(MAX_LIMIT),
@@ -157,7 +159,12 @@ pub(crate) async fn page(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, nu
         None => None,
         Some(cursor) => Some(resume(by, &cursor)?),
     };
-    let candidates = query.filter.as_ref().map(|filter| choose::candidates(kind, filter)).unwrap_or_default();
+    let building = engine.building(tenant).await?;
+    if let By::Field(IndexField::Body(field)) = by {
+        building.refuse(kinds, (number, field, Role::Index))?;
+    }
+    let mut candidates = query.filter.as_ref().map(|filter| choose::candidates(kind, filter)).unwrap_or_default();
+    candidates.retain(|candidate| candidate.is_ready(&building, number));
     let choice = choose::drive(engine, tenant, number, by, &candidates).await?;
     let scan = Scan {
         kind: number,
@@ -228,12 +235,15 @@ async fn sorted_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, 
     Ok(Page { records: found.into_iter().map(|(_, record)| record).collect(), next })
 }
 
-pub(crate) async fn count(engine: &Engine, tenant: TenantId, kind: &Arc<Kind>, number: usize, filter: Option<Expr>) -> Result<u64, Error> {
+pub(crate) async fn count(engine: &Engine, tenant: TenantId, kinds: &Kinds, number: usize, filter: Option<Expr>) -> Result<u64, Error> {
+    let kind = kinds.at(number);
     let Some(filter) = filter else {
         let all = engine.count(tenant, number, IndexField::CreatedAt, Range::all(), None).await?;
         return Ok(u64::try_from(all).unwrap_or(0));
     };
-    let candidates: Vec<Candidate> = choose::candidates(kind, &filter);
+    let building = engine.building(tenant).await?;
+    let mut candidates: Vec<Candidate> = choose::candidates(kind, &filter);
+    candidates.retain(|candidate| candidate.is_ready(&building, number));
     let drive = choose::drive(engine, tenant, number, By::Id, &candidates).await?.drive;
     let mut scan = Scan {
         kind: number,

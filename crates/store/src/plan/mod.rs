@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use steward_base::{Clock, Error, ErrorKind, Random, RecordId, TenantId};
 
 use crate::Record;
+use crate::building::{Building, Role};
 use crate::kind::{Canonical, Entries, Kinds};
 use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
@@ -26,6 +27,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) random: &'a Random,
     pub(crate) tenant: TenantId,
+    pub(crate) building: &'a Building,
 }
 
 /// The body of a live record with its keys.
@@ -175,6 +177,9 @@ impl Planner<'_> {
             for (field, value) in &after.entries.unique {
                 let key = (effect.key.0, *field, value.clone());
                 let kept = effect.before.as_ref().is_some_and(|before| before.entries.unique.contains(&(*field, value.clone())));
+                if !kept {
+                    self.building.refuse(self.kinds, (effect.key.0, *field, Role::Unique))?;
+                }
                 let owner = state.owner(&key).filter(|owner| *owner != effect.key.1 && !effects.frees(&key, *owner));
                 let twice = claimed.insert(key, effect.key.1).is_some_and(|other| other != effect.key.1);
                 if (!kept && owner.is_some()) || twice {

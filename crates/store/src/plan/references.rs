@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use steward_base::{Error, ErrorKind};
 
 use super::{Effects, Inbound, Planner, State, deleted};
+use crate::building::Role;
 use crate::kind::{Kind, OnDelete};
-use crate::prepare::{MAX_WRITES, Prepared};
+use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{Key, Row};
 
 impl Planner<'_> {
@@ -17,6 +18,9 @@ impl Planner<'_> {
         while let Some(key) = gone.pop_front() {
             if effects.list.len() > MAX_WRITES {
                 break;
+            }
+            for (kind, field) in inbound(self.kinds, key.0) {
+                self.building.refuse(self.kinds, (kind, field, Role::Index))?;
             }
             let referrers = state.inbound.get(&key).cloned().unwrap_or_default();
             for referrer in &referrers {

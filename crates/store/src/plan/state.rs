@@ -157,12 +157,17 @@ impl State {
         let changed = || effects.list.iter().filter(|effect| effect.changed);
         for effect in changed() {
             for (field, value) in effect.before.iter().flat_map(|live| &live.entries.unique) {
-                self.owners.insert((effect.key.0, *field, value.clone()), None);
+                // A record may have a value that another one claimed before the field became unique.
+                let key = (effect.key.0, *field, value.clone());
+                if self.owners.get(&key).is_none_or(|owner| *owner == Some(effect.key.1)) {
+                    self.owners.insert(key, None);
+                }
             }
         }
         for effect in changed() {
             for (field, value) in effect.after.iter().flat_map(|live| &live.entries.unique) {
-                self.owners.insert((effect.key.0, *field, value.clone()), Some(effect.key.1));
+                let key = (effect.key.0, *field, value.clone());
+                self.owners.entry(key).or_default().get_or_insert(effect.key.1);
             }
             let slot = self.slots.entry(effect.key).or_insert(Slot { stored: None, stored_live: None, now: None });
             if slot.now.is_none() {

@@ -97,7 +97,7 @@ fn hear(shared: &Shared, text: &str) {
 }
 
 /// Looks up the positions that somebody waits for.
-async fn poll(shared: &Shared) {
+async fn poll(shared: &Arc<Shared>) {
     for namespace in shared.all() {
         if namespace.position.receiver_count() > 0
             && let Ok((position, _)) = shared.head(&namespace).await

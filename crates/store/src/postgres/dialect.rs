@@ -4,7 +4,7 @@
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 1] = [("first tables", FIRST_TABLES)];
+pub(super) const MIGRATIONS: [(&str, &str); 2] = [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING)];
 
 const FIRST_TABLES: &str = r#"
 CREATE TABLE {s}.key_state (
@@ -46,6 +46,16 @@ BEGIN
 END $$;
 "#;
 
+/// A key knows the type of its values: another type is another key. What was there before is of the type it has now.
+const BUILDING: &str = r#"
+ALTER TABLE {s}.key_state ADD COLUMN value text COLLATE "C" NOT NULL DEFAULT '';
+CREATE TABLE {s}.unclaimed (
+    tenant uuid, kind text COLLATE "C", field text COLLATE "C", id uuid, PRIMARY KEY (tenant, kind, field, id));
+ALTER TABLE {s}.unclaimed ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {s}.unclaimed FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON {s}.unclaimed USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+"#;
+
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
@@ -66,11 +76,17 @@ pub(super) struct Statements {
     pub(super) migrated: String,
     pub(super) remember_migration: String,
     pub(super) key_states: String,
-    pub(super) key_ready: String,
+    pub(super) key_begun: String,
+    pub(super) keys_ready: String,
     pub(super) key_gone: String,
     pub(super) forget_index: String,
     pub(super) forget_unique: String,
-    pub(super) all_live: String,
+    pub(super) forget_unclaimed: String,
+    pub(super) next_live: String,
+    pub(super) enter_missing: String,
+    pub(super) claim_missing: String,
+    pub(super) remember_unclaimed: String,
+    pub(super) unclaimed: String,
     pub(super) first_head: String,
     pub(super) head: String,
     pub(super) lock_head: String,
@@ -100,12 +116,24 @@ impl Statements {
             migration_table: at("CREATE TABLE IF NOT EXISTS {s}.migration (number bigint PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"),
             migrated: at("SELECT coalesce(max(number), 0) FROM {s}.migration"),
             remember_migration: at("INSERT INTO {s}.migration VALUES ($1, $2, $3)"),
-            key_states: at("SELECT field, role FROM {s}.key_state WHERE kind = $1 AND state = 'ready'"),
-            key_ready: at("INSERT INTO {s}.key_state VALUES ($1, $2, $3, 'ready') ON CONFLICT (kind, field, role) DO UPDATE SET state = excluded.state"),
+            key_states: at("SELECT field, role, value, state FROM {s}.key_state WHERE kind = $1"),
+            key_begun: at("INSERT INTO {s}.key_state (kind, field, role, value, state) VALUES ($1, $2, $3, $4, 'building')"),
+            keys_ready: at("UPDATE {s}.key_state SET state = 'ready' WHERE kind = $1"),
             key_gone: at("DELETE FROM {s}.key_state WHERE kind = $1 AND field = $2 AND role = $3"),
             forget_index: at("DELETE FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3"),
             forget_unique: at("DELETE FROM {s}.record_unique WHERE tenant = $1 AND kind = $2 AND field = $3"),
-            all_live: at("SELECT id, body FROM {s}.record WHERE tenant = $1 AND kind = $2 AND deleted_at IS NULL"),
+            forget_unclaimed: at("DELETE FROM {s}.unclaimed WHERE tenant = $1 AND kind = $2 AND field = $3"),
+            next_live: at("SELECT id, body FROM {s}.record
+                WHERE tenant = $1 AND kind = $2 AND deleted_at IS NULL AND id > $3 ORDER BY id LIMIT $4"),
+            enter_missing: at("INSERT INTO {s}.record_index SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])
+                ON CONFLICT DO NOTHING"),
+            claim_missing: at("INSERT INTO {s}.record_unique SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])
+                ON CONFLICT DO NOTHING"),
+            remember_unclaimed: at("INSERT INTO {s}.unclaimed
+                SELECT $1, k.kind, k.field, k.id FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[]) k (kind, field, value, id)
+                JOIN {s}.record_unique u ON u.tenant = $1 AND u.kind = k.kind AND u.field = k.field AND u.value = k.value AND u.id <> k.id
+                ON CONFLICT DO NOTHING RETURNING field, id"),
+            unclaimed: at("SELECT kind, field, id FROM {s}.unclaimed WHERE tenant = $1 ORDER BY kind, field, id LIMIT 1000"),
             first_head: at("INSERT INTO {s}.tenant_head VALUES ($1, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING"),
             head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1"),
             lock_head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1 FOR UPDATE"),
@@ -131,8 +159,8 @@ impl Statements {
             leave: at("DELETE FROM {s}.record_index i USING unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[]) k (kind, field, value, id)
                 WHERE i.tenant = $1 AND i.kind = k.kind AND i.field = k.field AND i.value = k.value AND i.id = k.id"),
             enter: at("INSERT INTO {s}.record_index SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])"),
-            free: at("DELETE FROM {s}.record_unique u USING unnest($2::text[], $3::text[], $4::bytea[]) k (kind, field, value)
-                WHERE u.tenant = $1 AND u.kind = k.kind AND u.field = k.field AND u.value = k.value"),
+            free: at("DELETE FROM {s}.record_unique u USING unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[]) k (kind, field, value, id)
+                WHERE u.tenant = $1 AND u.kind = k.kind AND u.field = k.field AND u.value = k.value AND u.id = k.id"),
             claim: at("INSERT INTO {s}.record_unique SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])"),
             append: at("INSERT INTO {s}.event SELECT $1, * FROM unnest($2::bigint[], $3::uuid[], $4::bytea[], $5::bytea[])"),
             hash_at: at("SELECT hash FROM {s}.event WHERE tenant = $1 AND position = $2"),

@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 
 use deadpool_postgres::Client;
-use serde_json::{Map, Value};
-use steward_base::{Clock, Error, ErrorKind};
+use steward_base::{Clock, Error, ErrorKind, RecordId};
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::dialect;
 use super::failure::Failure;
 use super::namespace::Namespace;
+use super::read::id_at;
+use crate::Body;
+use crate::building::{self, BUILT_AT_ONCE, Building, Key, KeyId, Role};
 use crate::engine::no_namespace;
 use crate::kind::{Kind, Kinds};
 
@@ -22,13 +25,20 @@ pub(super) enum Missing {
     Create,
 }
 
-pub(super) async fn migrate(client: &Client, namespace: &Namespace, kinds: &Kinds, clock: &Clock, missing: Missing) -> Result<(), Failure> {
+/// Brings a schema up to date; answers the keys that are still to be built.
+pub(super) async fn migrate(
+    client: &Client,
+    namespace: &Namespace,
+    kinds: &Kinds,
+    clock: &Clock,
+    missing: Missing,
+) -> Result<Building, Failure> {
     let exists = client.query_opt(dialect::SCHEMA_EXISTS, &[&namespace.schema]).await?.is_some();
     if !exists && missing == Missing::Refuse {
         return Err(no_namespace().into());
     }
-    if exists && is_current(client, namespace, kinds).await? {
-        return Ok(());
+    if exists && let Some(building) = current(client, namespace, kinds).await? {
+        return Ok(building);
     }
     client.batch_execute(dialect::BEGIN_UNLIMITED).await?;
     let done = migrate_inside(client, namespace, kinds, clock).await;
@@ -36,27 +46,31 @@ pub(super) async fn migrate(client: &Client, namespace: &Namespace, kinds: &Kind
     done
 }
 
-async fn is_current(client: &Client, namespace: &Namespace, kinds: &Kinds) -> Result<bool, Failure> {
+/// The keys that are not complete, when all else is as it should be.
+async fn current(client: &Client, namespace: &Namespace, kinds: &Kinds) -> Result<Option<Building>, Failure> {
     let statements = &namespace.statements;
     // A schema without tables is one whose making was cut short by another hand.
-    let Ok(row) = client.query_one(&statements.migrated, &[]).await else { return Ok(false) };
+    let Ok(row) = client.query_one(&statements.migrated, &[]).await else { return Ok(None) };
     let number = row.get::<_, i64>(0) as usize;
     if number > dialect::MIGRATIONS.len() {
         let detail = "This data was written by a newer version of Steward: start that version.";
         return Err(Error::new(ErrorKind::Unavailable, "storage_newer", detail).into());
     }
     if number < dialect::MIGRATIONS.len() {
-        return Ok(false);
+        return Ok(None);
     }
-    for kind in kinds.iter() {
-        if ready_keys(client, namespace, kind).await? != keys_of(kind) {
-            return Ok(false);
+    let mut open = Vec::new();
+    for (number, kind) in kinds.iter().enumerate() {
+        let (stored, building) = known_keys(client, namespace, kind).await?;
+        if stored != building::keys_of(kind) {
+            return Ok(None);
         }
+        open.extend(building::numbered(kind, &building).into_iter().map(|(field, role)| (number, field, role)));
     }
-    Ok(true)
+    Ok(Some(Building::of(open)))
 }
 
-async fn migrate_inside(client: &Client, namespace: &Namespace, kinds: &Kinds, clock: &Clock) -> Result<(), Failure> {
+async fn migrate_inside(client: &Client, namespace: &Namespace, kinds: &Kinds, clock: &Clock) -> Result<Building, Failure> {
     let statements = &namespace.statements;
     let tenant = namespace.tenant.record().uuid();
     // Two processes that start together: the second finds it done.
@@ -70,54 +84,127 @@ async fn migrate_inside(client: &Client, namespace: &Namespace, kinds: &Kinds, c
         client.execute(&statements.remember_migration, &[&(number as i64 + 1), name, &clock.now().micros()]).await?;
     }
     client.execute(&statements.first_head, &[&tenant]).await?;
-    for kind in kinds.iter() {
-        rebuild_keys(client, namespace, kind, tenant).await?;
+    let mut open = Vec::new();
+    for number in 0..kinds.iter().count() {
+        open.extend(settle_keys(client, namespace, kinds, number).await?);
     }
-    Ok(())
+    Ok(Building::of(open))
 }
 
-type Keys = BTreeSet<(String, String)>;
-
-fn keys_of(kind: &Kind) -> Keys {
-    let roles = kind.fields().iter().flat_map(|field| {
-        [field.indexed.then(|| (field.path.clone(), "index".to_owned())), field.unique.then(|| (field.path.clone(), "unique".to_owned()))]
-    });
-    roles.flatten().collect()
-}
-
-async fn ready_keys(client: &Client, namespace: &Namespace, kind: &Kind) -> Result<Keys, Failure> {
+/// The keys of a kind as the schema knows them, and which of them are not complete.
+async fn known_keys(client: &Client, namespace: &Namespace, kind: &Kind) -> Result<(BTreeSet<Key>, BTreeSet<Key>), Failure> {
     let rows = client.query(&namespace.statements.key_states, &[&kind.name()]).await?;
-    Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
+    let (mut stored, mut building) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows {
+        let key = building::key_told(kind, row.get(0), row.get(1), row.get(2));
+        if row.get::<_, &str>(3) == "building" {
+            building.insert(key.clone());
+        }
+        stored.insert(key);
+    }
+    Ok((stored, building))
 }
 
-/// Index and unique rows of fields that gained or lost their keyword.
-async fn rebuild_keys(client: &Client, namespace: &Namespace, kind: &Kind, tenant: Uuid) -> Result<(), Failure> {
-    let statements = &namespace.statements;
-    let (wanted, ready) = (keys_of(kind), ready_keys(client, namespace, kind).await?);
-    for (field, role) in ready.difference(&wanted) {
-        let forget = if role == "index" { &statements.forget_index } else { &statements.forget_unique };
+/// Forgets keys that a kind no longer has and begins new ones. Few records are entered at once; answers the keys that need more.
+async fn settle_keys(client: &Client, namespace: &Namespace, kinds: &Kinds, number: usize) -> Result<Vec<KeyId>, Failure> {
+    let (kind, statements, tenant) = (kinds.at(number), &namespace.statements, namespace.tenant.record().uuid());
+    let wanted = building::keys_of(kind);
+    let (stored, building) = known_keys(client, namespace, kind).await?;
+    for (field, role, _) in stored.difference(&wanted) {
+        let forget = if *role == "index" { &statements.forget_index } else { &statements.forget_unique };
         client.execute(forget, &[&tenant, &kind.name(), field]).await?;
+        if *role == "unique" {
+            client.execute(&statements.forget_unclaimed, &[&tenant, &kind.name(), field]).await?;
+        }
         client.execute(&statements.key_gone, &[&kind.name(), field, role]).await?;
     }
-    let new: Vec<_> = wanted.difference(&ready).collect();
-    if new.is_empty() {
-        return Ok(());
+    for (field, role, value) in wanted.difference(&stored) {
+        client.execute(&statements.key_begun, &[&kind.name(), field, role, value]).await?;
     }
-    for row in client.query(&statements.all_live, &[&tenant, &kind.name()]).await? {
-        let (id, text): (Uuid, String) = (row.get(0), row.get(1));
-        let body: Map<String, Value> = serde_json::from_str(&text).map_err(Error::internal)?;
-        let entries = kind.entries(&body);
-        for (field, role) in &new {
-            let (of_role, statement) =
-                if role == "index" { (&entries.index, &statements.enter) } else { (&entries.unique, &statements.claim) };
-            let values: Vec<&[u8]> =
-                of_role.iter().filter(|(at, _)| kind.fields()[*at].path == *field).map(|(_, value)| value.as_slice()).collect();
-            let (kinds, fields, ids) = (vec![kind.name(); values.len()], vec![field.as_str(); values.len()], vec![id; values.len()]);
-            client.execute(statement, &[&tenant, &kinds, &fields, &values, &ids]).await?;
+    let open = wanted.iter().filter(|key| building.contains(*key) || !stored.contains(*key)).cloned().collect();
+    let open = building::numbered(kind, &open);
+    if open.is_empty() || enter(client, namespace, kinds, number, &open, None).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(open.into_iter().map(|(field, role)| (number, field, role)).collect())
+}
+
+/// Builds on, a few records in each transaction, so that commits wait for little.
+pub(super) async fn build(
+    client: &Client,
+    namespace: &Namespace,
+    kinds: &Kinds,
+    number: usize,
+    keys: &[(usize, Role)],
+    after: Option<RecordId>,
+) -> Result<Option<RecordId>, Failure> {
+    client.batch_execute("BEGIN").await?;
+    let setting = namespace.tenant.record().uuid().to_string();
+    client.query(dialect::AS_TENANT, &[&setting]).await?;
+    let last = enter(client, namespace, kinds, number, keys, after).await?;
+    client.batch_execute("COMMIT").await?;
+    Ok(last)
+}
+
+/// Enters the next records into keys that are being built; answers the last one's id, or `None` when the keys are complete.
+async fn enter(
+    client: &Client,
+    namespace: &Namespace,
+    kinds: &Kinds,
+    number: usize,
+    keys: &[(usize, Role)],
+    after: Option<RecordId>,
+) -> Result<Option<RecordId>, Failure> {
+    let (kind, statements, tenant) = (kinds.at(number), &namespace.statements, namespace.tenant.record().uuid());
+    // Whoever commits holds the head: what is read here stays as it is until it is entered.
+    client.query(&statements.lock_head, &[&tenant]).await?;
+    let after = after.map_or(Uuid::nil(), RecordId::uuid);
+    let rows = client.query(&statements.next_live, &[&tenant, &kind.name(), &after, &BUILT_AT_ONCE]).await?;
+    let (mut index, mut unique) = (Columns::default(), Columns::default());
+    for row in &rows {
+        let body = Body::stored(row.get::<_, &str>(1).into()).object()?;
+        for (field, role, value) in building::entries(kind, &body, keys) {
+            let columns = if role == Role::Index { &mut index } else { &mut unique };
+            columns.add(kind, field, value, row.get(0));
         }
     }
-    for (field, role) in new {
-        client.execute(&statements.key_ready, &[&kind.name(), field, role]).await?;
+    if !index.ids.is_empty() {
+        client.execute(&statements.enter_missing, &index.bound(&tenant)).await?;
     }
-    Ok(())
+    if !unique.ids.is_empty() {
+        client.execute(&statements.claim_missing, &unique.bound(&tenant)).await?;
+        for row in client.query(&statements.remember_unclaimed, &unique.bound(&tenant)).await? {
+            let path: &str = row.get(0);
+            if let Some(field) = kind.fields().iter().position(|field| field.path == path) {
+                building::tell_unclaimed(kind, field, id_at(&row, 1));
+            }
+        }
+    }
+    if (rows.len() as i64) < BUILT_AT_ONCE {
+        client.execute(&statements.keys_ready, &[&kind.name()]).await?;
+        return Ok(None);
+    }
+    Ok(rows.last().map(|row| id_at(row, 0)))
+}
+
+/// Entries by column.
+#[derive(Default)]
+struct Columns<'a> {
+    kinds: Vec<&'a str>,
+    fields: Vec<&'a str>,
+    values: Vec<Vec<u8>>,
+    ids: Vec<Uuid>,
+}
+
+impl<'a> Columns<'a> {
+    fn add(&mut self, kind: &'a Kind, field: usize, value: Vec<u8>, id: Uuid) {
+        self.kinds.push(kind.name());
+        self.fields.push(&kind.fields()[field].path);
+        self.values.push(value);
+        self.ids.push(id);
+    }
+
+    fn bound<'b>(&'b self, tenant: &'b Uuid) -> [&'b (dyn ToSql + Sync); 5] {
+        [tenant, &self.kinds, &self.fields, &self.values, &self.ids]
+    }
 }

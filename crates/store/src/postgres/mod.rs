@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::building::{Building, Role};
 use crate::engine::{Surroundings, closed};
 use crate::list::{Range, Scan, Scanned};
 use crate::plan::Planner;
@@ -39,6 +40,8 @@ use write::Outcome;
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 /// How long the server may take for a batch: what remains of the time above is for asking.
 const ATTEMPT: Duration = Duration::from_secs(15);
+/// How long a failed build of keys waits.
+const BUILD_AGAIN: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(crate) struct Postgres(Arc<Shared>);
@@ -69,7 +72,7 @@ impl Postgres {
 
     pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
         let namespace = self.0.namespace(tenant);
-        self.0.ready(&namespace, Missing::Create).await.map_err(Failure::into_error)
+        self.0.ready(&namespace, Missing::Create).await.map(drop).map_err(Failure::into_error)
     }
 
     pub(crate) async fn get(&self, tenant: TenantId, kind: usize, id: RecordId) -> Result<Option<Row>, Error> {
@@ -92,6 +95,16 @@ impl Postgres {
     ) -> Result<i64, Error> {
         let kinds = &self.0.surroundings.kinds;
         self.read(tenant, async |client, namespace| read::count(client, namespace, kinds.at(kind), field, &range, most).await).await
+    }
+
+    pub(crate) async fn building(&self, tenant: TenantId) -> Result<Arc<Building>, Error> {
+        let namespace = self.0.existing(tenant).await?;
+        Ok(namespace.ready.get().cloned().unwrap_or_default())
+    }
+
+    pub(crate) async fn unclaimed(&self, tenant: TenantId) -> Result<Vec<(usize, usize, RecordId)>, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::unclaimed(client, namespace, kinds).await).await
     }
 
     pub(crate) async fn scan(&self, tenant: TenantId, scan: Scan) -> Result<Scanned, Error> {
@@ -180,7 +193,7 @@ impl Shared {
     }
 
     /// The namespace of a tenant that has a schema.
-    async fn existing(&self, tenant: TenantId) -> Result<Arc<Namespace>, Error> {
+    async fn existing(self: &Arc<Self>, tenant: TenantId) -> Result<Arc<Namespace>, Error> {
         let namespace = self.namespace(tenant);
         if let Err(failure) = self.ready(&namespace, Missing::Refuse).await {
             // Strangers' ids must not fill the map.
@@ -192,21 +205,24 @@ impl Shared {
         Ok(namespace)
     }
 
-    async fn ready(&self, namespace: &Namespace, missing: Missing) -> Result<(), Failure> {
-        let prepare = async || -> Result<(), Failure> {
+    async fn ready(self: &Arc<Self>, namespace: &Arc<Namespace>, missing: Missing) -> Result<Arc<Building>, Failure> {
+        let prepare = async || -> Result<Arc<Building>, Failure> {
             let client = self.connections.pool.get().await?;
             let done = migrate(&client, namespace, &self.surroundings.kinds, &self.surroundings.clock, missing).await;
             if done.is_err() {
                 // Whatever state its transaction is in, nobody should meet it.
                 drop(Client::take(client));
             }
-            done
+            let building = Arc::new(done?);
+            if !building.is_empty() {
+                self.tasks.spawn(build(self.clone(), namespace.clone(), building.clone()));
+            }
+            Ok(building)
         };
-        namespace.ready.get_or_try_init(prepare).await?;
-        Ok(())
+        namespace.ready.get_or_try_init(prepare).await.cloned()
     }
 
-    async fn head(&self, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {
+    async fn head(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(i64, [u8; 32]), Failure> {
         self.ready(namespace, Missing::Refuse).await?;
         let client = self.connections.pool.get().await?;
         read::head(&client, namespace).await
@@ -264,8 +280,14 @@ impl Shared {
             Err(failure) => return Outcome::Failed(failure),
         };
         let surroundings = &self.surroundings;
-        let planner =
-            Planner { kinds: &surroundings.kinds, clock: &surroundings.clock, random: &surroundings.random, tenant: namespace.tenant };
+        let nothing = Arc::default();
+        let planner = Planner {
+            kinds: &surroundings.kinds,
+            clock: &surroundings.clock,
+            random: &surroundings.random,
+            tenant: namespace.tenant,
+            building: namespace.ready.get().unwrap_or(&nothing),
+        };
         let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
         // A defect that one unit brings to light must end neither the task nor the other units.
         let outcome = AssertUnwindSafe(write::batch(&client, namespace, &planner, &units, deadline)).catch_unwind().await;
@@ -290,6 +312,22 @@ impl Shared {
             tokio::time::sleep(ASK_AGAIN).await;
         }
         None
+    }
+
+    /// The next records of keys that are being built.
+    async fn build(
+        &self,
+        namespace: &Namespace,
+        kind: usize,
+        keys: &[(usize, Role)],
+        after: Option<RecordId>,
+    ) -> Result<Option<RecordId>, Failure> {
+        let client = self.connections.pool.get().await?;
+        let done = migrate::build(&client, namespace, &self.surroundings.kinds, kind, keys, after).await;
+        if done.is_err() {
+            drop(Client::take(client));
+        }
+        done
     }
 
     /// Whether a fresh connection works.
@@ -326,6 +364,31 @@ async fn combine(shared: Arc<Shared>, namespace: Arc<Namespace>) {
             return;
         }
         shared.serve(&namespace, batch).await;
+    }
+}
+
+/// Builds keys that came to kinds after their records, and tries again when the server is away.
+async fn build(shared: Arc<Shared>, namespace: Arc<Namespace>, building: Arc<Building>) {
+    let mut after = None;
+    while let Some((kind, keys)) = building.next() {
+        if shared.closing.is_cancelled() {
+            return;
+        }
+        match shared.build(&namespace, kind, &keys, after).await {
+            Ok(None) => {
+                after = None;
+                building.done(kind);
+                tracing::info!(tenant.id = %namespace.tenant, record.kind = shared.surroundings.kinds.at(kind).name(), "new keys are built");
+            }
+            Ok(last) => after = last,
+            Err(failure) => {
+                tracing::warn!(tenant.id = %namespace.tenant, error = %failure.into_error(), "keys could not be built; this is tried again");
+                tokio::select! {
+                    () = shared.closing.cancelled() => return,
+                    () = tokio::time::sleep(BUILD_AGAIN) => {}
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One namespace: a schema, its statements, and the queue of units for it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -8,6 +9,7 @@ use steward_base::{Error, TenantId};
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::dialect::Statements;
+use crate::building::Building;
 use crate::plan::Done;
 use crate::prepare::Prepared;
 
@@ -35,7 +37,8 @@ pub(super) struct Namespace {
     pub(super) schema: String,
     pub(super) statements: Statements,
     /// Set once the schema was found or made, and brought up to date.
-    pub(super) ready: OnceCell<()>,
+    /// With the keys that are still being built.
+    pub(super) ready: OnceCell<Arc<Building>>,
     queue: Mutex<Queue>,
     pace: AtomicU64,
     pub(super) position: watch::Sender<i64>,

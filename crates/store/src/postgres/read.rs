@@ -69,6 +69,19 @@ pub(super) async fn events(client: &Client, namespace: &Namespace, after: i64, l
     Ok(rows.iter().map(event).collect())
 }
 
+/// Kind, field and record of claims that could not be made; of kinds and fields that are gone nothing is told.
+pub(super) async fn unclaimed(client: &Client, namespace: &Namespace, kinds: &Kinds) -> Result<Vec<(usize, usize, RecordId)>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let rows = query(client, namespace, &namespace.statements.unclaimed, &[&tenant]).await?;
+    let numbers = |row: &SqlRow| {
+        let (kind, field): (&str, &str) = (row.get(0), row.get(1));
+        let kind = kinds.index(kind)?;
+        let field = kinds.at(kind).fields().iter().position(|known| known.path == field)?;
+        Some((kind, field, id_at(row, 2)))
+    };
+    Ok(rows.iter().filter_map(numbers).collect())
+}
+
 pub(super) async fn head(client: &Client, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {
     let tenant = namespace.tenant.record().uuid();
     let rows = query(client, namespace, &namespace.statements.head, &[&tenant]).await?;

@@ -239,8 +239,8 @@ async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, wr
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
-        (&statements.free, free.ids.len(), free.bound(&tenant, false)),
-        (&statements.claim, claim.ids.len(), claim.bound(&tenant, true)),
+        (&statements.free, free.ids.len(), free.bound(&tenant)),
+        (&statements.claim, claim.ids.len(), claim.bound(&tenant)),
         (&statements.append, append.positions.len(), append.bound(&tenant)),
         (&statements.move_head, append.positions.len(), vec![&tenant, &append.position, &append.hash]),
     ];
@@ -353,12 +353,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    fn bound<'b>(&'b self, tenant: &'b Uuid, with_ids: bool) -> Vec<&'b (dyn ToSql + Sync)> {
-        let mut bound: Vec<&(dyn ToSql + Sync)> = vec![tenant, &self.kinds, &self.fields, &self.values];
-        if with_ids {
-            bound.push(&self.ids);
-        }
-        bound
+    fn bound<'b>(&'b self, tenant: &'b Uuid) -> Vec<&'b (dyn ToSql + Sync)> {
+        vec![tenant, &self.kinds, &self.fields, &self.values, &self.ids]
     }
 }
 

@@ -1,11 +1,14 @@
 //! The small numbers that stand for tenant, kinds and fields in one file, and the tables they are used in.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Map;
 use steward_base::{Clock, RecordId, TenantId};
 
 use super::dialect;
 use super::failure::Failure;
+use crate::Body;
+use crate::building::{self, BUILT_AT_ONCE, Building, Key, KeyId, Role};
 use crate::kind::{Kind, Kinds};
 use crate::rows::{CREATED_AT, IndexField};
 
@@ -26,6 +29,12 @@ impl Codes {
         self.fields[kind][field]
     }
 
+    /// Back from the numbers of the file to those of the list of kinds.
+    pub(super) fn numbers(&self, kind: i64, field: i64) -> Option<(usize, usize)> {
+        let kind = self.kinds.iter().position(|code| *code == kind)?;
+        Some((kind, self.fields[kind].iter().position(|code| *code == field)?))
+    }
+
     pub(super) fn index_field(&self, kind: usize, field: IndexField) -> i64 {
         match field {
             IndexField::CreatedAt => self.created_at,
@@ -35,23 +44,23 @@ impl Codes {
 }
 
 /// Brings a file up to date: tables, numbers, and the index of fields that became indexed since it was last open.
-pub(super) fn migrate(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<Codes, Failure> {
+pub(super) fn migrate(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<(Codes, Building), Failure> {
     // Most opens change nothing, and a file on a full or read-only disk must still open for reading.
-    if let Some(codes) = current(connection, kinds, tenant)? {
-        return Ok(codes);
+    if let Some(current) = current(connection, kinds, tenant)? {
+        return Ok(current);
     }
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let done = migrate_inside(connection, kinds, clock, tenant);
     let ended = connection.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" });
-    let codes = done?;
+    let done = done?;
     if let Err(error) = ended {
         let _ = connection.execute_batch("ROLLBACK");
         return Err(error.into());
     }
-    Ok(codes)
+    Ok(done)
 }
 
-fn current(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<Option<Codes>, Failure> {
+fn current(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<Option<(Codes, Building)>, Failure> {
     let has_tables = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'migration'", [], |row| row.get::<_, i64>(0))?;
     if has_tables == 0 {
         return Ok(None);
@@ -65,15 +74,18 @@ fn current(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<O
         return Ok(None);
     }
     let Some(codes) = read(connection, kinds, tenant)? else { return Ok(None) };
+    let mut open = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {
-        if keys_of(kind, &codes, number) != ready_keys(connection, codes.kind(number))? {
+        let (stored, building) = known_keys(connection, kind, codes.kind(number))?;
+        if stored != building::keys_of(kind) {
             return Ok(None);
         }
+        open.extend(building::numbered(kind, &building).into_iter().map(|(field, role)| (number, field, role)));
     }
-    Ok(Some(codes))
+    Ok(Some((codes, Building::of(open))))
 }
 
-fn migrate_inside(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<Codes, Failure> {
+fn migrate_inside(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<(Codes, Building), Failure> {
     connection.execute_batch(dialect::MIGRATION_TABLE)?;
     let done = connection.query_row(dialect::MIGRATED, [], |row| row.get::<_, i64>(0))? as usize;
     for (number, (name, statements)) in dialect::MIGRATIONS.iter().enumerate().skip(done) {
@@ -90,10 +102,11 @@ fn migrate_inside(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant:
     }
     let codes = read(connection, kinds, tenant)?.ok_or(Failure::Sql(rusqlite::Error::QueryReturnedNoRows))?;
     connection.execute(dialect::FIRST_HEAD, [codes.tenant])?;
-    for (number, kind) in kinds.iter().enumerate() {
-        rebuild_keys(connection, kind, &codes, number)?;
+    let mut open = Vec::new();
+    for number in 0..kinds.iter().count() {
+        open.extend(settle_keys(connection, kinds, &codes, number)?);
     }
-    Ok(codes)
+    Ok((codes, Building::of(open)))
 }
 
 fn read(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<Option<Codes>, Failure> {
@@ -116,52 +129,87 @@ fn read(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<Opti
     Ok(Some(codes))
 }
 
-type Keys = std::collections::BTreeSet<(i64, String)>;
-
-fn keys_of(kind: &Kind, codes: &Codes, number: usize) -> Keys {
-    let roles = kind.fields().iter().enumerate().flat_map(|(at, field)| {
-        let code = codes.field(number, at);
-        [field.indexed.then(|| (code, "index".to_owned())), field.unique.then(|| (code, "unique".to_owned()))]
-    });
-    roles.flatten().collect()
-}
-
-fn ready_keys(connection: &Connection, kind: i64) -> Result<Keys, Failure> {
+/// The keys of a kind as the file knows them, and which of them are not complete.
+fn known_keys(connection: &Connection, kind: &Kind, code: i64) -> Result<(BTreeSet<Key>, BTreeSet<Key>), Failure> {
     let mut statement = connection.prepare_cached(dialect::KEY_STATES)?;
-    let keys = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Keys, _>>()?;
-    Ok(keys)
+    let mut rows = statement.query([code])?;
+    let (mut stored, mut building) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(row) = rows.next()? {
+        let (role, state): (String, String) = (row.get(1)?, row.get(3)?);
+        let key = building::key_told(kind, row.get(0)?, &role, row.get(2)?);
+        if state == "building" {
+            building.insert(key.clone());
+        }
+        stored.insert(key);
+    }
+    Ok((stored, building))
 }
 
-/// Index and unique rows of fields that gained or lost their keyword.
-fn rebuild_keys(connection: &Connection, kind: &Kind, codes: &Codes, number: usize) -> Result<(), Failure> {
-    let code = codes.kind(number);
-    let (wanted, ready) = (keys_of(kind, codes, number), ready_keys(connection, code)?);
-    for (field, role) in ready.difference(&wanted) {
-        let forget = if role == "index" { dialect::FORGET_INDEX } else { dialect::FORGET_UNIQUE };
+/// Forgets keys that a kind no longer has and begins new ones. Few records are entered at once; answers the keys that need more.
+fn settle_keys(connection: &Connection, kinds: &Kinds, codes: &Codes, number: usize) -> Result<Vec<KeyId>, Failure> {
+    let (kind, code) = (kinds.at(number), codes.kind(number));
+    let wanted = building::keys_of(kind);
+    let (stored, building) = known_keys(connection, kind, code)?;
+    for (path, role, _) in stored.difference(&wanted) {
+        let field: i64 = connection.query_row(dialect::FIELD, [path], |row| row.get(0))?;
+        let forget = if *role == "index" { dialect::FORGET_INDEX } else { dialect::FORGET_UNIQUE };
         connection.execute(forget, params![codes.tenant, code, field])?;
+        if *role == "unique" {
+            connection.execute(dialect::FORGET_UNCLAIMED, params![codes.tenant, code, field])?;
+        }
         connection.execute(dialect::KEY_GONE, params![code, field, role])?;
     }
-    let new: Vec<_> = wanted.difference(&ready).collect();
-    if new.is_empty() {
-        return Ok(());
+    for (path, role, value) in wanted.difference(&stored) {
+        let field: i64 = connection.query_row(dialect::FIELD, [path], |row| row.get(0))?;
+        connection.execute(dialect::KEY_BEGUN, params![code, field, role, value])?;
     }
-    let mut bodies = connection.prepare(dialect::ALL_LIVE)?;
-    let mut rows = bodies.query(params![codes.tenant, code])?;
+    let open = wanted.iter().filter(|key| building.contains(*key) || !stored.contains(*key)).cloned().collect();
+    let open = building::numbered(kind, &open);
+    if open.is_empty() || build(connection, codes, kinds, number, &open, None)?.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(open.into_iter().map(|(field, role)| (number, field, role)).collect())
+}
+
+/// Enters the next records into keys that are being built; answers the last one's id, or `None` when the keys are complete.
+pub(super) fn build(
+    connection: &Connection,
+    codes: &Codes,
+    kinds: &Kinds,
+    number: usize,
+    keys: &[(usize, Role)],
+    after: Option<RecordId>,
+) -> Result<Option<RecordId>, Failure> {
+    let (kind, code) = (kinds.at(number), codes.kind(number));
+    let after = after.map(|id| id.bytes().to_vec()).unwrap_or_default();
+    let mut statement = connection.prepare_cached(dialect::NEXT_LIVE)?;
+    let mut rows = statement.query(params![codes.tenant, code, after, BUILT_AT_ONCE])?;
+    let (mut last, mut seen) = (None, 0);
     while let Some(row) = rows.next()? {
-        let (id, text): ([u8; 16], String) = (row.get(0)?, row.get(1)?);
-        let body: Map<String, serde_json::Value> = serde_json::from_str(&text).map_err(steward_base::Error::internal)?;
-        let entries = kind.entries(&body);
-        for (field, role) in &new {
-            let (of_role, statement) = if role == "index" { (&entries.index, dialect::ENTER) } else { (&entries.unique, dialect::CLAIM) };
-            for (_, value) in of_role.iter().filter(|(at, _)| codes.field(number, *at) == *field) {
-                connection.prepare_cached(statement)?.execute(params![codes.tenant, code, field, value, &id[..]])?;
+        let (id, body) = (id_at(row, 0)?, Body::stored(row.get(1)?).object()?);
+        for (field, role, value) in building::entries(kind, &body, keys) {
+            let sql = if role == Role::Index { dialect::ENTER_MISSING } else { dialect::CLAIM_MISSING };
+            let bound = params![codes.tenant, code, codes.field(number, field), value, &id.bytes()[..]];
+            let entered = connection.prepare_cached(sql)?.execute(bound)?;
+            if entered == 0 && role == Role::Unique && owner(connection, codes, number, field, &value)? != Some(id) {
+                let bound = params![codes.tenant, code, codes.field(number, field), &id.bytes()[..]];
+                connection.prepare_cached(dialect::REMEMBER_UNCLAIMED)?.execute(bound)?;
+                building::tell_unclaimed(kind, field, id);
             }
         }
+        (last, seen) = (Some(id), seen + 1);
     }
-    for (field, role) in new {
-        connection.execute(dialect::KEY_READY, params![code, field, role])?;
+    if seen < BUILT_AT_ONCE {
+        connection.execute(dialect::KEYS_READY, [code])?;
+        return Ok(None);
     }
-    Ok(())
+    Ok(last)
+}
+
+fn owner(connection: &Connection, codes: &Codes, kind: usize, field: usize, value: &[u8]) -> Result<Option<RecordId>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::OWNER)?;
+    let bound = params![codes.tenant, codes.kind(kind), codes.field(kind, field), value];
+    Ok(statement.query_row(bound, |row| id_at(row, 0)).optional()?)
 }
 
 /// An id column.

@@ -1,7 +1,7 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 1] = [("first tables", FIRST_TABLES)];
+pub(super) const MIGRATIONS: [(&str, &str); 2] = [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING)];
 
 pub(super) const MIGRATION_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
@@ -62,6 +62,14 @@ CREATE TABLE probe (one INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO probe VALUES (1, 0);
 ";
 
+/// A key knows the type of its values: another type is another key. What was there before is of the type it has now.
+const BUILDING: &str = "
+ALTER TABLE key_state ADD COLUMN value TEXT NOT NULL DEFAULT '';
+CREATE TABLE unclaimed (
+    tenant INTEGER NOT NULL, kind INTEGER NOT NULL, field INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (tenant, kind, field, id)
+) STRICT, WITHOUT ROWID;
+";
+
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
 pub(super) const REMEMBER_MIGRATION: &str = "INSERT INTO migration VALUES (?1, ?2, ?3)";
 
@@ -72,13 +80,20 @@ pub(super) const KIND: &str = "SELECT kind FROM kind WHERE name = ?1";
 pub(super) const INTERN_FIELD: &str = "INSERT INTO field (name) VALUES (?1) ON CONFLICT DO NOTHING";
 pub(super) const FIELD: &str = "SELECT field FROM field WHERE name = ?1";
 
-pub(super) const KEY_STATES: &str = "SELECT field, role FROM key_state WHERE kind = ?1 AND state = 'ready'";
-pub(super) const KEY_READY: &str =
-    "INSERT INTO key_state (kind, field, role, state) VALUES (?1, ?2, ?3, 'ready') ON CONFLICT DO UPDATE SET state = excluded.state";
+pub(super) const KEY_STATES: &str =
+    "SELECT f.name, k.role, k.value, k.state FROM key_state k JOIN field f ON f.field = k.field WHERE k.kind = ?1";
+pub(super) const KEY_BEGUN: &str = "INSERT INTO key_state (kind, field, role, value, state) VALUES (?1, ?2, ?3, ?4, 'building')";
+pub(super) const KEYS_READY: &str = "UPDATE key_state SET state = 'ready' WHERE kind = ?1";
 pub(super) const KEY_GONE: &str = "DELETE FROM key_state WHERE kind = ?1 AND field = ?2 AND role = ?3";
 pub(super) const FORGET_INDEX: &str = "DELETE FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
 pub(super) const FORGET_UNIQUE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
-pub(super) const ALL_LIVE: &str = "SELECT id, body FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL";
+pub(super) const FORGET_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
+pub(super) const NEXT_LIVE: &str =
+    "SELECT id, body FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4";
+pub(super) const ENTER_MISSING: &str = "INSERT INTO record_index VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+pub(super) const CLAIM_MISSING: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+pub(super) const REMEMBER_UNCLAIMED: &str = "INSERT INTO unclaimed VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+pub(super) const UNCLAIMED: &str = "SELECT kind, field, id FROM unclaimed WHERE tenant = ?1 ORDER BY kind, field, id LIMIT 1000";
 
 pub(super) const HEAD: &str = "SELECT position, hash FROM tenant_head WHERE tenant = ?1";
 pub(super) const FIRST_HEAD: &str = "INSERT INTO tenant_head VALUES (?1, 0, zeroblob(32)) ON CONFLICT DO NOTHING";
@@ -100,7 +115,7 @@ ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, parent 
 
 pub(super) const OWNER: &str = "SELECT id FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4";
 pub(super) const CLAIM: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5)";
-pub(super) const FREE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4";
+pub(super) const FREE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4 AND id = ?5";
 
 pub(super) const ENTER: &str = "INSERT INTO record_index VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const LEAVE: &str = "DELETE FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4 AND id = ?5";

@@ -22,6 +22,7 @@ use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::building::Building;
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::list::{Range, Scan, Scanned};
 use crate::prepare::Prepared;
@@ -50,6 +51,7 @@ struct Shared {
     namespaces: RwLock<HashMap<TenantId, Arc<Namespace>>>,
     ready: Line,
     checkpoints: Line,
+    builds: Line,
     long_reads: Semaphore,
     /// Namespaces whose last write the disk refused, and why.
     failing: Mutex<HashMap<TenantId, &'static str>>,
@@ -71,6 +73,7 @@ impl Sqlite {
             namespaces: RwLock::default(),
             ready: Line::default(),
             checkpoints: Line::default(),
+            builds: Line::default(),
             long_reads: Semaphore::new(LONG_READS),
             failing: Mutex::default(),
             turn: AtomicU64::new(0),
@@ -83,6 +86,7 @@ impl Sqlite {
             threads.push(spawn(format!("store-writer-{number}"), &shared, writers::run)?);
         }
         threads.push(spawn("store-checkpoint".into(), &shared, writers::checkpoint)?);
+        threads.push(spawn("store-build".into(), &shared, writers::build)?);
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
@@ -91,7 +95,7 @@ impl Sqlite {
         blocking(move || {
             let namespace = shared.new_namespace(tenant);
             namespace.create(&shared.surroundings).map_err(|failure| failure.into_error(&shared.dir))?;
-            shared.close_some();
+            shared.opened(&namespace);
             Ok(())
         })
         .await
@@ -114,6 +118,22 @@ impl Sqlite {
         most: Option<i64>,
     ) -> Result<i64, Error> {
         self.long_read(tenant, move |connection, codes| read::count(connection, codes, kind, field, &range, most)).await
+    }
+
+    pub(crate) async fn building(&self, tenant: TenantId) -> Result<Arc<Building>, Error> {
+        if let Some(open) = self.shared.at_hand(tenant) {
+            return Ok(open.building.clone());
+        }
+        let shared = self.shared.clone();
+        blocking(move || {
+            let namespace = shared.namespace(tenant)?;
+            shared.open(&namespace).map(|open| open.building.clone()).map_err(|failure| failure.into_error(&shared.dir))
+        })
+        .await
+    }
+
+    pub(crate) async fn unclaimed(&self, tenant: TenantId) -> Result<Vec<(usize, usize, RecordId)>, Error> {
+        self.long_read(tenant, read::unclaimed).await
     }
 
     pub(crate) async fn scan(&self, tenant: TenantId, scan: Scan) -> Result<Scanned, Error> {
@@ -257,9 +277,16 @@ impl Shared {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let (open, opened_now) = namespace.open(&self.surroundings, turn)?;
         if opened_now {
-            self.close_some();
+            self.opened(namespace);
         }
         Ok(open)
+    }
+
+    fn opened(&self, namespace: &Arc<Namespace>) {
+        if namespace.opened().is_some_and(|open| !open.building.is_empty()) {
+            self.builds.push(namespace.clone());
+        }
+        self.close_some();
     }
 
     /// The file of a tenant when it can be had without waiting.
@@ -311,6 +338,7 @@ impl Shared {
     fn shut(&self, threads: Vec<JoinHandle<()>>) {
         self.ready.end();
         self.checkpoints.end();
+        self.builds.end();
         for thread in threads {
             let _ = thread.join();
         }

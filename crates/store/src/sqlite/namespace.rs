@@ -14,6 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::codes::{self, Codes};
 use super::failure::{Failure, system};
+use crate::building::Building;
 use crate::engine::{Surroundings, no_namespace};
 use crate::plan::Done;
 use crate::prepare::Prepared;
@@ -60,6 +61,7 @@ pub(super) struct Namespace {
 /// An open file.
 pub(super) struct Open {
     pub(super) codes: Codes,
+    pub(super) building: Arc<Building>,
     pub(super) writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     pub(super) checkpointer: Mutex<Option<Connection>>,
@@ -191,11 +193,12 @@ impl Namespace {
         )?;
         // After a burst the log file shrinks back to this.
         writer.execute_batch("PRAGMA journal_size_limit = 67108864")?;
-        let codes = codes::migrate(&writer, &surroundings.kinds, &surroundings.clock, self.tenant)?;
+        let (codes, building) = codes::migrate(&writer, &surroundings.kinds, &surroundings.clock, self.tenant)?;
         let (position, _) = super::read::head(&writer, &codes)?;
         self.position.send_if_modified(|known| std::mem::replace(known, position) != position);
         Ok(Open {
             codes,
+            building: Arc::new(building),
             writer: Mutex::new(writer),
             readers: Mutex::default(),
             checkpointer: Mutex::default(),

@@ -57,6 +57,14 @@ pub(super) fn events(connection: &Connection, codes: &Codes, after: i64, limit: 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Kind, field and record of claims that could not be made; of kinds and fields that are gone nothing is told.
+pub(super) fn unclaimed(connection: &Connection, codes: &Codes) -> Result<Vec<(usize, usize, RecordId)>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::UNCLAIMED)?;
+    let rows = statement.query_map([codes.tenant], |row| Ok((row.get(0)?, row.get(1)?, id_at(row, 2)?)))?;
+    let rows = rows.collect::<Result<Vec<(i64, i64, RecordId)>, _>>()?;
+    Ok(rows.into_iter().filter_map(|(kind, field, id)| codes.numbers(kind, field).map(|(kind, field)| (kind, field, id))).collect())
+}
+
 pub(super) fn head(connection: &Connection, codes: &Codes) -> Result<(i64, [u8; 32]), Failure> {
     let mut statement = connection.prepare_cached(dialect::HEAD)?;
     Ok(statement.query_row([codes.tenant], |row| Ok((row.get(0)?, row.get(1)?)))?)

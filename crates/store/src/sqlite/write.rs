@@ -132,8 +132,8 @@ fn write(connection: &Connection, codes: &Codes, mut writes: Writes) -> Result<(
         }
     }
     let mut free = connection.prepare_cached(dialect::FREE)?;
-    for ((kind, field, value), _) in &writes.unique_gone {
-        free.execute(params![tenant, codes.kind(*kind), codes.field(*kind, *field), value])?;
+    for ((kind, field, value), id) in &writes.unique_gone {
+        free.execute(params![tenant, codes.kind(*kind), codes.field(*kind, *field), value, &id.bytes()[..]])?;
     }
     let mut claim = connection.prepare_cached(dialect::CLAIM)?;
     for ((kind, field, value), id) in &writes.unique_new {

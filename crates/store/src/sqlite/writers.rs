@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use rusqlite::TransactionBehavior;
 use rusqlite::wal::CheckpointMode;
 use steward_base::Error;
 
@@ -23,6 +24,8 @@ const SOFT_LOG: i64 = 32 << 20;
 const LAST_PART: i64 = 1 << 20;
 /// How often the checkpoint thread goes after what was written while it was copying.
 const PASSES: usize = 8;
+/// How long a failed build of keys waits.
+const BUILD_AGAIN: Duration = Duration::from_secs(10);
 /// How long nothing happens before files that are no longer written get a small cache again.
 const COOLING: Duration = Duration::from_secs(30);
 /// From here on writers wait for a checkpoint.
@@ -130,6 +133,7 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
         clock: &shared.surroundings.clock,
         random: &shared.surroundings.random,
         tenant: namespace.tenant,
+        building: &open.building,
     };
     let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
     match write::batch(&writer, &open.codes, &planner, &units) {
@@ -239,6 +243,46 @@ fn copy_log(namespace: &Namespace, open: &Open) {
         Err(error) => tracing::warn!(storage.path = %namespace.path.display(), error = ?error, "a checkpoint failed"),
     }
     open.checkpoint_asked.store(false, Ordering::Release);
+}
+
+/// The life of the thread that builds keys. What failed is tried again after a while.
+pub(super) fn build(shared: &Arc<Shared>) {
+    let mut failed: Vec<Arc<Namespace>> = Vec::new();
+    loop {
+        match shared.builds.next_within(BUILD_AGAIN) {
+            Turn::Of(namespace) => {
+                if let Err(failure) = build_keys(shared, &namespace) {
+                    tracing::warn!(storage.path = %namespace.path.display(), error = ?failure, "keys could not be built; this is tried again");
+                    failed.push(namespace);
+                }
+            }
+            Turn::Nobody => failed.drain(..).for_each(|namespace| shared.builds.push(namespace)),
+            Turn::Ended => return,
+        }
+    }
+}
+
+fn build_keys(shared: &Arc<Shared>, namespace: &Arc<Namespace>) -> Result<(), Failure> {
+    // A file that was closed meanwhile comes again when it is opened.
+    let Some(open) = namespace.opened() else { return Ok(()) };
+    let mut after = None;
+    while let Some((kind, keys)) = open.building.next() {
+        if shared.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut writer = open.writer.lock();
+        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        after = super::codes::build(&transaction, &open.codes, &shared.surroundings.kinds, kind, &keys, after)?;
+        transaction.commit()?;
+        keep_log_short(shared, namespace, &open, &writer);
+        // Commits that wait go first.
+        MutexGuard::unlock_fair(writer);
+        if after.is_none() {
+            open.building.done(kind);
+            tracing::info!(tenant.id = %namespace.tenant, record.kind = shared.surroundings.kinds.at(kind).name(), "new keys are built");
+        }
+    }
+    Ok(())
 }
 
 /// Takes the large cache back from a file that is not written much any more.
