@@ -59,6 +59,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("filter_type", &[422], "A filter compares a field with a value of another type.", "Look at the column that the detail names."),
     code("headers_too_large", &[431], "One header, or all of them together, are too large.", "Send fewer or shorter headers."),
     code("if_match_required", &[428], "A change must say which version it changes.", "Read the record and send its ETag as If-Match."),
+    code("index_building", &[503], "After an upgrade, an index that this needs is still being built.", WAIT),
     code("internal", &[500], "Something went wrong inside Steward.", "Report it with the request id."),
     code("invalid", &[422], "The request is read and not valid.", "Look at errors: each names a field and what is wrong with it."),
     code("invalid_credential", &[401], "The credential is mistyped, expired or ended.", "Sign in again, or use another key."),
