@@ -30,6 +30,8 @@ if [[ "$purpose" != build ]]; then
 fi
 if [[ "$purpose" == test ]]; then
   need shellcheck have shellcheck
+  need redis-server have redis-server
+  need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
   need chromium have chromium
   need faketime have faketime
 fi

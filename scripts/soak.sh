@@ -8,7 +8,7 @@ scripts/setup.sh test
 scripts/console.sh build
 cargo build --locked --release --package steward-server
 export INSTA_UPDATE=no PROPTEST_CASES="${PROPTEST_CASES:-20000}" STEWARD_TEST_CRASH_ROUNDS="${ROUNDS:-100}"
-scripts/postgres.sh cargo test --locked --release --workspace --no-fail-fast
+scripts/postgres.sh scripts/redis.sh cargo test --locked --release --workspace --no-fail-fast
 for ((run = 1; run < ${KILL_RUNS:-10}; run++)); do # with the run above a hundred rounds of ten
   cargo test --locked --release --package steward-telemetry kill
 done

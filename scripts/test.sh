@@ -39,7 +39,7 @@ fi
 if [[ -f crates/server/Cargo.toml ]]; then
   stage "server: build" cargo build --locked --package steward-server
 fi
-stage "workspace: tests on SQLite and PostgreSQL" scripts/postgres.sh cargo test --locked --workspace --no-fail-fast --quiet
+stage "workspace: tests on SQLite, PostgreSQL and Redis" scripts/postgres.sh scripts/redis.sh cargo test --locked --workspace --no-fail-fast --quiet
 
 if [[ -f crates/server/Cargo.toml ]]; then
   stage "API: document and fuzzing" scripts/served.sh -- scripts/test-api.sh --generation-deterministic
