@@ -1,6 +1,7 @@
 //! A record as clients see it, written as JSON straight from its stored text.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -71,6 +72,26 @@ impl Shown {
     pub fn only(mut self, names: Option<Arc<[String]>>) -> Self {
         self.only = names;
         self
+    }
+
+    /// Writes it as JSON. Where nothing is left out the stored text is copied as it is, behind the record's own fields.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        if self.only.is_some() || self.kind.fields().iter().any(|field| field.secret) {
+            return serde_json::to_writer(out, self).map_err(Error::internal);
+        }
+        out.push(b'{');
+        for (name, own) in self.record.own(&self.kind) {
+            write!(out, "\"{name}\":").map_err(Error::internal)?;
+            serde_json::to_writer(&mut *out, &own).map_err(Error::internal)?;
+            out.push(b',');
+        }
+        // An object's text without its opening brace: its members and the closing one.
+        let members = self.record.body.text().strip_prefix('{').unwrap_or("}");
+        if members == "}" {
+            out.pop();
+        }
+        out.extend_from_slice(members.as_bytes());
+        Ok(())
     }
 
     fn wants(&self, name: &str) -> bool {

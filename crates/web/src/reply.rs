@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use steward_base::Error;
+use steward_store::Shown;
 
 use crate::etag::etag;
 use crate::schema;
@@ -111,6 +112,37 @@ impl<T: Serialize + JsonSchema + Send + 'static> Output for Json<T> {
     fn into_body(self) -> Result<(Option<HeaderValue>, Body), Error> {
         let bytes = serde_json::to_vec(&self.0).map_err(Error::internal)?;
         Ok((Some(HeaderValue::from_static("application/json")), Body::from(bytes)))
+    }
+}
+
+/// JSON that knows a shorter way to its text than through its fields.
+pub(crate) trait WriteJson: JsonSchema {
+    /// Appends the text.
+    fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Error>;
+}
+
+/// JSON out, of a type that writes itself.
+#[derive(Debug)]
+pub(crate) struct Written<T>(pub T);
+
+impl<T: WriteJson + Send + 'static> Output for Written<T> {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn content(schema: Option<Value>) -> Vec<Content> {
+        let schema = schema.unwrap_or_else(schema::output_of::<T>);
+        vec![Content { media_type: "application/json".into(), schema: Some(schema) }]
+    }
+
+    fn into_body(self) -> Result<(Option<HeaderValue>, Body), Error> {
+        let mut bytes = Vec::with_capacity(1024);
+        self.0.write_json(&mut bytes)?;
+        Ok((Some(HeaderValue::from_static("application/json")), Body::from(bytes)))
+    }
+}
+
+impl WriteJson for Shown {
+    fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.write(out)
     }
 }
 

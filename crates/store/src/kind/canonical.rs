@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Number, Value};
 use steward_base::{Error, ErrorKind, Timestamp};
 
+use super::schema::RECORD_FIELDS;
 use super::{Kind, ValueType};
 
 const MAX_BYTES: usize = 256 * 1024;
@@ -88,6 +89,8 @@ impl Kind {
     /// `null` and absence of an optional field are one thing, and a patch that sets it to null removes it.
     fn drop_nulls(&self, body: &mut Map<String, Value>) {
         let required = self.schema().get("required").and_then(Value::as_array);
+        // What every record has is not part of a body, whoever wrote it there.
+        body.retain(|name, _| !RECORD_FIELDS.contains(&name.as_str()));
         body.retain(|name, value| !value.is_null() || required.is_some_and(|required| required.iter().any(|known| known == name)));
     }
 }

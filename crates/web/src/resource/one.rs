@@ -11,14 +11,14 @@ use super::{ById, Change, Hook, State};
 use crate::call::Call;
 use crate::etag::{self, Match};
 use crate::input::MergePatch;
-use crate::reply::{Json, Reply};
+use crate::reply::{Json, Reply, Written};
 use crate::scope;
 use crate::site::Site;
 
 /// How often a change with `If-Match: *` is repeated when others were faster.
 const TRIES: usize = 8;
 
-pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<Json<Shown>>, Error> {
+pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<Written<Shown>>, Error> {
     let record = state.find(&call, call.path.id.record()).await?;
     Ok(state.show(record))
 }
@@ -26,7 +26,7 @@ pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> 
 pub(super) async fn create<M: Model>(
     state: Arc<State<M>>,
     call: Call<(), (), Json<Map<String, Value>>>,
-) -> Result<Reply<Json<Shown>>, Error> {
+) -> Result<Reply<Written<Shown>>, Error> {
     let Json(sent) = call.body;
     let body = state.kind.create_body(sent)?;
     let change = Change { id: state.store.mint_id(), before: None, body, unit: UnitOfWork::new() };
@@ -38,7 +38,7 @@ pub(super) async fn create<M: Model>(
     Ok(state.show(record).location(&location))
 }
 
-pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (), MergePatch>) -> Result<Reply<Json<Shown>>, Error> {
+pub(super) async fn update<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, (), MergePatch>) -> Result<Reply<Written<Shown>>, Error> {
     let id = call.path.id.record();
     let mut tries = 0;
     loop {
@@ -107,9 +107,9 @@ impl<M: Model> State<M> {
         if covered { Ok(()) } else { Err(scope::outside(&self.options.noun)) }
     }
 
-    fn show(&self, record: Record) -> Reply<Json<Shown>> {
+    fn show(&self, record: Record) -> Reply<Written<Shown>> {
         let version = record.version;
-        Reply::json(record.shown(&self.kind)).etag(version)
+        Reply::new(Written(record.shown(&self.kind))).etag(version)
     }
 }
 
