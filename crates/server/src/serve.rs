@@ -7,6 +7,7 @@ use steward_base::{Error, ErrorKind, Result, Secret};
 use steward_observe::Observe;
 use steward_telemetry::Telemetry;
 use steward_web::{Limits, Serving, Settings, Site, Version};
+use steward_work::Work;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let router = roles::operations(&app, &observe).router(&site);
     add_health(&site, &app, &telemetry);
 
+    let worker = Work::new(app.store().clone(), steward_work::Options::default()).start().await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(app.fleet().clone().run(stop.child_token()));
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
@@ -55,6 +57,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     stop.cancel();
     tasks.close();
     tasks.wait().await;
+    worker.stop(Duration::from_secs(config.drain_seconds.into())).await;
     telemetry.close().await?;
     app.store().close().await;
     Ok(())

@@ -6,12 +6,14 @@ use steward_base::{Clock, Error, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
 use crate::building::Building;
+use crate::job::{Job, JobQuery};
 use crate::kind::Kinds;
 use crate::list::{Range, Scan, Scanned};
 use crate::postgres::Postgres;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::sqlite::Sqlite;
+use crate::stirred::Stirred;
 use crate::store::Backend;
 use crate::unit::Committed;
 
@@ -26,6 +28,7 @@ pub(crate) struct Surroundings {
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    pub(crate) stirred: Arc<Stirred>,
 }
 
 impl Engine {
@@ -120,11 +123,54 @@ impl Engine {
         }
     }
 
+    pub(crate) async fn job(&self, tenant: TenantId, id: RecordId) -> Result<Option<Job>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.job(tenant, id).await,
+            Self::Postgres(engine) => engine.job(tenant, id).await,
+        }
+    }
+
+    pub(crate) async fn jobs(&self, tenant: TenantId, query: JobQuery) -> Result<Vec<Job>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.jobs(tenant, query).await,
+            Self::Postgres(engine) => engine.jobs(tenant, query).await,
+        }
+    }
+
+    /// When the next job of these kinds, or of any, is due, past or future, in microseconds.
+    pub(crate) async fn next_due(&self, tenant: TenantId, kinds: Option<Vec<String>>) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.next_due(tenant, kinds).await,
+            Self::Postgres(engine) => engine.next_due(tenant, kinds).await,
+        }
+    }
+
+    /// A counter, sequence or cursor by its stored name.
+    pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.tally(tenant, name).await,
+            Self::Postgres(engine) => engine.tally(tenant, name).await,
+        }
+    }
+
+    /// The marks in control: the tenant's wire id and the number.
+    pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.marks().await,
+            Self::Postgres(engine) => engine.marks().await,
+        }
+    }
+
     pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
         match self {
             Self::Sqlite(engine) => engine.watch(tenant),
             Self::Postgres(engine) => engine.watch(tenant),
         }
+    }
+
+    /// Whether no other process can write what this one writes.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Self::Sqlite(_))
     }
 
     pub(crate) async fn health(&self) -> Result<(), Error> {

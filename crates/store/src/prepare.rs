@@ -6,12 +6,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
 
+use crate::job::{JobChange, MAX_CLAIM, MAX_PAYLOAD};
 use crate::kind::{Canonical, Kind, Kinds};
 use crate::rows::Key;
 use crate::store::unknown_kind;
+use crate::tally::Tally;
 use crate::unit::{EventDraft, Expect, UnitOfWork, Write};
 
 pub(crate) const MAX_WRITES: usize = 1_000;
+/// Most rows of one sort that one sweep removes.
+pub(crate) const SWEPT: usize = 2_000;
 
 /// A unit of work ready for its batch.
 #[derive(Debug)]
@@ -19,6 +23,9 @@ pub(crate) struct Prepared {
     pub(crate) writes: Vec<PreparedWrite>,
     pub(crate) guards: Vec<(RecordId, i64)>,
     pub(crate) events: Vec<PreparedEvent>,
+    pub(crate) jobs: Vec<JobChange>,
+    pub(crate) tallies: Vec<Tally>,
+    pub(crate) sweep: bool,
     pub(crate) ctx: Ctx,
     pub(crate) actor: Arc<str>,
     /// Rows it will write, about.
@@ -66,14 +73,15 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
     if let Some(problem) = unit.problem {
         return Err(problem);
     }
-    if unit.writes.len() + unit.events.len() > MAX_WRITES {
+    if unit.writes.len() + unit.events.len() + unit.jobs.len() + unit.tallies.len() > MAX_WRITES {
         let detail = format!("At most {MAX_WRITES} changes are committed together: split the request.");
         return Err(Error::new(ErrorKind::TooLarge, "unit_too_large", detail));
     }
     let told: HashSet<RecordId> = unit.events.iter().map(|event| event.subject).collect();
     let mut seen = HashSet::with_capacity(unit.writes.len());
     let mut writes = Vec::with_capacity(unit.writes.len());
-    for write in unit.writes {
+    for mut write in unit.writes {
+        hold_places(&mut write, &unit.tallies);
         let prepared = prepare_write(kinds, write, &told)?;
         if !seen.insert(prepared.key) {
             return Err(Error::internal("a unit of work writes one record twice"));
@@ -81,10 +89,67 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         writes.push(prepared);
     }
     let events = unit.events.into_iter().map(|draft| prepare_event(kinds, &writes, draft)).collect::<Result<Vec<_>, _>>()?;
-    let weight = 1 + events.len() + writes.iter().map(PreparedWrite::weight).sum::<usize>();
+    check_jobs(&unit.jobs)?;
+    check_numbers(kinds, &writes, &unit.tallies)?;
+    let claimed: usize = unit.jobs.iter().map(|change| if let JobChange::Claim(claim) = change { claim.limit } else { 1 }).sum();
+    let swept = if unit.sweep { SWEPT } else { 0 };
+    let weight = 1 + swept + events.len() + 3 * claimed + unit.tallies.len() + writes.iter().map(PreparedWrite::weight).sum::<usize>();
     let deletes = |write: &&PreparedWrite| matches!(write.change, Change::Delete);
     let opens_batch = writes.iter().filter(deletes).any(|write| inbound(kinds, write.key.0).next().is_some());
-    Ok(Prepared { writes, guards: unit.guards, events, actor: ctx.actor().into(), ctx: ctx.clone(), weight, opens_batch })
+    let (guards, jobs, tallies) = (unit.guards, unit.jobs, unit.tallies);
+    Ok(Prepared {
+        writes,
+        guards,
+        events,
+        jobs,
+        tallies,
+        sweep: unit.sweep,
+        actor: ctx.actor().into(),
+        ctx: ctx.clone(),
+        weight,
+        opens_batch,
+    })
+}
+
+/// A number that is given at commit stands as 0 until then, so that a schema may require it.
+fn hold_places(write: &mut Write, tallies: &[Tally]) {
+    let Some(body) = &mut write.body else { return };
+    for tally in tallies {
+        if let Tally::Number { record, field, .. } = tally
+            && *record == write.id
+        {
+            body.insert(field.to_string(), 0.into());
+        }
+    }
+}
+
+fn check_numbers(kinds: &Kinds, writes: &[PreparedWrite], tallies: &[Tally]) -> Result<(), Error> {
+    for tally in tallies {
+        let Tally::Number { record, field, .. } = tally else { continue };
+        let write = writes.iter().find(|write| write.key.1 == *record && matches!(write.change, Change::Put(..)));
+        let write = write.ok_or_else(|| Error::internal("a number was asked for a record that the unit does not write"))?;
+        // Its key would have to be known before its number is.
+        if kinds.at(write.key.0).fields().iter().any(|known| known.path == *field && known.unique) {
+            return Err(Error::internal(format!("{field} takes a number of a sequence and cannot be unique: it is by itself")));
+        }
+    }
+    Ok(())
+}
+
+fn check_jobs(jobs: &[JobChange]) -> Result<(), Error> {
+    for change in jobs {
+        match change {
+            JobChange::Enqueue(_, job) if job.payload.to_string().len() > MAX_PAYLOAD => {
+                let detail = format!("The payload of a job holds at most {} KiB: store what is larger and name it.", MAX_PAYLOAD / 1024);
+                return Err(Error::new(ErrorKind::TooLarge, "job_too_large", detail));
+            }
+            JobChange::Claim(claim) if claim.limit > MAX_CLAIM => {
+                return Err(Error::internal(format!("a claim takes at most {MAX_CLAIM} jobs")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>) -> Result<PreparedWrite, Error> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use steward_base::{Error, RecordId, Timestamp};
 
+use crate::job::Job;
 use crate::kind::Kind;
+use crate::tally::TallyKey;
 use crate::{Body, Record};
 
 /// The number of a kind in the list given at start, and a record's id.
@@ -81,13 +83,20 @@ pub(crate) struct Writes {
     pub(crate) unique_gone: Vec<(UniqueKey, RecordId)>,
     pub(crate) unique_new: Vec<(UniqueKey, RecordId)>,
     pub(crate) events: Vec<EventRow>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) tallies: Vec<(TallyKey, i64)>,
+    /// Source, message, and until when it is remembered.
+    pub(crate) received: Vec<(String, String, i64)>,
+    /// Remove what was over at this time.
+    pub(crate) sweep: Option<Timestamp>,
     /// Position and hash of the last event.
     pub(crate) head: (i64, [u8; 32]),
 }
 
 impl Writes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.events.is_empty()
+        let plain = self.records.is_empty() && self.events.is_empty();
+        plain && self.jobs.is_empty() && self.tallies.is_empty() && self.received.is_empty() && self.sweep.is_none()
     }
 
     /// Rows to be written, for the budget of a batch.
@@ -98,5 +107,8 @@ impl Writes {
             + self.unique_gone.len()
             + self.unique_new.len()
             + self.events.len()
+            + self.jobs.len() * 3
+            + self.tallies.len()
+            + self.received.len()
     }
 }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
-use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Random, RecordId, TenantId};
+use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Parts, Principal, Random, RecordId, TenantId, Timestamp};
 use tokio::sync::watch;
 
 use crate::building::{Role, Unclaimed};
 use crate::engine::{Engine, Surroundings};
+use crate::job::{Claim, Job, JobChange, JobQuery};
 use crate::kind::{Kind, Kinds, Model};
-use crate::query::{ListQuery, Page};
+use crate::marks::{Mark, Marks, Seen};
+use crate::query::{ListQuery, MAX_LIMIT, Page};
+use crate::stirred::Stirred;
+use crate::tally::TallyKey;
 use crate::unit::{Committed, UnitOfWork};
 use crate::{Record, list, prepare};
 
@@ -53,6 +57,10 @@ struct Inner {
     kinds: Arc<Kinds>,
     clock: Clock,
     random: Random,
+    stirred: Arc<Stirred>,
+    marks: Marks,
+    /// For what the store itself writes into control.
+    control: Ctx,
 }
 
 impl Store {
@@ -62,9 +70,10 @@ impl Store {
     pub async fn open(options: Options, kinds: Kinds, clock: Clock, random: Random) -> Result<Self, Error> {
         kinds.verify().map_err(Error::internal)?;
         let kinds = Arc::new(kinds);
-        let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone() };
+        let stirred = Arc::new(Stirred::default());
+        let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), stirred: stirred.clone() };
         let engine = Engine::open(options.backend, surroundings).await?;
-        let store = Self(Arc::new(Inner { engine, kinds, clock, random }));
+        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, marks: Marks::default(), control: control() }));
         store.provision(TenantId::OPERATOR).await?;
         Ok(store)
     }
@@ -150,6 +159,7 @@ impl Store {
     /// `record_too_large`, `unit_too_large`, `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<Committed, Error> {
         let prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
+        let _using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
         self.0.engine.commit(ctx.tenant(), prepared).await
     }
 
@@ -196,6 +206,77 @@ impl Store {
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
 
+    /// Takes jobs that are due: each is running under a lease from now on.
+    pub async fn claim(&self, ctx: &Ctx, claim: Claim) -> Result<Vec<Job>, Error> {
+        let mut unit = UnitOfWork::new();
+        unit.jobs.push(JobChange::Claim(claim));
+        let taken = self.commit(ctx, unit).await?.jobs;
+        Ok(taken.into_iter().filter(|job| job.state == crate::JobState::Running).collect())
+    }
+
+    /// A job, finished or not.
+    pub async fn job(&self, ctx: &Ctx, id: RecordId) -> Result<Option<Job>, Error> {
+        self.0.engine.job(ctx.tenant(), id).await
+    }
+
+    /// Jobs, newest first.
+    pub async fn jobs(&self, ctx: &Ctx, mut query: JobQuery) -> Result<Vec<Job>, Error> {
+        query.limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_LIMIT) };
+        self.0.engine.jobs(ctx.tenant(), query).await
+    }
+
+    /// When the next unfinished job of these kinds is due; a time in the past means now.
+    pub async fn next_due(&self, tenant: TenantId, kinds: &[String]) -> Result<Option<Timestamp>, Error> {
+        let due = self.0.engine.next_due(tenant, Some(kinds.to_vec())).await?;
+        Ok(due.map(Timestamp::from_micros))
+    }
+
+    /// The tenants that may have work waiting, as control remembers them: what a start looks into. Control itself is not among them.
+    pub async fn marked(&self) -> Result<Vec<(TenantId, Mark)>, Error> {
+        let marks = self.0.engine.marks().await?;
+        let known = marks.into_iter().filter_map(|(tenant, number)| Some((tenant.parse().ok()?, Mark::of(number)?)));
+        Ok(known.collect())
+    }
+
+    /// Removes some of what nobody will ask for any more: jobs finished a week ago, dead ones after 90 days, messages that may come again.
+    pub async fn sweep(&self, ctx: &Ctx) -> Result<(), Error> {
+        self.commit(ctx, UnitOfWork { sweep: true, ..UnitOfWork::new() }).await.map(|_| ())
+    }
+
+    /// The tenants that this process wrote to and whose marks are not settled.
+    pub fn in_use(&self) -> Vec<TenantId> {
+        self.0.marks.idle(&self.0.clock, std::time::Duration::ZERO)
+    }
+
+    /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due.
+    pub async fn settle(&self, idle: std::time::Duration) -> Result<(), Error> {
+        // Another process may be writing where this one is idle, and relies on its mark.
+        if !self.0.engine.is_alone() {
+            return Ok(());
+        }
+        for tenant in self.0.marks.idle(&self.0.clock, idle) {
+            self.0.marks.settle(&self.0.engine, self.seen(), tenant).await?;
+        }
+        Ok(())
+    }
+
+    /// The tenants whose jobs changed since it was last asked: for the one task of this process that hands out work.
+    pub fn stirred(&self) -> &Stirred {
+        &self.0.stirred
+    }
+
+    /// What a counter stands at.
+    pub async fn counter(&self, ctx: &Ctx, name: &str) -> Result<i64, Error> {
+        let value = self.0.engine.tally(ctx.tenant(), TallyKey::Counter(name.to_owned()).text()).await?;
+        Ok(value.unwrap_or(0))
+    }
+
+    /// The position up to which a consumer has handled the events.
+    pub async fn cursor(&self, ctx: &Ctx, consumer: &str) -> Result<i64, Error> {
+        let position = self.0.engine.tally(ctx.tenant(), TallyKey::Cursor(consumer.to_owned()).text()).await?;
+        Ok(position.unwrap_or(0))
+    }
+
     /// Checks that every event of the tenant follows from the one before; answers the head's position.
     ///
     /// Errors: `chain_broken`, naming the position.
@@ -223,9 +304,26 @@ impl Store {
         self.0.engine.close().await;
     }
 
+    fn seen(&self) -> Seen<'_> {
+        Seen { kinds: &self.0.kinds, clock: &self.0.clock, control: &self.0.control }
+    }
+
     fn kind(&self, name: &str) -> Result<usize, Error> {
         self.0.kinds.index(name).ok_or_else(|| unknown_kind(name))
     }
+}
+
+/// The store's own context: it restores what it promised.
+fn control() -> Ctx {
+    Ctx::mint(Parts {
+        principal: Principal::System,
+        tenant: TenantId::OPERATOR,
+        grants: Arc::new([]),
+        reason: "marks".into(),
+        origin: None,
+        trace_id: None,
+        request_id: None,
+    })
 }
 
 pub(crate) fn unknown_kind(name: &str) -> Error {

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
-use steward_base::{Error, RecordId};
+use steward_base::{Error, RecordId, Timestamp};
 
 use crate::Record;
+use crate::job::{Job, JobChange, JobDraft, Lease};
 use crate::kind::Model;
+use crate::tally::{Bounds, Tally};
 
 /// What must be true of the stored record before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub struct UnitOfWork {
     pub(crate) writes: Vec<Write>,
     pub(crate) guards: Vec<(RecordId, i64)>,
     pub(crate) events: Vec<EventDraft>,
+    pub(crate) jobs: Vec<JobChange>,
+    pub(crate) tallies: Vec<Tally>,
+    /// Removes what nobody will ask for any more.
+    pub(crate) sweep: bool,
     /// The first thing that could not be said; the commit answers it.
     pub(crate) problem: Option<Error>,
 }
@@ -100,9 +106,88 @@ impl UnitOfWork {
         self
     }
 
+    /// Queues a job; its id is among [`Committed::jobs`], or the id of the one that was queued under the same unique key before.
+    #[must_use]
+    pub fn enqueue(mut self, id: RecordId, job: JobDraft) -> Self {
+        self.jobs.push(JobChange::Enqueue(id, job));
+        self
+    }
+
+    /// Ends a job with the effect that this unit holds; `lease_lost` when the lease has ended, and then nothing of the unit happens.
+    #[must_use]
+    pub fn complete(mut self, lease: Lease) -> Self {
+        self.jobs.push(JobChange::Complete(lease));
+        self
+    }
+
+    /// Prolongs a lease from now and says how far the job is; `lease_lost` as above.
+    #[must_use]
+    pub fn renew(mut self, lease: Lease, by: std::time::Duration, progress: Option<Value>) -> Self {
+        self.jobs.push(JobChange::Renew(lease, by, progress));
+        self
+    }
+
+    /// Gives a job back, to be tried again at a time; `lease_lost` as above.
+    #[must_use]
+    pub fn retry(mut self, lease: Lease, at: Timestamp, error: impl Into<String>) -> Self {
+        self.jobs.push(JobChange::Retry(lease, at, error.into()));
+        self
+    }
+
+    /// Gives a job up: it becomes a dead letter, and an event `job.died` tells of it; `lease_lost` as above.
+    #[must_use]
+    pub fn bury(mut self, lease: Lease, error: impl Into<String>) -> Self {
+        self.jobs.push(JobChange::Bury(lease, error.into()));
+        self
+    }
+
+    /// Calls a job off: a queued one at once, a running one as soon as its worker looks or its lease ends. A finished one stays as it is.
+    #[must_use]
+    pub fn cancel(mut self, job: RecordId) -> Self {
+        self.jobs.push(JobChange::Cancel(job));
+        self
+    }
+
+    /// Queues a dead or cancelled job again, with its attempts forgotten; `job_not_finished` for one in any other state.
+    #[must_use]
+    pub fn redrive(mut self, job: RecordId) -> Self {
+        self.jobs.push(JobChange::Redrive(job));
+        self
+    }
+
+    /// Adds to a counter of the tenant, which begins at 0; `counter_bound` when it would leave the bounds. Counters never conflict.
+    #[must_use]
+    pub fn add(mut self, counter: impl Into<Cow<'static, str>>, by: i64, bounds: Bounds) -> Self {
+        self.tallies.push(Tally::Add { name: counter.into(), by, bounds });
+        self
+    }
+
+    /// Puts the next number of a sequence, from 1 and without a gap, into a top-level field of a record that this unit writes.
+    #[must_use]
+    pub fn number(mut self, sequence: impl Into<Cow<'static, str>>, record: RecordId, field: impl Into<Cow<'static, str>>) -> Self {
+        self.tallies.push(Tally::Number { sequence: sequence.into(), record, field: field.into() });
+        self
+    }
+
+    /// Moves the cursor of a consumer in the same commit as its effect, so that an event takes effect once; `cursor_moved` when it is not
+    /// at `from`. It begins at 0.
+    #[must_use]
+    pub fn advance(mut self, consumer: impl Into<Cow<'static, str>>, from: i64, to: i64) -> Self {
+        self.tallies.push(Tally::Advance { consumer: consumer.into(), from, to });
+        self
+    }
+
+    /// Remembers a message of an outside source until a time; `already_received` when it is remembered already.
+    #[must_use]
+    pub fn receive(mut self, source: impl Into<Cow<'static, str>>, message: impl Into<String>, until: Timestamp) -> Self {
+        self.tallies.push(Tally::Receive { source: source.into(), message: message.into(), until });
+        self
+    }
+
     /// Whether it would change or check nothing.
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty() && self.problem.is_none()
+        let plain = self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty();
+        plain && self.jobs.is_empty() && self.tallies.is_empty() && !self.sweep && self.problem.is_none()
     }
 
     fn fail(&mut self, error: Error) {
@@ -164,6 +249,8 @@ impl EventDraft {
 pub struct Committed {
     /// The records that the unit wrote, in its order, as they are now; deleted ones with `deleted_at`.
     pub records: Vec<Record>,
+    /// The jobs that the unit queued, claimed or changed, in its order, as they are now.
+    pub jobs: Vec<Job>,
     /// The tenant's last event position after the unit.
     pub position: i64,
 }

@@ -3,8 +3,10 @@
 //! Both engines and every unit go through the same code, so that a unit sees the ones before it in its batch exactly as it would see them
 //! committed. A refused unit leaves no trace.
 
+mod jobs;
 mod references;
 mod state;
+mod tallies;
 mod told;
 
 use std::collections::HashMap;
@@ -15,6 +17,7 @@ use steward_base::{Clock, Error, ErrorKind, Random, RecordId, TenantId};
 
 use crate::Record;
 use crate::building::{Building, Role};
+use crate::job::Job;
 use crate::kind::{Canonical, Entries, Kinds};
 use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
@@ -63,13 +66,19 @@ struct Effects {
 pub(crate) struct Done {
     /// As the unit left them.
     records: Vec<(Key, Row)>,
+    jobs: Vec<Job>,
     pub(crate) position: i64,
 }
 
 impl Done {
     pub(crate) fn into_committed(self, kinds: &Kinds) -> Committed {
         let record = |((kind, id), row): (Key, Row)| -> Record { row.into_record(kinds.at(kind), id) };
-        Committed { records: self.records.into_iter().map(record).collect(), position: self.position }
+        Committed { records: self.records.into_iter().map(record).collect(), jobs: self.jobs, position: self.position }
+    }
+
+    /// Whether a worker may have something to do now.
+    pub(crate) fn touches_jobs(&self) -> bool {
+        !self.jobs.is_empty()
     }
 }
 
@@ -83,9 +92,10 @@ impl Planner<'_> {
 
     fn unit(&self, state: &mut State, unit: &Prepared) -> Result<Done, Error> {
         let now = self.clock.now();
+        let tallies = self.tallies(&state.tallies, unit, now)?;
         let mut effects = Effects::default();
         for write in &unit.writes {
-            self.write(state, unit, now.micros(), write, &mut effects)?;
+            self.write(state, unit, now.micros(), write, tallies.numbered.get(&write.key.1), &mut effects)?;
         }
         self.follow_references(state, unit, now.micros(), &mut effects)?;
         if effects.list.len() > MAX_WRITES {
@@ -97,18 +107,32 @@ impl Planner<'_> {
         for (id, version) in &unit.guards {
             self.check_guard(state, *id, *version)?;
         }
-        let events = self.tell(state, unit, now, &effects)?;
+        let jobs = self.jobs(&state.jobs, unit, now)?;
+        let events = self.tell(state, unit, now, &effects, &jobs.died)?;
         let position = state.apply(&mut effects, events);
+        state.tallies.apply(tallies);
+        state.sweep = state.sweep.or(unit.sweep.then_some(now));
+        let touched = jobs.list.clone();
+        state.jobs.apply(jobs);
         let asked = unit.writes.iter().filter_map(|write| effects.by_key.get(&write.key).map(|at| &effects.list[*at]));
-        Ok(Done { records: asked.map(|effect| (effect.key, effect.row.clone())).collect(), position })
+        let records = asked.map(|effect| (effect.key, effect.row.clone())).collect();
+        Ok(Done { records, jobs: touched, position })
     }
 
-    fn write(&self, state: &mut State, unit: &Prepared, now: i64, write: &PreparedWrite, effects: &mut Effects) -> Result<(), Error> {
+    fn write(
+        &self,
+        state: &mut State,
+        unit: &Prepared,
+        now: i64,
+        write: &PreparedWrite,
+        numbered: Option<&Canonical>,
+        effects: &mut Effects,
+    ) -> Result<(), Error> {
         let before = state.live(self.kinds, write.key)?;
         let row = state.row(write.key);
         self.check_expected(write, before.is_some(), row.as_ref())?;
         let effect = match &write.change {
-            Change::Put(canonical, _) => self.put(unit, now, write, before, row, canonical),
+            Change::Put(canonical, _) => self.put(unit, now, write, before, row, numbered.unwrap_or(canonical)),
             Change::Delete => match (before, row) {
                 (Some(before), Some(row)) => deleted(write.key, before, row, now, &unit.actor, write.told),
                 // `Any` deletes what there is, here nothing.

@@ -3,12 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use steward_base::{Error, RecordId};
+use steward_base::{Error, RecordId, Timestamp};
 
+use super::jobs::{Jobs, WantedJobs};
+use super::tallies::{Message, Tallies};
 use super::{Effects, Live};
 use crate::kind::{Entries, Kinds};
 use crate::prepare::{Change, Prepared, inbound};
 use crate::rows::{EventRow, IndexField, IndexKey, Key, Row, UniqueKey, Writes};
+use crate::tally::{Tally, TallyKey};
 use crate::value;
 
 /// What is to be loaded before a batch can be decided.
@@ -20,6 +23,9 @@ pub(crate) struct Wanted {
     pub(crate) unique: HashSet<UniqueKey>,
     /// Records about to be deleted whose referrers are looked for.
     pub(crate) inbound: HashSet<Key>,
+    pub(crate) jobs: WantedJobs,
+    pub(crate) tallies: HashSet<TallyKey>,
+    pub(crate) messages: HashSet<Message>,
 }
 
 impl Wanted {
@@ -28,6 +34,13 @@ impl Wanted {
         let mut wanted = Self::default();
         for unit in units {
             wanted.any_kind.extend(unit.guards.iter().map(|(id, _)| *id));
+            WantedJobs::by(unit, &mut wanted.jobs);
+            for tally in &unit.tallies {
+                wanted.tallies.extend(tally.key());
+                if let Tally::Receive { source, message, .. } = tally {
+                    wanted.messages.insert((source.to_string(), message.clone()));
+                }
+            }
             for write in &unit.writes {
                 wanted.records.insert(write.key);
                 match &write.change {
@@ -46,7 +59,8 @@ impl Wanted {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.any_kind.is_empty() && self.unique.is_empty() && self.inbound.is_empty()
+        let records = self.records.is_empty() && self.any_kind.is_empty() && self.unique.is_empty() && self.inbound.is_empty();
+        records && self.jobs.is_empty() && self.tallies.is_empty() && self.messages.is_empty()
     }
 }
 
@@ -74,6 +88,9 @@ pub(crate) struct State {
     slots: HashMap<Key, Slot>,
     owners: HashMap<UniqueKey, Option<RecordId>>,
     pub(super) inbound: HashMap<Key, Vec<Inbound>>,
+    pub(crate) jobs: Jobs,
+    pub(crate) tallies: Tallies,
+    pub(super) sweep: Option<Timestamp>,
     events: Vec<EventRow>,
     /// Records in the order in which they were first touched.
     touched: Vec<Key>,
@@ -82,7 +99,8 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(position: i64, hash: [u8; 32]) -> Self {
         let (slots, owners, inbound) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { position, hash, slots, owners, inbound, events: Vec::new(), touched: Vec::new() }
+        let (jobs, tallies) = (Jobs::default(), Tallies::default());
+        Self { position, hash, slots, owners, inbound, jobs, tallies, sweep: None, events: Vec::new(), touched: Vec::new() }
     }
 
     pub(crate) fn loaded_record(&mut self, key: Key, row: Row) {
@@ -110,6 +128,7 @@ impl State {
                 wanted.inbound.insert(referrer.key);
             }
         }
+        self.jobs.wants_more(&mut wanted.jobs);
         wanted
     }
 
@@ -184,7 +203,15 @@ impl State {
 
     /// The rows that bring the database to this state.
     pub(super) fn writes(&mut self) -> Writes {
-        let mut writes = Writes { events: std::mem::take(&mut self.events), head: self.head(), ..Writes::default() };
+        let mut writes = Writes {
+            events: std::mem::take(&mut self.events),
+            head: self.head(),
+            jobs: self.jobs.changed(),
+            tallies: self.tallies.changed(),
+            received: self.tallies.newly_received(),
+            sweep: self.sweep,
+            ..Writes::default()
+        };
         for key in &self.touched {
             let Some(Slot { stored, stored_live, now: Some((row, live)) }) = self.slots.get(key) else { continue };
             let nothing = Entries::default();
@@ -196,9 +223,8 @@ impl State {
             writes.index_new.extend(after.index.iter().filter(|entry| !before.index.contains(entry)).map(index));
             writes.unique_gone.extend(before.unique.iter().filter(|entry| !after.unique.contains(entry)).map(unique));
             writes.unique_new.extend(after.unique.iter().filter(|entry| !before.unique.contains(entry)).map(unique));
-            let created = |row: &Row| -> IndexKey {
-                (key.0, IndexField::CreatedAt, value::time(steward_base::Timestamp::from_micros(row.created_at)), key.1)
-            };
+            let created =
+                |row: &Row| -> IndexKey { (key.0, IndexField::CreatedAt, value::time(Timestamp::from_micros(row.created_at)), key.1) };
             let was = stored.as_ref().filter(|row| row.deleted_at.is_none()).map(created);
             let is = live.as_ref().map(|_| created(row));
             if was != is {

@@ -5,6 +5,7 @@ use steward_base::{Error, RecordId, Timestamp};
 
 use super::{Effect, Effects, Live, Planner, State};
 use crate::chain::{self, Envelope};
+use crate::job::{JOB_PREFIX, Job};
 use crate::kind::Kind;
 use crate::prepare::{Prepared, PreparedEvent};
 use crate::rows::EventRow;
@@ -21,7 +22,14 @@ struct Telling<'a> {
 }
 
 impl Planner<'_> {
-    pub(super) fn tell(&self, state: &State, unit: &Prepared, now: Timestamp, effects: &Effects) -> Result<Vec<EventRow>, Error> {
+    pub(super) fn tell(
+        &self,
+        state: &State,
+        unit: &Prepared,
+        now: Timestamp,
+        effects: &Effects,
+        died: &[Job],
+    ) -> Result<Vec<EventRow>, Error> {
         let mut events: Vec<EventRow> = Vec::new();
         let mut head = state.head();
         for effect in effects.list.iter().filter(|effect| effect.changed && !effect.told) {
@@ -48,6 +56,20 @@ impl Planner<'_> {
                 data: &told.data,
                 scope,
                 causation_id: told.causation_id.as_deref(),
+            };
+            events.push(self.event(&mut head, unit, now, &telling)?);
+        }
+        for job in died {
+            let told = json!({ "kind": job.kind, "attempts": job.attempts, "error": job.last_error });
+            let Value::Object(data) = told else { continue };
+            let telling = Telling {
+                event_type: "job.died".into(),
+                subject: job.id,
+                subject_id: job.id.wire(JOB_PREFIX),
+                version: 1,
+                data: &data,
+                scope: Map::new(),
+                causation_id: None,
             };
             events.push(self.event(&mut head, unit, now, &telling)?);
         }

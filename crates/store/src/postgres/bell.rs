@@ -16,16 +16,19 @@ use parking_lot::Mutex;
 const POLL: Duration = Duration::from_secs(2);
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// Positions that others have not been told of, the latest per tenant.
+/// Positions that others have not been told of, the latest per tenant, and whether jobs changed.
 #[derive(Default)]
 pub(super) struct Bell {
-    untold: Mutex<HashMap<TenantId, i64>>,
+    untold: Mutex<HashMap<TenantId, (i64, bool)>>,
     rung: Notify,
 }
 
 impl Bell {
-    pub(super) fn ring(&self, tenant: TenantId, position: i64) {
-        self.untold.lock().insert(tenant, position);
+    pub(super) fn ring(&self, tenant: TenantId, position: i64, jobs: bool) {
+        let mut untold = self.untold.lock();
+        let known = untold.entry(tenant).or_default();
+        *known = (position, known.1 || jobs);
+        drop(untold);
         self.rung.notify_one();
     }
 }
@@ -70,8 +73,9 @@ async fn session(shared: &Arc<Shared>) -> Result<(), tokio_postgres::Error> {
             },
             () = shared.bell.rung.notified() => {
                 let untold = std::mem::take(&mut *shared.bell.untold.lock());
-                for (tenant, position) in untold {
-                    client.query(dialect::RING, &[&format!("{tenant} {position}")]).await?;
+                for (tenant, (position, jobs)) in untold {
+                    let jobs = if jobs { " jobs" } else { "" };
+                    client.query(dialect::RING, &[&format!("{tenant} {position}{jobs}")]).await?;
                 }
             }
             _ = tick.tick() => poll(shared).await,
@@ -88,11 +92,14 @@ impl Drop for AbortOnDrop {
 }
 
 fn hear(shared: &Shared, text: &str) {
-    let Some((tenant, position)) = text.split_once(' ') else { return };
-    if let (Ok(tenant), Ok(position)) = (tenant.parse::<TenantId>(), position.parse())
-        && let Some(namespace) = shared.known(tenant)
-    {
+    let mut words = text.split(' ');
+    let (Some(tenant), Some(position)) = (words.next(), words.next()) else { return };
+    let (Ok(tenant), Ok(position)) = (tenant.parse::<TenantId>(), position.parse()) else { return };
+    if let Some(namespace) = shared.known(tenant) {
         namespace.reached(position);
+    }
+    if words.next() == Some("jobs") {
+        shared.surroundings.stirred.add(tenant);
     }
 }
 

@@ -4,7 +4,8 @@
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 2] = [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING)];
+pub(super) const MIGRATIONS: [(&str, &str); 3] =
+    [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING), ("jobs and numbers", JOBS_AND_NUMBERS)];
 
 const FIRST_TABLES: &str = r#"
 CREATE TABLE {s}.key_state (
@@ -54,6 +55,31 @@ CREATE TABLE {s}.unclaimed (
 ALTER TABLE {s}.unclaimed ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {s}.unclaimed FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON {s}.unclaimed USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+"#;
+
+/// `due_at` is when somebody should look at an unfinished job again, whatever its state: one index finds what is due.
+const JOBS_AND_NUMBERS: &str = r#"
+DROP TABLE {s}.job;
+CREATE TABLE {s}.job (
+    tenant uuid, id uuid, kind text COLLATE "C" NOT NULL, state text COLLATE "C" NOT NULL, priority integer NOT NULL, run_at bigint NOT NULL,
+    due_at bigint, unique_key text COLLATE "C", attempts integer NOT NULL, epoch bigint NOT NULL, payload text NOT NULL, progress text,
+    last_error text, cancel_requested boolean NOT NULL, actor text NOT NULL, request_id text, trace_id text, created_at bigint NOT NULL,
+    finished_at bigint, PRIMARY KEY (tenant, id)) WITH (fillfactor = 70);
+CREATE INDEX job_due ON {s}.job (tenant, priority, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX job_key ON {s}.job (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX job_dead ON {s}.job (tenant, id) WHERE state = 'dead';
+CREATE INDEX job_finished ON {s}.job (tenant, finished_at) WHERE finished_at IS NOT NULL;
+CREATE TABLE {s}.tally (tenant uuid, name text COLLATE "C", value bigint NOT NULL, PRIMARY KEY (tenant, name));
+CREATE INDEX inbox_expires ON {s}.inbox (tenant, expires_at);
+DO $$
+DECLARE name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['job', 'tally'] LOOP
+        EXECUTE format('ALTER TABLE {s}.%I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE {s}.%I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY tenant ON {s}.%I USING (tenant = nullif(current_setting(''steward.tenant'', true), '''')::uuid)', name);
+    END LOOP;
+END $$;
 "#;
 
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
@@ -106,6 +132,75 @@ pub(super) struct Statements {
     pub(super) hash_at: String,
     pub(super) events: String,
     pub(super) count: String,
+    pub(super) jobs: JobStatements,
+}
+
+/// The statements of one schema for jobs and numbers.
+pub(super) struct JobStatements {
+    pub(super) some: String,
+    pub(super) by_keys: String,
+    pub(super) due: String,
+    pub(super) next_due: String,
+    pub(super) list: String,
+    pub(super) put: String,
+    pub(super) tallies: String,
+    pub(super) marks: String,
+    pub(super) put_tallies: String,
+    pub(super) received: String,
+    pub(super) receive: String,
+    pub(super) sweep_jobs: String,
+    pub(super) sweep_inbox: String,
+}
+
+const JOB_COLUMNS: &str = "j.id, j.kind, j.state, j.priority, j.run_at, j.due_at, j.unique_key, j.attempts, j.epoch, j.payload, j.progress,
+    j.last_error, j.cancel_requested, j.actor, j.request_id, j.trace_id, j.created_at, j.finished_at";
+/// A queued job waits while another one with its key is running.
+const NOT_BLOCKED: &str = "(j.unique_key IS NULL OR j.state = 'running' OR NOT EXISTS (SELECT 1 FROM {s}.job r WHERE r.tenant = j.tenant
+    AND r.kind = j.kind AND r.unique_key = j.unique_key AND r.finished_at IS NULL AND r.state = 'running'))";
+
+impl JobStatements {
+    fn of(schema: &str) -> Self {
+        let at = |text: &str| {
+            let text = text.replace("{columns}", JOB_COLUMNS).replace("{not_blocked}", NOT_BLOCKED);
+            text.replace("{s}", &format!("\"{schema}\""))
+        };
+        Self {
+            some: at("SELECT {columns} FROM {s}.job j WHERE j.tenant = $1 AND j.id = ANY ($2::uuid[])"),
+            by_keys: at("SELECT {columns} FROM unnest($2::text[], $3::text[]) k (kind, key)
+                JOIN {s}.job j ON j.tenant = $1 AND j.kind = k.kind AND j.unique_key = k.key AND j.finished_at IS NULL"),
+            // One range of the index per priority: sorting everything that is due would read everything that is due.
+            due: at("SELECT {columns} FROM unnest(ARRAY[0, 1, 2]) WITH ORDINALITY p (priority, turn)
+                CROSS JOIN LATERAL (SELECT * FROM {s}.job j WHERE j.tenant = $1 AND j.priority = p.priority AND j.due_at <= $2
+                    AND j.kind = ANY ($3::text[]) AND {not_blocked} ORDER BY j.due_at LIMIT $4) j
+                ORDER BY p.turn, j.due_at LIMIT $4"),
+            next_due: at("SELECT min(j.due_at) FROM unnest(ARRAY[0, 1, 2]) p (priority)
+                CROSS JOIN LATERAL (SELECT j.due_at FROM {s}.job j WHERE j.tenant = $1 AND j.priority = p.priority AND j.due_at IS NOT NULL
+                    AND ($2::text[] IS NULL OR j.kind = ANY ($2::text[])) AND {not_blocked} ORDER BY j.due_at LIMIT 1) j"),
+            list: at("SELECT {columns} FROM {s}.job j WHERE j.tenant = $1 AND ($2::uuid IS NULL OR j.id < $2)
+                AND ($3::text IS NULL OR j.state = $3) AND ($4::text IS NULL OR j.kind = $4) ORDER BY j.id DESC LIMIT $5"),
+            put: at("INSERT INTO {s}.job
+                    (tenant, id, kind, state, priority, run_at, due_at, unique_key, attempts, epoch, payload, progress, last_error,
+                    cancel_requested, actor, request_id, trace_id, created_at, finished_at)
+                SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::bigint[], $8::text[], $9::integer[],
+                    $10::bigint[], $11::text[], $12::text[], $13::text[], $14::boolean[], $15::text[], $16::text[], $17::text[], $18::bigint[],
+                    $19::bigint[])
+                ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, run_at = excluded.run_at, due_at = excluded.due_at,
+                    attempts = excluded.attempts, epoch = excluded.epoch, progress = excluded.progress, last_error = excluded.last_error,
+                    cancel_requested = excluded.cancel_requested, finished_at = excluded.finished_at"),
+            tallies: at("SELECT name, value FROM {s}.tally WHERE tenant = $1 AND name = ANY ($2::text[])"),
+            marks: at("SELECT substr(name, length($2) + 1), value FROM {s}.tally WHERE tenant = $1 AND starts_with(name, $2) AND value < $3"),
+            put_tallies: at("INSERT INTO {s}.tally SELECT $1, * FROM unnest($2::text[], $3::bigint[])
+                ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value"),
+            received: at("SELECT i.source, i.message, i.expires_at FROM unnest($2::text[], $3::text[]) k (source, message)
+                JOIN {s}.inbox i ON i.tenant = $1 AND i.source = k.source AND i.message = k.message"),
+            sweep_jobs: at("DELETE FROM {s}.job WHERE tenant = $1 AND id IN (SELECT id FROM {s}.job WHERE tenant = $1 AND finished_at IS NOT NULL
+                AND finished_at < $2 AND finished_at < CASE state WHEN 'dead' THEN $3 ELSE $2 END LIMIT $4)"),
+            sweep_inbox: at("DELETE FROM {s}.inbox WHERE tenant = $1 AND (source, message) IN
+                (SELECT source, message FROM {s}.inbox WHERE tenant = $1 AND expires_at <= $2 LIMIT $3)"),
+            receive: at("INSERT INTO {s}.inbox SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])
+                ON CONFLICT (tenant, source, message) DO UPDATE SET expires_at = excluded.expires_at"),
+        }
+    }
 }
 
 impl Statements {
@@ -167,6 +262,7 @@ impl Statements {
             events: at("SELECT position, subject, hash, body FROM {s}.event WHERE tenant = $1 AND position > $2 ORDER BY position LIMIT $3"),
             count: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_index
                 WHERE tenant = $1 AND kind = $2 AND field = $3 AND value BETWEEN $4 AND $5 LIMIT $6) entries"),
+            jobs: JobStatements::of(schema),
         }
     }
 

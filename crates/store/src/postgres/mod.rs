@@ -4,6 +4,7 @@ mod bell;
 mod connect;
 mod dialect;
 mod failure;
+mod jobs;
 mod migrate;
 mod namespace;
 mod read;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::building::{Building, Role};
 use crate::engine::{Surroundings, closed};
+use crate::job::{Job, JobQuery};
 use crate::list::{Range, Scan, Scanned};
 use crate::plan::Planner;
 use crate::prepare::Prepared;
@@ -118,6 +120,26 @@ impl Postgres {
 
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
         self.read(tenant, async |client, namespace| read::head(client, namespace).await).await
+    }
+
+    pub(crate) async fn job(&self, tenant: TenantId, id: RecordId) -> Result<Option<Job>, Error> {
+        self.read(tenant, async |client, namespace| jobs::job(client, namespace, id).await).await
+    }
+
+    pub(crate) async fn jobs(&self, tenant: TenantId, query: JobQuery) -> Result<Vec<Job>, Error> {
+        self.read(tenant, async |client, namespace| jobs::jobs(client, namespace, &query).await).await
+    }
+
+    pub(crate) async fn next_due(&self, tenant: TenantId, kinds: Option<Vec<String>>) -> Result<Option<i64>, Error> {
+        self.read(tenant, async |client, namespace| jobs::next_due(client, namespace, kinds.as_deref()).await).await
+    }
+
+    pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
+        self.read(TenantId::OPERATOR, async |client, namespace| jobs::marks(client, namespace).await).await
+    }
+
+    pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
+        self.read(tenant, async |client, namespace| jobs::tally(client, namespace, &name).await).await
     }
 
     pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {
@@ -252,6 +274,7 @@ impl Shared {
                 }
                 Outcome::Unknown(committed, hash, failure) => {
                     tracing::warn!(error = %failure.into_error(), "the database went away during a commit; asking what became of it");
+                    let Some(hash) = hash else { return refuse(batch, &outcome_unknown()) };
                     match self.ask(namespace, committed.position, &hash, deadline).await {
                         Some(true) => return self.answer(namespace, batch, committed),
                         // It surely did not happen: again, from the start.
@@ -348,7 +371,11 @@ impl Shared {
 
     fn answer(&self, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
         namespace.reached(committed.position);
-        self.bell.ring(namespace.tenant, committed.position);
+        let jobs = committed.answers.iter().flatten().any(crate::plan::Done::touches_jobs);
+        if jobs {
+            self.surroundings.stirred.add(namespace.tenant);
+        }
+        self.bell.ring(namespace.tenant, committed.position, jobs);
         for (pending, answer) in batch.into_iter().zip(committed.answers) {
             // Whoever asked may have gone; the unit is committed all the same.
             let _ = pending.answer.send(answer);

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::dialect;
 use super::failure::Failure;
+use super::jobs::{Putting, Receiving, Sweeping, Tallying};
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
@@ -24,8 +25,9 @@ pub(super) enum Outcome {
     Committed(Committed),
     /// Nothing of it happened.
     Failed(Failure),
-    /// The connection broke while it was being committed: it happened if this position has this hash.
-    Unknown(Committed, [u8; 32], Failure),
+    /// The connection broke while it was being committed: it happened if this position has this hash. Without an event there is no telling:
+    /// leases end by themselves, and what is counted or received beside no event is asked for again.
+    Unknown(Committed, Option<[u8; 32]>, Failure),
 }
 
 pub(super) struct Committed {
@@ -54,12 +56,13 @@ pub(super) async fn batch(
         }
     };
     let ((position, hash), rows, nothing) = (writes.head, writes.rows(), writes.is_empty());
+    let told = !writes.events.is_empty();
     let committed = Committed { answers, position, rows };
     match within(planner.clock, deadline, write(client, namespace, planner, &writes)).await {
         Ok(()) => Outcome::Committed(committed),
         // Without a write there is no difference.
         Err(Failure::Lost(_) | Failure::TimedOut) if nothing => Outcome::Committed(committed),
-        Err(failure @ (Failure::Lost(_) | Failure::TimedOut)) => Outcome::Unknown(committed, hash, failure),
+        Err(failure @ (Failure::Lost(_) | Failure::TimedOut)) => Outcome::Unknown(committed, told.then_some(hash), failure),
         Err(failure) => {
             roll_back(client, planner.clock, deadline).await;
             Outcome::Failed(failure)
@@ -121,6 +124,7 @@ async fn decide(
     let head = head?;
     let mut state = State::new(head.get(0), hash_at(&head, 1));
     first?.into_state(planner, &wanted, &mut state);
+    Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
     loop {
         loads.referrers(client, planner, tenant, &wanted, &mut state).await?;
         wanted = state.wants_more(planner.kinds);
@@ -128,6 +132,7 @@ async fn decide(
             break;
         }
         loads.rows(client, planner, tenant, &wanted).await?.into_state(planner, &wanted, &mut state);
+        Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
     }
     Ok(planner.batch(&mut state, units.iter().copied()))
 }
@@ -235,7 +240,9 @@ async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, wr
     let tenant = namespace.tenant.record().uuid();
     let (put, leave, enter) = (Put::of(planner, writes), Entries::of(planner, &writes.index_gone), Entries::of(planner, &writes.index_new));
     let (free, claim, append) = (Claims::of(planner, &writes.unique_gone), Claims::of(planner, &writes.unique_new), Append::of(writes));
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 7] = [
+    let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
+    let sweeping = Sweeping::of(writes.sweep);
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 12] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
@@ -243,6 +250,11 @@ async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, wr
         (&statements.claim, claim.ids.len(), claim.bound(&tenant)),
         (&statements.append, append.positions.len(), append.bound(&tenant)),
         (&statements.move_head, append.positions.len(), vec![&tenant, &append.position, &append.hash]),
+        (&statements.jobs.put, writes.jobs.len(), jobs.bound(&tenant)),
+        (&statements.jobs.put_tallies, writes.tallies.len(), tallies.bound(&tenant)),
+        (&statements.jobs.receive, writes.received.len(), receive.bound(&tenant)),
+        (&statements.jobs.sweep_jobs, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.done, &sweeping.dead, &sweeping.most]),
+        (&statements.jobs.sweep_inbox, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.now, &sweeping.most]),
     ];
     let mut prepared = Vec::new();
     for (sql, rows, _) in &bounds {

@@ -1,7 +1,8 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 2] = [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING)];
+pub(super) const MIGRATIONS: [(&str, &str); 3] =
+    [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING), ("jobs and numbers", JOBS_AND_NUMBERS)];
 
 pub(super) const MIGRATION_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
@@ -68,6 +69,24 @@ ALTER TABLE key_state ADD COLUMN value TEXT NOT NULL DEFAULT '';
 CREATE TABLE unclaimed (
     tenant INTEGER NOT NULL, kind INTEGER NOT NULL, field INTEGER NOT NULL, id BLOB NOT NULL, PRIMARY KEY (tenant, kind, field, id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// `due_at` is when somebody should look at an unfinished job again, whatever its state: one index finds what is due.
+const JOBS_AND_NUMBERS: &str = "
+DROP TABLE job;
+CREATE TABLE job (
+    row INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL, id BLOB NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, priority INTEGER NOT NULL, run_at INTEGER NOT NULL,
+    due_at INTEGER, unique_key TEXT, attempts INTEGER NOT NULL, epoch INTEGER NOT NULL, payload TEXT NOT NULL, progress TEXT, last_error TEXT,
+    cancel_requested INTEGER NOT NULL, actor TEXT NOT NULL, request_id TEXT, trace_id TEXT, created_at INTEGER NOT NULL, finished_at INTEGER,
+    UNIQUE (tenant, id)
+) STRICT;
+CREATE INDEX job_due ON job (tenant, priority, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX job_key ON job (tenant, kind, unique_key) WHERE unique_key IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX job_dead ON job (tenant, id) WHERE state = 'dead';
+CREATE INDEX job_finished ON job (tenant, finished_at) WHERE finished_at IS NOT NULL;
+CREATE TABLE tally (tenant INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (tenant, name)) STRICT, WITHOUT ROWID;
+CREATE INDEX inbox_expires ON inbox (tenant, expires_at);
 ";
 
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
@@ -158,3 +177,63 @@ pub(super) const RANGE_UP: &str = joined!("(i.value, i.id) > (?4, ?5) AND i.valu
 pub(super) const RANGE_DOWN: &str = joined!("(i.value, i.id) < (?4, ?5) AND i.value >= ?6 ORDER BY i.value DESC, i.id DESC LIMIT ?7");
 
 pub(super) const PROBE: &str = "UPDATE probe SET count = count + 1";
+
+macro_rules! job_columns {
+    () => {
+        "j.id, j.kind, j.state, j.priority, j.run_at, j.due_at, j.unique_key, j.attempts, j.epoch, j.payload, j.progress, j.last_error, \
+         j.cancel_requested, j.actor, j.request_id, j.trace_id, j.created_at, j.finished_at"
+    };
+}
+
+/// A queued job waits while another one with its key is running.
+macro_rules! not_blocked {
+    () => {
+        "(j.unique_key IS NULL OR j.state = 'running' OR NOT EXISTS (SELECT 1 FROM job r WHERE r.tenant = j.tenant AND r.kind = j.kind \
+         AND r.unique_key = j.unique_key AND r.finished_at IS NULL AND r.state = 'running'))"
+    };
+}
+
+pub(super) const JOB: &str = concat!("SELECT ", job_columns!(), " FROM job j WHERE j.tenant = ?1 AND j.id = ?2");
+pub(super) const JOBS_BY_KEY: &str =
+    concat!("SELECT ", job_columns!(), " FROM job j WHERE j.tenant = ?1 AND j.kind = ?2 AND j.unique_key = ?3 AND j.finished_at IS NULL");
+pub(super) const JOBS_DUE: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM job j WHERE j.tenant = ?1 AND j.priority = ?2 AND j.due_at <= ?3 AND j.kind IN (SELECT value FROM json_each(?4)) AND ",
+    not_blocked!(),
+    " ORDER BY j.due_at LIMIT ?5"
+);
+pub(super) const NEXT_DUE: &str = concat!(
+    "SELECT j.due_at FROM job j WHERE j.tenant = ?1 AND j.priority = ?2 AND j.due_at IS NOT NULL AND (?3 IS NULL OR j.kind IN (SELECT value FROM json_each(?3))) AND ",
+    not_blocked!(),
+    " ORDER BY j.due_at LIMIT 1"
+);
+pub(super) const JOBS: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM job j WHERE j.tenant = ?1 AND j.id < ?2 AND (?3 IS NULL OR j.state = ?3) AND (?4 IS NULL OR j.kind = ?4) ORDER BY j.id DESC LIMIT ?5"
+);
+pub(super) const DEAD_JOBS: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM job j WHERE j.tenant = ?1 AND j.id < ?2 AND j.state = 'dead' AND (?3 IS NULL OR j.kind = ?3) ORDER BY j.id DESC LIMIT ?4"
+);
+pub(super) const PUT_JOB: &str = "
+INSERT INTO job (tenant, id, kind, state, priority, run_at, due_at, unique_key, attempts, epoch, payload, progress, last_error, cancel_requested,
+    actor, request_id, trace_id, created_at, finished_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
+ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, run_at = excluded.run_at, due_at = excluded.due_at, attempts = excluded.attempts,
+    epoch = excluded.epoch, progress = excluded.progress, last_error = excluded.last_error, cancel_requested = excluded.cancel_requested,
+    finished_at = excluded.finished_at";
+
+pub(super) const SWEEP_JOBS: &str =
+    "DELETE FROM job WHERE row IN (SELECT row FROM job WHERE tenant = ?1 AND finished_at < CASE state WHEN 'dead' THEN ?3 ELSE ?2 END
+    AND finished_at IS NOT NULL AND finished_at < ?2 LIMIT ?4)";
+pub(super) const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE (tenant, source, message) IN (SELECT tenant, source, message FROM inbox WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
+
+pub(super) const TALLY: &str = "SELECT value FROM tally WHERE tenant = ?1 AND name = ?2";
+pub(super) const MARKS: &str =
+    "SELECT substr(name, 6), value FROM tally WHERE tenant = ?1 AND name > 'mark:' AND name < 'mark;' AND value < ?2";
+pub(super) const PUT_TALLY: &str = "INSERT INTO tally VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = excluded.value";
+pub(super) const RECEIVED: &str = "SELECT expires_at FROM inbox WHERE tenant = ?1 AND source = ?2 AND message = ?3";
+pub(super) const RECEIVE: &str = "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET expires_at = excluded.expires_at";

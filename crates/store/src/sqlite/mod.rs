@@ -3,6 +3,7 @@
 mod codes;
 mod dialect;
 mod failure;
+mod jobs;
 mod namespace;
 mod read;
 mod write;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::building::Building;
 use crate::engine::{Surroundings, closed, no_namespace};
+use crate::job::{Job, JobQuery};
 use crate::list::{Range, Scan, Scanned};
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
@@ -149,6 +151,26 @@ impl Sqlite {
 
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
         self.point_read(tenant, read::head).await
+    }
+
+    pub(crate) async fn job(&self, tenant: TenantId, id: RecordId) -> Result<Option<Job>, Error> {
+        self.point_read(tenant, move |connection, codes| jobs::job(connection, codes, id)).await
+    }
+
+    pub(crate) async fn jobs(&self, tenant: TenantId, query: JobQuery) -> Result<Vec<Job>, Error> {
+        self.long_read(tenant, move |connection, codes| jobs::jobs(connection, codes, &query)).await
+    }
+
+    pub(crate) async fn next_due(&self, tenant: TenantId, kinds: Option<Vec<String>>) -> Result<Option<i64>, Error> {
+        self.point_read(tenant, move |connection, codes| jobs::next_due(connection, codes, kinds.as_deref())).await
+    }
+
+    pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
+        self.long_read(TenantId::OPERATOR, jobs::marks).await
+    }
+
+    pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
+        self.point_read(tenant, move |connection, codes| jobs::tally(connection, codes, &name)).await
     }
 
     pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {

@@ -8,7 +8,7 @@ use steward_base::Error;
 
 use super::codes::{Codes, id_at};
 use super::failure::Failure;
-use super::{dialect, read};
+use super::{dialect, jobs, read};
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{Key, Writes};
@@ -52,6 +52,7 @@ fn inside(
     let mut wanted = Wanted::by(planner.kinds, units.iter().copied());
     while !wanted.is_empty() {
         load(connection, codes, planner, &wanted, &mut state)?;
+        jobs::load(connection, codes, planner.clock, &wanted, &mut state)?;
         wanted = state.wants_more(planner.kinds);
     }
     let (answers, writes) = planner.batch(&mut state, units.iter().copied());
@@ -143,6 +144,8 @@ fn write(connection: &Connection, codes: &Codes, mut writes: Writes) -> Result<(
     for event in &writes.events {
         append.execute(params![tenant, event.position, &event.subject.bytes()[..], &event.hash[..], event.body])?;
     }
-    connection.prepare_cached(dialect::MOVE_HEAD)?.execute(params![tenant, writes.head.0, &writes.head.1[..]])?;
-    Ok(())
+    if !writes.events.is_empty() {
+        connection.prepare_cached(dialect::MOVE_HEAD)?.execute(params![tenant, writes.head.0, &writes.head.1[..]])?;
+    }
+    jobs::write(connection, codes, &writes)
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rusqlite::TransactionBehavior;
 use rusqlite::wal::CheckpointMode;
-use steward_base::Error;
 
 use super::failure::{Failure, system};
 use super::namespace::{Namespace, Open, Pending};
@@ -140,7 +139,7 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
         Ok(committed) => {
             namespace.paced(committed.rows, committed.worked);
             shared.healthy(namespace.tenant);
-            answer(namespace, batch, committed.answers, committed.position);
+            answer(shared, namespace, batch, committed);
         }
         Err(failure) if batch.len() > 1 && !failure.is_storage() => one_by_one(shared, namespace, &open, &writer, &planner, batch),
         Err(failure) => refuse(shared, namespace, batch, failure),
@@ -159,15 +158,18 @@ fn one_by_one(
 ) {
     for pending in batch {
         match write::batch(writer, &open.codes, planner, &[&pending.unit]) {
-            Ok(committed) => answer(namespace, vec![pending], committed.answers, committed.position),
+            Ok(committed) => answer(shared, namespace, vec![pending], committed),
             Err(failure) => refuse(shared, namespace, vec![pending], failure),
         }
     }
 }
 
-fn answer(namespace: &Namespace, batch: Vec<Pending>, answers: Vec<Result<crate::plan::Done, Error>>, position: i64) {
-    namespace.position.send_if_modified(|known| std::mem::replace(known, position) != position);
-    for (pending, answer) in batch.into_iter().zip(answers) {
+fn answer(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
+    namespace.position.send_if_modified(|known| std::mem::replace(known, committed.position) != committed.position);
+    if committed.answers.iter().flatten().any(crate::plan::Done::touches_jobs) {
+        shared.surroundings.stirred.add(namespace.tenant);
+    }
+    for (pending, answer) in batch.into_iter().zip(committed.answers) {
         // Whoever asked may have gone; the unit is committed all the same.
         let _ = pending.answer.send(answer);
     }

@@ -1,0 +1,90 @@
+//! Small durable numbers of a tenant: counters with bounds, sequences without gaps, and the cursors of consumers.
+
+use std::borrow::Cow;
+
+use steward_base::{Error, ErrorKind, RecordId, TenantId, Timestamp};
+
+/// What a counter may come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// At least.
+    pub min: i64,
+    /// At most.
+    pub max: i64,
+}
+
+impl Bounds {
+    /// Anything.
+    pub const NONE: Bounds = Bounds { min: i64::MIN, max: i64::MAX };
+    /// Zero and more.
+    pub const NATURAL: Bounds = Bounds { min: 0, max: i64::MAX };
+}
+
+/// What a unit of work does to the numbers of its tenant.
+#[derive(Clone, Debug)]
+pub(crate) enum Tally {
+    /// Adds to a counter; counters commute, so that no two units ever conflict over one.
+    Add { name: Cow<'static, str>, by: i64, bounds: Bounds },
+    /// Puts the next number of a sequence into a top-level field of a record that the unit writes.
+    Number { sequence: Cow<'static, str>, record: RecordId, field: Cow<'static, str> },
+    /// Moves a consumer's cursor.
+    Advance { consumer: Cow<'static, str>, from: i64, to: i64 },
+    /// Remembers a message of an outside source.
+    Receive { source: Cow<'static, str>, message: String, until: Timestamp },
+    /// Says in control whether a tenant's namespace may have work waiting.
+    Mark { tenant: TenantId, number: i64 },
+}
+
+/// The name under which the engines keep a number: one table for all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum TallyKey {
+    Counter(String),
+    Sequence(String),
+    Cursor(String),
+    Mark(TenantId),
+}
+
+/// What the names of marks begin with.
+pub(crate) const MARK: &str = "mark:";
+
+impl TallyKey {
+    /// As it is stored.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Counter(name) => format!("counter:{name}"),
+            Self::Sequence(name) => format!("sequence:{name}"),
+            Self::Cursor(name) => format!("cursor:{name}"),
+            Self::Mark(tenant) => format!("{MARK}{tenant}"),
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn key(&self) -> Option<TallyKey> {
+        match self {
+            Self::Add { name, .. } => Some(TallyKey::Counter(name.to_string())),
+            Self::Number { sequence, .. } => Some(TallyKey::Sequence(sequence.to_string())),
+            Self::Advance { consumer, .. } => Some(TallyKey::Cursor(consumer.to_string())),
+            Self::Mark { tenant, .. } => Some(TallyKey::Mark(*tenant)),
+            Self::Receive { .. } => None,
+        }
+    }
+}
+
+pub(crate) fn out_of_bounds(name: &str, value: i64, bounds: Bounds) -> Error {
+    let detail = if value > bounds.max {
+        format!("The limit of {} is reached: free some of {name} or raise it.", bounds.max)
+    } else {
+        format!("{name} cannot go below {}.", bounds.min)
+    };
+    Error::new(ErrorKind::Conflict, "counter_bound", detail)
+}
+
+pub(crate) fn cursor_moved(consumer: &str, position: i64) -> Error {
+    let detail = format!("The consumer {consumer} is at position {position}: somebody else went on.");
+    Error::new(ErrorKind::Conflict, "cursor_moved", detail)
+}
+
+pub(crate) fn already_received() -> Error {
+    Error::new(ErrorKind::Conflict, "already_received", "This message was received and handled before.")
+}

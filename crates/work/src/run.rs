@@ -1,0 +1,343 @@
+//! Who hands out work: one task per process, so many jobs at once, tenants in turn.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::Value;
+use steward_base::{Ctx, Error, ErrorKind, Parts, Principal, TenantId};
+use steward_store::{Claim, Job, Mark, Store, UnitOfWork};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backoff;
+use crate::job::{Failure, JobHandler, Policy, Running};
+use crate::turns::Turns;
+
+/// How a worker works.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Jobs at once in this process.
+    pub at_once: usize,
+    /// How long a job stays with a process that vanished. It is renewed three times as often.
+    pub lease: Duration,
+    /// After how long without a commit a tenant's mark gives way to the time of its next job.
+    pub idle: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { at_once: 64, lease: Duration::from_secs(30), idle: Duration::from_secs(60) }
+    }
+}
+
+/// Most jobs that one tenant gets in one turn: nobody waits longer than the others' turns take.
+const TURN: usize = 16;
+/// How often a tenant that is written to is swept.
+const SWEEP: Duration = Duration::from_secs(3_600);
+/// How long a tenant whose namespace cannot be read is left alone.
+const TROUBLE: Duration = Duration::from_secs(5);
+/// Why a job was given back.
+const STOPPING: &str = "the server was stopped";
+const CALLED_OFF: &str = "it was called off";
+
+type Run = Box<dyn Fn(Running, Value) -> BoxFuture<'static, Result<UnitOfWork, Failure>> + Send + Sync>;
+
+struct Handler {
+    policy: Policy,
+    run: Run,
+}
+
+/// The kinds of jobs that a process knows.
+pub struct Work {
+    store: Store,
+    options: Options,
+    handlers: HashMap<&'static str, Handler>,
+}
+
+impl Work {
+    /// Nothing known yet.
+    pub fn new(store: Store, options: Options) -> Self {
+        Self { store, options, handlers: HashMap::new() }
+    }
+
+    /// Adds a kind of job.
+    ///
+    /// # Panics
+    /// When the kind has a handler already: that is a defect in the program and shows at the first start.
+    #[must_use]
+    pub fn with<H: JobHandler>(mut self, handler: H) -> Self {
+        let (policy, handler) = (handler.policy(), Arc::new(handler));
+        let run: Run = Box::new(move |running, payload| {
+            let handler = handler.clone();
+            async move {
+                let payload = serde_json::from_value(payload).map_err(|error| Failure::Never(Error::internal(error)))?;
+                handler.run(running, payload).await
+            }
+            .boxed()
+        });
+        let before = self.handlers.insert(H::KIND, Handler { policy, run });
+        assert!(before.is_none(), "two handlers for {}", H::KIND);
+        self
+    }
+
+    /// Starts to work; returns once every tenant that has work waiting is known.
+    pub async fn start(self) -> Result<Worker, Error> {
+        let shared = Arc::new(Shared {
+            kinds: self.handlers.keys().map(|kind| (*kind).to_owned()).collect(),
+            store: self.store,
+            options: self.options,
+            handlers: self.handlers,
+            running: Mutex::default(),
+            freed: Notify::new(),
+            stopping: CancellationToken::new(),
+            dropping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let mut turns = Turns::default();
+        turns.now(TenantId::OPERATOR);
+        for (tenant, mark) in shared.store.marked().await? {
+            match mark {
+                Mark::Dirty => turns.now(tenant),
+                Mark::Due(time) => turns.at(tenant, time),
+            }
+        }
+        shared.tasks.spawn(hand_out(shared.clone(), turns));
+        shared.tasks.spawn(renew(shared.clone()));
+        shared.tasks.spawn(settle(shared.clone()));
+        Ok(Worker(shared))
+    }
+}
+
+/// A process at work.
+pub struct Worker(Arc<Shared>);
+
+impl Worker {
+    /// How many jobs are in hand.
+    pub fn in_hand(&self) -> usize {
+        self.0.running.lock().len()
+    }
+
+    /// Takes no more, waits so long for what is in hand and gives the rest back.
+    pub async fn stop(&self, patience: Duration) {
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+        if tokio::time::timeout(patience, self.0.tasks.wait()).await.is_err() {
+            self.0.dropping.cancel();
+            self.0.tasks.wait().await;
+        }
+    }
+}
+
+struct Shared {
+    store: Store,
+    options: Options,
+    handlers: HashMap<&'static str, Handler>,
+    kinds: Vec<String>,
+    running: Mutex<HashMap<(TenantId, steward_base::RecordId), Running>>,
+    /// A job ended: there is room for another.
+    freed: Notify,
+    stopping: CancellationToken,
+    dropping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Gives tenants their turns for as long as the process works.
+async fn hand_out(shared: Arc<Shared>, mut turns: Turns) {
+    let clock = shared.store.clock().clone();
+    loop {
+        while let Some(room) = shared.room()
+            && let Some(tenant) = turns.next(clock.now())
+        {
+            shared.turn(&mut turns, tenant, room.min(TURN)).await;
+            if shared.stopping.is_cancelled() {
+                return;
+            }
+        }
+        let full = shared.room().is_none();
+        let wait = turns.next_time().map_or(Duration::from_secs(3600), |time| time.since(clock.now()));
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            tenants = shared.store.stirred().next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
+            () = shared.freed.notified(), if full => {}
+            () = tokio::time::sleep(wait), if !full => {}
+        }
+    }
+}
+
+impl Shared {
+    /// How many more jobs fit.
+    fn room(&self) -> Option<usize> {
+        let free = self.options.at_once.saturating_sub(self.running.lock().len());
+        (free > 0).then_some(free)
+    }
+
+    async fn turn(self: &Arc<Self>, turns: &mut Turns, tenant: TenantId, limit: usize) {
+        match self.claim(tenant, limit).await {
+            Ok(taken) if taken == limit => turns.now(tenant),
+            Ok(_) => match self.store.next_due(tenant, &self.kinds).await {
+                Ok(Some(time)) => turns.at(tenant, time),
+                Ok(None) => {}
+                Err(error) => self.leave_alone(turns, tenant, &error),
+            },
+            // Deleted meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.leave_alone(turns, tenant, &error),
+        }
+    }
+
+    fn leave_alone(&self, turns: &mut Turns, tenant: TenantId, error: &Error) {
+        tracing::warn!(tenant.id = %tenant, error.code = error.code(), error.causes = %error.causes(), "jobs of a tenant cannot be read; trying again");
+        turns.at(tenant, self.store.clock().now().plus(TROUBLE));
+    }
+
+    /// Takes what is due; looks first, since a claim is a commit.
+    async fn claim(self: &Arc<Self>, tenant: TenantId, limit: usize) -> Result<usize, Error> {
+        let due = self.store.next_due(tenant, &self.kinds).await?;
+        if due.is_none_or(|time| time > self.store.clock().now()) {
+            return Ok(0);
+        }
+        let claim = Claim { kinds: self.kinds.clone(), limit, lease: self.options.lease };
+        let jobs = self.store.claim(&steward_auth::system(tenant, "work"), claim).await?;
+        let taken = jobs.len();
+        for job in jobs {
+            let running = Running {
+                ctx: context(tenant, &job),
+                job: Arc::new(job),
+                store: self.store.clone(),
+                lease: self.options.lease,
+                cancelled: CancellationToken::new(),
+            };
+            self.running.lock().insert((tenant, running.job.id), running.clone());
+            let shared = self.clone();
+            self.tasks.spawn(async move {
+                shared.run(&running).await;
+                shared.running.lock().remove(&(tenant, running.job.id));
+                shared.freed.notify_one();
+            });
+        }
+        Ok(taken)
+    }
+
+    /// Runs one job to its end, whatever that is.
+    async fn run(&self, running: &Running) {
+        let Some(handler) = self.handlers.get(running.job.kind.as_str()) else { return };
+        if running.job.attempts > handler.policy.attempts {
+            // The processes that had it before never got to say why.
+            let why = running.job.last_error.clone().unwrap_or_else(|| "the process ended while it ran, every time".to_owned());
+            return self.end(running, UnitOfWork::new().bury(running.lease(), why)).await;
+        }
+        // A defect in one handler must end neither the process nor the job without a word.
+        let work = AssertUnwindSafe((handler.run)(running.clone(), running.job.payload.clone())).catch_unwind();
+        let done = tokio::select! {
+            done = work => done.unwrap_or_else(|_| Err(Failure::Again(Error::internal("the handler panicked")))),
+            () = running.cancelled() => return self.give_back(running, CALLED_OFF).await,
+            () = self.dropping.cancelled() => return self.give_back(running, STOPPING).await,
+        };
+        let unit = match done {
+            Ok(unit) => unit.complete(running.lease()),
+            Err(failure) => self.failed(running, &handler.policy, &failure),
+        };
+        self.end(running, unit).await;
+    }
+
+    /// One that was called off ends by this; any other is queued again at once.
+    async fn give_back(&self, running: &Running, why: &str) {
+        self.end(running, UnitOfWork::new().retry(running.lease(), self.store.clock().now(), why)).await;
+    }
+
+    fn failed(&self, running: &Running, policy: &Policy, failure: &Failure) -> UnitOfWork {
+        let (Failure::Again(error) | Failure::Never(error)) = failure;
+        let said = format!("{}: {}", error.code(), error.detail());
+        tracing::warn!(job.id = %running.job.id.wire(steward_store::JOB_PREFIX), job.kind = running.job.kind, job.attempts = running.job.attempts,
+            error.code = error.code(), error.causes = %error.causes(), "a job failed");
+        if matches!(failure, Failure::Never(_)) || running.job.attempts >= policy.attempts {
+            return UnitOfWork::new().bury(running.lease(), said);
+        }
+        let wait = backoff::wait(policy, running.job.attempts, self.store.random());
+        UnitOfWork::new().retry(running.lease(), self.store.clock().now().plus(wait), said)
+    }
+
+    /// Commits the end of a job. An effect that is refused is a failure of the job like any other.
+    async fn end(&self, running: &Running, unit: UnitOfWork) {
+        let Err(error) = self.store.commit(&running.ctx, unit).await else { return };
+        if error.code() == "lease_lost" {
+            tracing::info!(job.id = %running.job.id.wire(steward_store::JOB_PREFIX), job.kind = running.job.kind, "a job's lease ended before the job did");
+            return;
+        }
+        let policy = self.handlers.get(running.job.kind.as_str()).map_or_else(Policy::default, |handler| handler.policy);
+        let unit = self.failed(running, &policy, &Failure::Again(error));
+        // When this cannot be committed either, the lease ends by itself and somebody else tries.
+        if let Err(error) = self.store.commit(&running.ctx, unit).await {
+            tracing::warn!(job.id = %running.job.id.wire(steward_store::JOB_PREFIX), error.code = error.code(), "the end of a job cannot be stored");
+        }
+    }
+}
+
+/// The platform in the job's tenant, with what the job remembers of its cause.
+fn context(tenant: TenantId, job: &Job) -> Ctx {
+    Ctx::mint(Parts {
+        principal: Principal::System,
+        tenant,
+        grants: Arc::from([]),
+        reason: format!("job:{}", job.kind).into(),
+        origin: None,
+        trace_id: job.trace_id.as_deref().map(Into::into),
+        request_id: job.request_id.as_deref().map(Into::into),
+    })
+}
+
+/// Keeps the leases of what is in hand.
+async fn renew(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(shared.options.lease / 3);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shared.stopping.cancelled(), if shared.running.lock().is_empty() => return,
+            () = shared.freed.notified(), if shared.stopping.is_cancelled() => continue,
+        }
+        let held: Vec<Running> = shared.running.lock().values().cloned().collect();
+        futures_util::future::join_all(held.iter().map(|running| keep(running, shared.options.lease / 3))).await;
+    }
+}
+
+async fn keep(running: &Running, patience: Duration) {
+    let renewal = running.commit(UnitOfWork::new(), None);
+    match tokio::time::timeout(patience, renewal).await {
+        Ok(Err(error)) if error.code() == "lease_lost" => running.cancelled.cancel(),
+        Ok(Err(error)) => tracing::warn!(error.code = error.code(), "a lease cannot be renewed now"),
+        Ok(Ok(())) | Err(_) => {}
+    }
+}
+
+/// Lets control forget tenants that are idle, and sweeps those that are not.
+async fn settle(shared: Arc<Shared>) {
+    let mut tick = tokio::time::interval(shared.options.idle / 2);
+    let mut swept: HashMap<TenantId, Duration> = HashMap::new();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = shared.stopping.cancelled() => return,
+        }
+        let now = shared.store.clock().monotonic();
+        swept.retain(|_, at| now.saturating_sub(*at) < SWEEP);
+        for tenant in shared.store.in_use() {
+            if let Entry::Vacant(entry) = swept.entry(tenant) {
+                entry.insert(now);
+                if let Err(error) = shared.store.sweep(&steward_auth::system(tenant, "sweep")).await {
+                    tracing::warn!(tenant.id = %tenant, error.code = error.code(), "a tenant cannot be swept now");
+                }
+            }
+        }
+        if let Err(error) = shared.store.settle(shared.options.idle).await {
+            tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "marks of idle tenants cannot be written now");
+        }
+    }
+}

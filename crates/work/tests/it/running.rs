@@ -1,0 +1,152 @@
+//! Jobs that run: once each, again when they fail, given up in the end, in turn between tenants.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use steward_store::{Claim, JobState, UnitOfWork};
+use steward_work::{Failure, Running, Work};
+
+use crate::support::{Handle, Number, World, options, trace, tracing_work, unavailable, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_job_takes_effect_once() {
+    let world = World::new().await;
+    let (a, b) = (world.tenant().await, world.tenant().await);
+    let workers = [tracing_work(&world.store).start().await.expect("starts"), tracing_work(&world.store).start().await.expect("starts")];
+    world.queue(&a, 0..150).await;
+    world.queue(&b, 0..50).await;
+    until(async || world.traces(&a).await == 150 && world.traces(&b).await == 50).await;
+    assert_eq!((world.in_state(&a, JobState::Done).await, world.in_state(&b, JobState::Done).await), (150, 50));
+    for worker in &workers {
+        worker.stop(Duration::from_secs(5)).await;
+        assert_eq!(worker.in_hand(), 0);
+    }
+    assert_eq!((world.traces(&a).await, world.traces(&b).await), (150, 50));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_tried_again_until_it_is_a_dead_letter() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let handle = |_: Running, payload: Number| async move {
+        match payload.number {
+            0 => Err(unavailable().into()),
+            1 => panic!("a defect"),
+            2 => Err(Failure::Never(unavailable())),
+            // An effect that the store refuses.
+            _ => Ok(UnitOfWork::new().advance("somebody", 7, 8)),
+        }
+    };
+    let worker = Work::new(world.store.clone(), options()).with(Handle(handle)).start().await.expect("starts");
+    let jobs = world.queue(&ctx, 0..4).await;
+    let unreadable = steward_store::JobDraft::new("work", json!({ "number": "seven" }));
+    let unreadable = world.store.commit(&ctx, UnitOfWork::new().enqueue(world.store.mint_id(), unreadable)).await.expect("queues");
+    for (job, attempts, why) in [
+        (&jobs[0], 3, "no_answer"),
+        (&jobs[1], 3, "internal"),
+        (&jobs[2], 1, "no_answer"),
+        (&jobs[3], 3, "cursor_moved"),
+        (&unreadable.jobs[0], 1, "internal"),
+    ] {
+        let dead = world.reaches(&ctx, job, JobState::Dead).await;
+        assert_eq!(dead.attempts, attempts, "{dead:?}");
+        assert!(dead.last_error.as_deref().is_some_and(|said| said.starts_with(why)), "{dead:?}");
+    }
+    let events = world.store.events(&ctx, 0, 100).await.expect("reads");
+    assert_eq!(events.iter().filter(|event| event.event_type == "job.died").count(), 5);
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_vanished_worker_had_is_done_by_another() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let jobs = world.queue(&ctx, 0..3).await;
+    let claim = Claim { kinds: vec!["work".into()], limit: 2, lease: Duration::from_millis(300) };
+    assert_eq!(world.store.claim(&ctx, claim).await.expect("claims").len(), 2, "by somebody who says nothing any more");
+    let worker = tracing_work(&world.store).start().await.expect("starts");
+    for job in &jobs {
+        world.reaches(&ctx, job, JobState::Done).await;
+    }
+    assert_eq!(world.traces(&ctx).await, 3);
+    assert_eq!(world.job(&ctx, &jobs[0]).await.attempts, 2);
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_a_long_queue_does_not_hold_up_another() {
+    let world = World::new().await;
+    let (busy, quiet) = (world.tenant().await, world.tenant().await);
+    for chunk in 0..5 {
+        world.queue(&busy, chunk * 900..(chunk + 1) * 900).await;
+    }
+    let worker = tracing_work(&world.store).start().await.expect("starts");
+    until(async || world.traces(&busy).await > 0).await;
+    let job = world.queue(&quiet, 0..1).await.remove(0);
+    world.reaches(&quiet, &job, JobState::Done).await;
+    let done = world.traces(&busy).await;
+    assert!(done < 4_500, "it was done among them, not after them");
+    worker.stop(Duration::from_secs(30)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_can_be_called_off() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let handle = |job: Running, _: Number| async move {
+        let () = job.cancelled().await;
+        std::future::pending().await
+    };
+    let worker = Work::new(world.store.clone(), options()).with(Handle(handle)).start().await.expect("starts");
+    let job = world.queue(&ctx, 0..1).await.remove(0);
+    world.reaches(&ctx, &job, JobState::Running).await;
+    world.store.commit(&ctx, UnitOfWork::new().cancel(job.id)).await.expect("cancels");
+    world.reaches(&ctx, &job, JobState::Cancelled).await;
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_work_is_committed_in_parts_and_keeps_its_lease() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let begun = Arc::new(AtomicUsize::new(0));
+    let (store, counted) = (world.store.clone(), begun.clone());
+    let handle = move |job: Running, _: Number| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let store = store.clone();
+        async move {
+            // Three times as long as a lease.
+            for part in 0..6 {
+                job.commit(trace(&store, part), Some(json!({ "done": part + 1, "of": 6 }))).await?;
+                tokio::time::sleep(options().lease / 2).await;
+            }
+            Ok(UnitOfWork::new())
+        }
+    };
+    let worker = Work::new(world.store.clone(), options()).with(Handle(handle)).start().await.expect("starts");
+    let job = world.queue(&ctx, 0..1).await.remove(0);
+    let done = world.reaches(&ctx, &job, JobState::Done).await;
+    assert_eq!((done.attempts, done.progress, begun.load(Ordering::Relaxed)), (1, Some(json!({ "done": 6, "of": 6 })), 1));
+    assert_eq!(world.traces(&ctx).await, 6);
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_gives_back_what_it_has() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let handle = |_: Running, _: Number| std::future::pending();
+    let worker = Work::new(world.store.clone(), options()).with(Handle(handle)).start().await.expect("starts");
+    let jobs = world.queue(&ctx, 0..3).await;
+    until(async || worker.in_hand() == 3).await;
+    worker.stop(Duration::ZERO).await;
+    assert_eq!(worker.in_hand(), 0);
+    for job in &jobs {
+        assert_eq!(world.job(&ctx, job).await.state, JobState::Queued);
+    }
+    let worker = tracing_work(&world.store).start().await.expect("starts");
+    until(async || world.traces(&ctx).await == 3).await;
+    worker.stop(Duration::from_secs(5)).await;
+}
