@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Anchor, Code, Modal, Stack } from "@mantine/core";
-import { keepPreviousData, useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Activity } from "lucide-react";
 import { Fragment, useState } from "react";
 import { type Event, eventsQuery } from "~/api/events";
@@ -16,7 +16,7 @@ import { TimeAgo } from "~/ui/time-ago";
 export default function ActivityPage() {
   const { t } = useLingui();
   const view = useTableView();
-  const query = useInfiniteQuery({ ...eventsQuery(useQueryClient(), view.filter || undefined), placeholderData: keepPreviousData });
+  const query = useInfiniteQuery({ ...eventsQuery(view.filter || undefined), placeholderData: keepPreviousData });
   const [open, setOpen] = useState<Event | null>(null);
   const columns: Column<Event>[] = [
     { id: "time", header: t`When`, cell: (e) => <TimeAgo value={e.time} /> },
@@ -43,7 +43,6 @@ export default function ActivityPage() {
         rowKey={(e) => e.id}
         view={view}
         filterExample={`type:"device" AND time > now-1h`}
-        permission="events:read"
         empty={
           <EmptyState
             icon={<Activity size={26} />}

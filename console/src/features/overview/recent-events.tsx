@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Text } from "@mantine/core";
-import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { eventsQuery } from "~/api/events";
 import { Subject } from "~/api/parties";
@@ -16,7 +16,7 @@ const SHOWN = 10;
 export function RecentEvents() {
   const { t } = useLingui();
   const { tenant } = useParams({ from: "/$tenant/" });
-  const { data, isPending, error, refetch } = useInfiniteQuery(eventsQuery(useQueryClient(), undefined, SHOWN));
+  const { data, isPending, error, refetch } = useInfiniteQuery(eventsQuery(undefined, SHOWN));
   const events = data?.pages[0]?.data ?? [];
   return (
     <Panel
@@ -28,7 +28,7 @@ export function RecentEvents() {
       }
     >
       {isPending && <LoadingBlock height={160} />}
-      {error && !data && <Failure error={asApiError(error)} permission="events:read" onRetry={() => void refetch()} />}
+      {error && !data && <Failure error={asApiError(error)} onRetry={() => void refetch()} />}
       {data && events.length === 0 && (
         <Text size="sm" c="dimmed">
           <Trans>Nothing has happened yet.</Trans>
