@@ -1,13 +1,14 @@
 //! The writer threads: four for all namespaces, each taking one namespace's batch at a time.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rusqlite::TransactionBehavior;
 use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::{Failure, system};
 use super::namespace::{Namespace, Open, Pending};
@@ -148,14 +149,7 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
 }
 
 /// Something unexpected: whichever unit causes it must not take the others with it.
-fn one_by_one(
-    shared: &Shared,
-    namespace: &Namespace,
-    open: &Open,
-    writer: &rusqlite::Connection,
-    planner: &Planner<'_>,
-    batch: Vec<Pending>,
-) {
+fn one_by_one(shared: &Shared, namespace: &Namespace, open: &Open, writer: &Connection, planner: &Planner<'_>, batch: Vec<Pending>) {
     for pending in batch {
         match write::batch(writer, &open.codes, planner, &[&pending.unit]) {
             Ok(committed) => answer(shared, namespace, vec![pending], committed),
@@ -186,7 +180,7 @@ fn refuse(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, failure: 
     }
 }
 
-fn keep_log_short(shared: &Shared, namespace: &Arc<Namespace>, open: &Open, writer: &rusqlite::Connection) {
+fn keep_log_short(shared: &Shared, namespace: &Arc<Namespace>, open: &Open, writer: &Connection) {
     let Ok((frames, _)) = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP) else { return };
     let bytes = i64::from(frames) * PAGE;
     if bytes > HARD_LOG {
@@ -227,7 +221,7 @@ fn copy_log(namespace: &Namespace, open: &Open) {
     let mut slot = open.checkpointer.lock();
     let connected = match slot.take() {
         Some(connection) => Ok(connection),
-        None => super::namespace::connect(&namespace.path),
+        None => copier(&namespace.path),
     };
     let done = connected.map_err(Failure::from).and_then(|connection| {
         for _ in 0..PASSES {
@@ -245,6 +239,13 @@ fn copy_log(namespace: &Namespace, open: &Open) {
         Err(error) => tracing::warn!(storage.path = %namespace.path.display(), error = ?error, "a checkpoint failed"),
     }
     open.checkpoint_asked.store(false, Ordering::Release);
+}
+
+/// A connection that can copy the log: one that has read nothing does not know of it, and its checkpoint copies nothing without a word.
+fn copier(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = super::namespace::connect(path)?;
+    connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+    Ok(connection)
 }
 
 /// The life of the thread that builds keys. What failed is tried again after a while.
@@ -296,5 +297,22 @@ fn cool(namespace: &Namespace) {
         && open.hot.swap(false, Ordering::Relaxed)
     {
         let _ = open.writer.lock().execute_batch("PRAGMA cache_size = -2048; PRAGMA shrink_memory");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_connection_copies_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.db");
+        let writer = super::super::namespace::connect(&path).expect("opens");
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+            .expect("writes");
+        let copied = copier(&path).expect("opens").wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).expect("copies");
+        assert!(copied.0 > 0 && copied.0 == copied.1, "{copied:?}");
     }
 }
