@@ -313,7 +313,7 @@ impl Shared {
         };
         let units: Vec<&Prepared> = batch.iter().map(|pending| &pending.unit).collect();
         // A defect that one unit brings to light must end neither the task nor the other units.
-        let outcome = AssertUnwindSafe(write::batch(&client, namespace, &planner, &units, deadline)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(Box::pin(write::batch(&client, namespace, &planner, &units, deadline))).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Error::internal("a unit of work made its batch panic").into()));
         if !matches!(outcome, Outcome::Committed(_)) {
             drop(Client::take(client));
