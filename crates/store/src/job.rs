@@ -214,6 +214,7 @@ pub(crate) enum JobChange {
     Renew(Lease, std::time::Duration, Option<Value>),
     Complete(Lease),
     Retry(Lease, Timestamp, String),
+    GiveBack(Lease, String),
     Bury(Lease, String),
     Cancel(RecordId),
     Redrive(RecordId),
@@ -223,8 +224,11 @@ impl JobChange {
     /// The job it needs to know.
     pub(crate) fn subject(&self) -> Option<RecordId> {
         match self {
-            Self::Enqueue(..) | Self::Claim(_) => None,
-            Self::Renew(lease, ..) | Self::Complete(lease) | Self::Retry(lease, ..) | Self::Bury(lease, _) => Some(lease.job),
+            Self::Claim(_) => None,
+            Self::Enqueue(id, _) => Some(*id),
+            Self::GiveBack(lease, _) | Self::Renew(lease, ..) | Self::Complete(lease) | Self::Retry(lease, ..) | Self::Bury(lease, _) => {
+                Some(lease.job)
+            }
             Self::Cancel(id) | Self::Redrive(id) => Some(*id),
         }
     }

@@ -4,6 +4,8 @@
 //! the time at which its next job is due, or to nothing.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,7 +54,7 @@ pub(crate) struct Marks {
     lanes: [tokio::sync::Mutex<()>; LANES],
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Use {
     under_way: usize,
     /// Of the monotonic clock.
@@ -65,14 +67,14 @@ impl Default for Marks {
     }
 }
 
-/// A commit under way: its namespace stays dirty.
-pub(crate) struct Using<'a> {
-    marks: &'a Marks,
+/// A unit under way: until it is dropped with its answer, its namespace stays dirty.
+pub(crate) struct Using {
+    marks: Arc<Marks>,
     tenant: TenantId,
-    clock: &'a Clock,
+    clock: Clock,
 }
 
-impl Drop for Using<'_> {
+impl Drop for Using {
     fn drop(&mut self) {
         if let Some(entry) = self.marks.dirty.lock().get_mut(&self.tenant) {
             entry.under_way -= 1;
@@ -81,26 +83,34 @@ impl Drop for Using<'_> {
     }
 }
 
+impl fmt::Debug for Using {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Using({})", self.tenant)
+    }
+}
+
 impl Marks {
-    /// Makes sure that control knows before anything is committed.
-    pub(crate) async fn begin<'a>(&'a self, engine: &Engine, surroundings: Seen<'a>, tenant: TenantId) -> Result<Using<'a>, Error> {
-        let using = Using { marks: self, tenant, clock: surroundings.clock };
-        // Control itself is looked at by every start.
-        if tenant == TenantId::OPERATOR || self.enter(tenant, false) {
-            return Ok(using);
+    /// Makes sure that control knows before anything is committed. Control itself needs no mark: every start looks into it.
+    pub(crate) async fn begin(self: &Arc<Self>, engine: &Engine, seen: Seen<'_>, tenant: TenantId) -> Result<Option<Using>, Error> {
+        if tenant == TenantId::OPERATOR {
+            return Ok(None);
+        }
+        if let Some(using) = self.enter(tenant, seen.clock) {
+            return Ok(Some(using));
         }
         let _lane = self.lane(tenant).lock().await;
-        if !self.enter(tenant, false) {
-            write(engine, surroundings, tenant, Some(Mark::Dirty)).await?;
-            self.enter(tenant, true);
+        if let Some(using) = self.enter(tenant, seen.clock) {
+            return Ok(Some(using));
         }
-        Ok(using)
+        write(engine, seen, tenant, Some(Mark::Dirty)).await?;
+        self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
+        Ok(self.enter(tenant, seen.clock))
     }
 
-    fn enter(&self, tenant: TenantId, new: bool) -> bool {
-        let mut dirty = self.dirty.lock();
-        let entry = if new { Some(dirty.entry(tenant).or_default()) } else { dirty.get_mut(&tenant) };
-        entry.map(|entry| entry.under_way += 1).is_some()
+    /// Counts a unit in, when the namespace is marked.
+    fn enter(self: &Arc<Self>, tenant: TenantId, clock: &Clock) -> Option<Using> {
+        self.dirty.lock().get_mut(&tenant)?.under_way += 1;
+        Some(Using { marks: self.clone(), tenant, clock: clock.clone() })
     }
 
     /// The namespaces that have been idle for so long.
@@ -112,7 +122,7 @@ impl Marks {
     }
 
     /// Replaces the mark of an idle namespace by what it waits for.
-    pub(crate) async fn settle(&self, engine: &Engine, surroundings: Seen<'_>, tenant: TenantId) -> Result<(), Error> {
+    pub(crate) async fn settle(&self, engine: &Engine, seen: Seen<'_>, tenant: TenantId) -> Result<(), Error> {
         let _lane = self.lane(tenant).lock().await;
         {
             let mut dirty = self.dirty.lock();
@@ -123,7 +133,7 @@ impl Marks {
             dirty.remove(&tenant);
         }
         let due = engine.next_due(tenant, None).await?.map(|due| Mark::Due(Timestamp::from_micros(due)));
-        write(engine, surroundings, tenant, due).await
+        write(engine, seen, tenant, due).await
     }
 
     fn lane(&self, tenant: TenantId) -> &tokio::sync::Mutex<()> {
@@ -141,9 +151,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) control: &'a Ctx,
 }
 
-async fn write(engine: &Engine, surroundings: Seen<'_>, tenant: TenantId, mark: Option<Mark>) -> Result<(), Error> {
+async fn write(engine: &Engine, seen: Seen<'_>, tenant: TenantId, mark: Option<Mark>) -> Result<(), Error> {
     let mut unit = UnitOfWork::new();
     unit.tallies.push(Tally::Mark { tenant, number: Mark::number(mark) });
-    let unit = prepare::unit(surroundings.kinds, surroundings.control, unit)?;
+    let unit = prepare::unit(seen.kinds, seen.control, unit)?;
     engine.commit(TenantId::OPERATOR, unit).await.map(|_| ())
 }

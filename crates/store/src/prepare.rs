@@ -8,6 +8,7 @@ use steward_base::{Ctx, Error, ErrorKind, RecordId};
 
 use crate::job::{JobChange, MAX_CLAIM, MAX_PAYLOAD};
 use crate::kind::{Canonical, Kind, Kinds};
+use crate::marks::Using;
 use crate::rows::Key;
 use crate::store::unknown_kind;
 use crate::tally::Tally;
@@ -26,6 +27,8 @@ pub(crate) struct Prepared {
     pub(crate) jobs: Vec<JobChange>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) sweep: bool,
+    /// Keeps the namespace's mark until the unit is answered, whether or not anybody waits for the answer.
+    pub(crate) using: Option<Using>,
     pub(crate) ctx: Ctx,
     pub(crate) actor: Arc<str>,
     /// Rows it will write, about.
@@ -104,6 +107,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         jobs,
         tallies,
         sweep: unit.sweep,
+        using: None,
         actor: ctx.actor().into(),
         ctx: ctx.clone(),
         weight,

@@ -58,7 +58,7 @@ struct Inner {
     clock: Clock,
     random: Random,
     stirred: Arc<Stirred>,
-    marks: Marks,
+    marks: Arc<Marks>,
     /// For what the store itself writes into control.
     control: Ctx,
 }
@@ -73,7 +73,7 @@ impl Store {
         let stirred = Arc::new(Stirred::default());
         let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), stirred: stirred.clone() };
         let engine = Engine::open(options.backend, surroundings).await?;
-        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, marks: Marks::default(), control: control() }));
+        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, marks: Arc::default(), control: control() }));
         store.provision(TenantId::OPERATOR).await?;
         Ok(store)
     }
@@ -156,10 +156,10 @@ impl Store {
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
     ///
     /// Errors: `invalid` with fields, `version_conflict`, `already_exists`, `not_found`, `unique_taken`, `reference_missing`, `referenced`,
-    /// `record_too_large`, `unit_too_large`, `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
+    /// `record_too_large`, `unit_too_large`, `job_too_large`, `job_not_finished`, `lease_lost`, `counter_bound`, `cursor_moved`, `already_received`, `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<Committed, Error> {
-        let prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
-        let _using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
+        let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
+        prepared.using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
         self.0.engine.commit(ctx.tenant(), prepared).await
     }
 
@@ -219,9 +219,9 @@ impl Store {
         self.0.engine.job(ctx.tenant(), id).await
     }
 
-    /// Jobs, newest first.
+    /// Jobs, newest first. One more than [`MAX_LIMIT`] may be asked for, to see whether there are more.
     pub async fn jobs(&self, ctx: &Ctx, mut query: JobQuery) -> Result<Vec<Job>, Error> {
-        query.limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_LIMIT) };
+        query.limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_LIMIT + 1) };
         self.0.engine.jobs(ctx.tenant(), query).await
     }
 
@@ -248,10 +248,15 @@ impl Store {
         self.0.marks.idle(&self.0.clock, std::time::Duration::ZERO)
     }
 
+    /// Whether other processes write the same data, whose wake-ups may be lost on the way.
+    pub fn is_shared(&self) -> bool {
+        !self.0.engine.is_alone()
+    }
+
     /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due.
     pub async fn settle(&self, idle: std::time::Duration) -> Result<(), Error> {
         // Another process may be writing where this one is idle, and relies on its mark.
-        if !self.0.engine.is_alone() {
+        if self.is_shared() {
             return Ok(());
         }
         for tenant in self.0.marks.idle(&self.0.clock, idle) {

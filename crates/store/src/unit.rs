@@ -106,7 +106,7 @@ impl UnitOfWork {
         self
     }
 
-    /// Queues a job; its id is among [`Committed::jobs`], or the id of the one that was queued under the same unique key before.
+    /// Queues a job; doing so again under the same id changes nothing. Its id is among [`Committed::jobs`], or the id of the one that was queued under the same unique key before.
     #[must_use]
     pub fn enqueue(mut self, id: RecordId, job: JobDraft) -> Self {
         self.jobs.push(JobChange::Enqueue(id, job));
@@ -131,6 +131,13 @@ impl UnitOfWork {
     #[must_use]
     pub fn retry(mut self, lease: Lease, at: Timestamp, error: impl Into<String>) -> Self {
         self.jobs.push(JobChange::Retry(lease, at, error.into()));
+        self
+    }
+
+    /// Gives a job back that did not fail: it is queued again at once, and this attempt does not count; `lease_lost` as above.
+    #[must_use]
+    pub fn give_back(mut self, lease: Lease, why: impl Into<String>) -> Self {
+        self.jobs.push(JobChange::GiveBack(lease, why.into()));
         self
     }
 

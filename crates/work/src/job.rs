@@ -36,12 +36,19 @@ pub struct Policy {
     pub first_wait: Duration,
     /// The longest wait.
     pub longest_wait: Duration,
+    /// A handler that takes longer is dropped, and the attempt has failed: what hangs must not hold its place for ever.
+    pub longest_run: Duration,
 }
 
 impl Default for Policy {
-    /// Ten attempts over about half an hour.
+    /// Ten attempts within some eight minutes, each of an hour at most.
     fn default() -> Self {
-        Self { attempts: 10, first_wait: Duration::from_secs(1), longest_wait: Duration::from_secs(600) }
+        Self {
+            attempts: 10,
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(600),
+            longest_run: Duration::from_secs(3_600),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who hands out work: one task per process, so many jobs at once, tenants in turn.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
 use steward_base::{Ctx, Error, ErrorKind, Parts, Principal, TenantId};
-use steward_store::{Claim, Job, Mark, Store, UnitOfWork};
+use steward_store::{Claim, Job, Lease, Mark, Store, UnitOfWork};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,6 +43,8 @@ const TURN: usize = 16;
 const SWEEP: Duration = Duration::from_secs(3_600);
 /// How long a tenant whose namespace cannot be read is left alone.
 const TROUBLE: Duration = Duration::from_secs(5);
+/// The longest sleep: a clock that was set forward is noticed by then, and so are wake-ups that were lost between processes.
+const LOOK: Duration = Duration::from_secs(30);
 /// Why a job was given back.
 const STOPPING: &str = "the server was stopped";
 const CALLED_OFF: &str = "it was called off";
@@ -77,7 +79,7 @@ impl Work {
         let run: Run = Box::new(move |running, payload| {
             let handler = handler.clone();
             async move {
-                let payload = serde_json::from_value(payload).map_err(|error| Failure::Never(Error::internal(error)))?;
+                let payload = serde_json::from_value(payload).map_err(|error| unreadable(&error))?;
                 handler.run(running, payload).await
             }
             .boxed()
@@ -95,7 +97,9 @@ impl Work {
             options: self.options,
             handlers: self.handlers,
             running: Mutex::default(),
+            held_up: Mutex::default(),
             freed: Notify::new(),
+            ended: Notify::new(),
             stopping: CancellationToken::new(),
             dropping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -140,9 +144,14 @@ struct Shared {
     options: Options,
     handlers: HashMap<&'static str, Handler>,
     kinds: Vec<String>,
-    running: Mutex<HashMap<(TenantId, steward_base::RecordId), Running>>,
+    /// By lease: a job that was claimed anew must not be taken for the one before.
+    running: Mutex<HashMap<(TenantId, Lease), Running>>,
+    /// Tenants that have as many jobs in hand as one tenant may, and more waiting.
+    held_up: Mutex<HashSet<TenantId>>,
     /// A job ended: there is room for another.
     freed: Notify,
+    /// The same, for whoever waits for the last one.
+    ended: Notify,
     stopping: CancellationToken,
     dropping: CancellationToken,
     tasks: TaskTracker,
@@ -151,6 +160,7 @@ struct Shared {
 /// Gives tenants their turns for as long as the process works.
 async fn hand_out(shared: Arc<Shared>, mut turns: Turns) {
     let clock = shared.store.clock().clone();
+    let mut looked = clock.monotonic();
     loop {
         while let Some(room) = shared.room()
             && let Some(tenant) = turns.next(clock.now())
@@ -160,13 +170,17 @@ async fn hand_out(shared: Arc<Shared>, mut turns: Turns) {
                 return;
             }
         }
-        let full = shared.room().is_none();
-        let wait = turns.next_time().map_or(Duration::from_secs(3600), |time| time.since(clock.now()));
+        let wait = turns.next_time().map_or(LOOK, |time| time.since(clock.now()).min(LOOK));
         tokio::select! {
             () = shared.stopping.cancelled() => return,
             tenants = shared.store.stirred().next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
-            () = shared.freed.notified(), if full => {}
-            () = tokio::time::sleep(wait), if !full => {}
+            () = shared.freed.notified() => {}
+            () = tokio::time::sleep(wait), if shared.room().is_some() => {}
+        }
+        shared.held_up.lock().drain().for_each(|tenant| turns.now(tenant));
+        if shared.store.is_shared() && clock.monotonic().saturating_sub(looked) >= LOOK {
+            looked = clock.monotonic();
+            shared.look(&mut turns).await;
         }
     }
 }
@@ -178,7 +192,21 @@ impl Shared {
         (free > 0).then_some(free)
     }
 
+    /// Looks where work may be waiting: what another process was about to tell when it died, nobody tells.
+    async fn look(&self, turns: &mut Turns) {
+        match self.store.marked().await {
+            Ok(marked) => marked.into_iter().for_each(|(tenant, _)| turns.now(tenant)),
+            Err(error) => tracing::debug!(error.code = error.code(), "the marks cannot be read now"),
+        }
+    }
+
     async fn turn(self: &Arc<Self>, turns: &mut Turns, tenant: TenantId, limit: usize) {
+        let in_hand = self.running.lock().keys().filter(|(of, _)| *of == tenant).count();
+        let limit = limit.min((self.options.at_once / 2).max(1).saturating_sub(in_hand));
+        if limit == 0 {
+            self.held_up.lock().insert(tenant);
+            return;
+        }
         match self.claim(tenant, limit).await {
             Ok(taken) if taken == limit => turns.now(tenant),
             Ok(_) => match self.store.next_due(tenant, &self.kinds).await {
@@ -214,15 +242,25 @@ impl Shared {
                 lease: self.options.lease,
                 cancelled: CancellationToken::new(),
             };
-            self.running.lock().insert((tenant, running.job.id), running.clone());
-            let shared = self.clone();
-            self.tasks.spawn(async move {
-                shared.run(&running).await;
-                shared.running.lock().remove(&(tenant, running.job.id));
-                shared.freed.notify_one();
-            });
+            self.begin(tenant, running);
         }
         Ok(taken)
+    }
+
+    fn begin(self: &Arc<Self>, tenant: TenantId, running: Running) {
+        let key = (tenant, running.lease());
+        let mut all = self.running.lock();
+        // This very process had it and lost its lease.
+        all.iter().filter(|((of, lease), _)| (*of, lease.job) == (tenant, key.1.job)).for_each(|(_, before)| before.cancelled.cancel());
+        all.insert(key, running.clone());
+        drop(all);
+        let shared = self.clone();
+        self.tasks.spawn(async move {
+            shared.run(&running).await;
+            shared.running.lock().remove(&key);
+            shared.freed.notify_one();
+            shared.ended.notify_one();
+        });
     }
 
     /// Runs one job to its end, whatever that is.
@@ -237,6 +275,7 @@ impl Shared {
         let work = AssertUnwindSafe((handler.run)(running.clone(), running.job.payload.clone())).catch_unwind();
         let done = tokio::select! {
             done = work => done.unwrap_or_else(|_| Err(Failure::Again(Error::internal("the handler panicked")))),
+            () = tokio::time::sleep(handler.policy.longest_run) => Err(Failure::Again(took_too_long())),
             () = running.cancelled() => return self.give_back(running, CALLED_OFF).await,
             () = self.dropping.cancelled() => return self.give_back(running, STOPPING).await,
         };
@@ -249,7 +288,7 @@ impl Shared {
 
     /// One that was called off ends by this; any other is queued again at once.
     async fn give_back(&self, running: &Running, why: &str) {
-        self.end(running, UnitOfWork::new().retry(running.lease(), self.store.clock().now(), why)).await;
+        self.end(running, UnitOfWork::new().give_back(running.lease(), why)).await;
     }
 
     fn failed(&self, running: &Running, policy: &Policy, failure: &Failure) -> UnitOfWork {
@@ -280,6 +319,15 @@ impl Shared {
     }
 }
 
+fn took_too_long() -> Error {
+    Error::new(ErrorKind::Unavailable, "took_too_long", "The job took longer than its kind may.")
+}
+
+/// What serde says may quote the payload, which may be secret.
+fn unreadable(error: &serde_json::Error) -> Failure {
+    Failure::Never(Error::internal(format!("the payload is not what the handler expects: {:?} error", error.classify())))
+}
+
 /// The platform in the job's tenant, with what the job remembers of its cause.
 fn context(tenant: TenantId, job: &Job) -> Ctx {
     Ctx::mint(Parts {
@@ -301,7 +349,7 @@ async fn renew(shared: Arc<Shared>) {
         tokio::select! {
             _ = tick.tick() => {}
             () = shared.stopping.cancelled(), if shared.running.lock().is_empty() => return,
-            () = shared.freed.notified(), if shared.stopping.is_cancelled() => continue,
+            () = shared.ended.notified(), if shared.stopping.is_cancelled() => continue,
         }
         let held: Vec<Running> = shared.running.lock().values().cloned().collect();
         futures_util::future::join_all(held.iter().map(|running| keep(running, shared.options.lease / 3))).await;
@@ -328,7 +376,10 @@ async fn settle(shared: Arc<Shared>) {
         }
         let now = shared.store.clock().monotonic();
         swept.retain(|_, at| now.saturating_sub(*at) < SWEEP);
-        for tenant in shared.store.in_use() {
+        for tenant in shared.store.in_use().into_iter().chain([TenantId::OPERATOR]) {
+            if shared.stopping.is_cancelled() {
+                return;
+            }
             if let Entry::Vacant(entry) = swept.entry(tenant) {
                 entry.insert(now);
                 if let Err(error) = shared.store.sweep(&steward_auth::system(tenant, "sweep")).await {

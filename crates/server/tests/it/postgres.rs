@@ -29,7 +29,8 @@ fn psql(url: &str, statement: &str) -> Option<String> {
 fn configured(data: &Path, server: &str) -> (String, String) {
     let name = format!("restart_{}", std::process::id());
     psql(server, &format!("CREATE DATABASE {name}")).expect("the database is made");
-    let url = format!("{}/{name}", server.rsplit_once('/').expect("has a path").0);
+    let url = server.replacen("/postgres?", &format!("/{name}?"), 1);
+    assert_ne!(url, server, "the database is named in the address");
     let path = data.join("steward.toml");
     std::fs::write(&path, format!("database_url = \"{url}\"\n")).expect("is written");
     (path.to_str().expect("is text").to_owned(), url)

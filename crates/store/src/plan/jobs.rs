@@ -154,7 +154,7 @@ impl Planner<'_> {
         let mut view = View { jobs, changes: JobChanges::default() };
         for change in &unit.jobs {
             match change {
-                JobChange::Enqueue(id, draft) => enqueue(&mut view, unit, now, *id, draft)?,
+                JobChange::Enqueue(id, draft) => enqueue(&mut view, unit, now, *id, draft),
                 JobChange::Claim(claim) => take(&mut view, claim, now),
                 JobChange::Renew(lease, by, progress) => {
                     let mut job = view.leased(*lease, now)?;
@@ -171,6 +171,11 @@ impl Planner<'_> {
                     let job = Job { last_error: Some(error.clone()), ..job };
                     requeue(&mut view, job, *at, now);
                 }
+                JobChange::GiveBack(lease, why) => {
+                    let job = view.leased(*lease, now)?;
+                    let job = Job { attempts: job.attempts - 1, last_error: Some(why.clone()), ..job };
+                    requeue(&mut view, job, now, now);
+                }
                 JobChange::Bury(lease, error) => {
                     let job = view.leased(*lease, now)?;
                     let dead = finished(Job { last_error: Some(error.clone()), ..job }, JobState::Dead, now);
@@ -178,7 +183,9 @@ impl Planner<'_> {
                     view.put(dead);
                 }
                 JobChange::Cancel(id) => match view.found(*id)? {
-                    job if job.state == JobState::Queued => view.put(finished(job, JobState::Cancelled, now)),
+                    job if job.state == JobState::Queued || job.due_at.is_some_and(|until| until <= now) => {
+                        view.put(finished(job, JobState::Cancelled, now))
+                    }
                     job if job.state == JobState::Running => view.put(Job { cancel_requested: true, ..job }),
                     job => view.put(job),
                 },
@@ -196,19 +203,21 @@ impl Planner<'_> {
     }
 }
 
-fn enqueue(view: &mut View<'_>, unit: &Prepared, now: Timestamp, id: RecordId, draft: &JobDraft) -> Result<(), Error> {
+fn enqueue(view: &mut View<'_>, unit: &Prepared, now: Timestamp, id: RecordId, draft: &JobDraft) {
+    // Whoever did not hear of the commit asks again under the same id.
+    if let Some(known) = view.get(id).cloned() {
+        view.put(known);
+        return;
+    }
+    let run_at = draft.run_at.unwrap_or(now);
     if let Some(key) = &draft.unique_key
         && let Some(queued) = view.queued(&draft.kind, key, id).cloned()
     {
-        // The one that waits will see what this unit did.
-        let sooner = queued.run_at.min(draft.run_at.unwrap_or(now));
-        view.put(Job { run_at: sooner, due_at: Some(sooner), ..queued });
-        return Ok(());
+        // The one that waits will see what this unit did. One that failed keeps its wait.
+        let sooner = queued.due_at.map_or(run_at, |due| if queued.attempts > 0 { due } else { due.min(run_at) });
+        view.put(Job { due_at: Some(sooner), priority: queued.priority.min(draft.priority), ..queued });
+        return;
     }
-    if view.get(id).is_some() {
-        return Err(Error::internal("a job is queued twice under one id"));
-    }
-    let run_at = draft.run_at.unwrap_or(now);
     view.put(Job {
         id,
         kind: draft.kind.to_string(),
@@ -229,7 +238,6 @@ fn enqueue(view: &mut View<'_>, unit: &Prepared, now: Timestamp, id: RecordId, d
         created_at: now,
         finished_at: None,
     });
-    Ok(())
 }
 
 /// Gives due jobs to a worker. One that was asked to stop and whose worker vanished is called off instead.

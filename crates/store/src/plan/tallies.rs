@@ -18,7 +18,7 @@ pub(crate) struct Tallies {
     values: HashMap<TallyKey, i64>,
     changed: HashSet<TallyKey>,
     received: HashMap<Message, i64>,
-    newly: Vec<(String, String, i64)>,
+    newly: HashSet<Message>,
 }
 
 impl Tallies {
@@ -38,7 +38,8 @@ impl Tallies {
     }
 
     pub(super) fn newly_received(&mut self) -> Vec<(String, String, i64)> {
-        std::mem::take(&mut self.newly)
+        let newly = std::mem::take(&mut self.newly);
+        newly.into_iter().filter_map(|message| self.received.get(&message).map(|until| (message.0, message.1, *until))).collect()
     }
 
     /// Takes over what a unit did.
@@ -47,9 +48,9 @@ impl Tallies {
             self.values.insert(key.clone(), value);
             self.changed.insert(key);
         }
-        for ((source, message), until) in changes.received {
-            self.received.insert((source.clone(), message.clone()), until);
-            self.newly.push((source, message, until));
+        for (message, until) in changes.received {
+            self.received.insert(message.clone(), until);
+            self.newly.insert(message);
         }
     }
 }

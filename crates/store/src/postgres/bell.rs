@@ -74,8 +74,12 @@ async fn session(shared: &Arc<Shared>) -> Result<(), tokio_postgres::Error> {
             () = shared.bell.rung.notified() => {
                 let untold = std::mem::take(&mut *shared.bell.untold.lock());
                 for (tenant, (position, jobs)) in untold {
-                    let jobs = if jobs { " jobs" } else { "" };
-                    client.query(dialect::RING, &[&format!("{tenant} {position}{jobs}")]).await?;
+                    let text = format!("{tenant} {position}{}", if jobs { " jobs" } else { "" });
+                    if let Err(error) = client.query(dialect::RING, &[&text]).await {
+                        // The next session tells it; what else was untold is told by whoever polls.
+                        shared.bell.ring(tenant, position, jobs);
+                        return Err(error);
+                    }
                 }
             }
             _ = tick.tick() => poll(shared).await,

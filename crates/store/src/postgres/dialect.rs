@@ -184,7 +184,7 @@ impl JobStatements {
                 SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::bigint[], $8::text[], $9::integer[],
                     $10::bigint[], $11::text[], $12::text[], $13::text[], $14::boolean[], $15::text[], $16::text[], $17::text[], $18::bigint[],
                     $19::bigint[])
-                ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, run_at = excluded.run_at, due_at = excluded.due_at,
+                ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, priority = excluded.priority, run_at = excluded.run_at, due_at = excluded.due_at,
                     attempts = excluded.attempts, epoch = excluded.epoch, progress = excluded.progress, last_error = excluded.last_error,
                     cancel_requested = excluded.cancel_requested, finished_at = excluded.finished_at"),
             tallies: at("SELECT name, value FROM {s}.tally WHERE tenant = $1 AND name = ANY ($2::text[])"),

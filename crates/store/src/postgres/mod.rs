@@ -274,12 +274,12 @@ impl Shared {
                 }
                 Outcome::Unknown(committed, hash, failure) => {
                     tracing::warn!(error = %failure.into_error(), "the database went away during a commit; asking what became of it");
-                    let Some(hash) = hash else { return refuse(batch, &outcome_unknown()) };
+                    let Some(hash) = hash else { return self.leave_open(namespace, batch) };
                     match self.ask(namespace, committed.position, &hash, deadline).await {
                         Some(true) => return self.answer(namespace, batch, committed),
                         // It surely did not happen: again, from the start.
                         Some(false) => {}
-                        None => return refuse(batch, &outcome_unknown()),
+                        None => return self.leave_open(namespace, batch),
                     }
                 }
                 Outcome::Failed(failure) if batch.len() > 1 && !failure.is_outage() => {
@@ -367,6 +367,12 @@ impl Shared {
             }
             Err(_) => false,
         }
+    }
+
+    /// Nobody can tell whether it happened: whoever would be told of it looks for himself.
+    fn leave_open(&self, namespace: &Namespace, batch: Vec<Pending>) {
+        self.surroundings.stirred.add(namespace.tenant);
+        refuse(batch, &outcome_unknown());
     }
 
     fn answer(&self, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {

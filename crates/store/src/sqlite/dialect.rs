@@ -222,14 +222,14 @@ pub(super) const PUT_JOB: &str = "
 INSERT INTO job (tenant, id, kind, state, priority, run_at, due_at, unique_key, attempts, epoch, payload, progress, last_error, cancel_requested,
     actor, request_id, trace_id, created_at, finished_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
-ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, run_at = excluded.run_at, due_at = excluded.due_at, attempts = excluded.attempts,
+ON CONFLICT (tenant, id) DO UPDATE SET state = excluded.state, priority = excluded.priority, run_at = excluded.run_at, due_at = excluded.due_at, attempts = excluded.attempts,
     epoch = excluded.epoch, progress = excluded.progress, last_error = excluded.last_error, cancel_requested = excluded.cancel_requested,
     finished_at = excluded.finished_at";
 
 pub(super) const SWEEP_JOBS: &str =
     "DELETE FROM job WHERE row IN (SELECT row FROM job WHERE tenant = ?1 AND finished_at < CASE state WHEN 'dead' THEN ?3 ELSE ?2 END
     AND finished_at IS NOT NULL AND finished_at < ?2 LIMIT ?4)";
-pub(super) const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE (tenant, source, message) IN (SELECT tenant, source, message FROM inbox WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
+pub(super) const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE tenant = ?1 AND (source, message) IN (SELECT source, message FROM inbox WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
 
 pub(super) const TALLY: &str = "SELECT value FROM tally WHERE tenant = ?1 AND name = ?2";
 pub(super) const MARKS: &str =

@@ -286,3 +286,39 @@ async fn finished_jobs_are_swept_in_time() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_again_under_the_same_id_changes_nothing() {
+    on_each(async |frozen| {
+        let id = frozen.store.mint_id();
+        let queue = async || frozen.commit(UnitOfWork::new().enqueue(id, work(1))).await.expect("queues").jobs.remove(0);
+        let first = queue().await;
+        assert_eq!(queue().await, first);
+        let taken = frozen.claim(1).await.remove(0);
+        assert_eq!(queue().await, taken, "its lease holds");
+        frozen.commit(UnitOfWork::new().complete(taken.lease())).await.expect("ends");
+        assert_eq!(queue().await.state, JobState::Done);
+        assert!(frozen.claim(1).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_failed_keeps_its_wait_and_one_that_was_given_back_did_not_fail() {
+    on_each(async |frozen| {
+        let keyed = || work(1).unique("k").priority(Priority::Bulk);
+        frozen.queue(keyed()).await;
+        let taken = frozen.claim(1).await.remove(0);
+        let later = frozen.in_seconds(100);
+        frozen.commit(UnitOfWork::new().retry(taken.lease(), later, "x")).await.expect("gives back");
+        let waiting = frozen.queue(keyed().priority(Priority::Urgent)).await;
+        assert_eq!((waiting.due_at, waiting.priority), (Some(later), Priority::Urgent));
+        assert_eq!(frozen.job(&waiting).await.priority, Priority::Urgent);
+        frozen.clock.advance(Duration::from_secs(100));
+        let taken = frozen.claim(1).await.remove(0);
+        assert_eq!(taken.attempts, 2);
+        let back = frozen.commit(UnitOfWork::new().give_back(taken.lease(), "stopping")).await.expect("gives back").jobs.remove(0);
+        assert_eq!((back.attempts, back.state, back.due_at), (1, JobState::Queued, Some(frozen.clock.now())));
+    })
+    .await;
+}

@@ -150,3 +150,35 @@ async fn a_worker_that_stops_gives_back_what_it_has() {
     until(async || world.traces(&ctx).await == 3).await;
     worker.stop(Duration::from_secs(5)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_jobs_hang_leaves_room_for_others() {
+    let world = World::new().await;
+    let (hanging, quiet) = (world.tenant().await, world.tenant().await);
+    let (store, hangs) = (world.store.clone(), hanging.tenant());
+    let handle = move |job: Running, payload: Number| {
+        let (hangs, unit) = (job.ctx().tenant() == hangs, trace(&store, payload.number));
+        async move { if hangs { std::future::pending().await } else { Ok(unit) } }
+    };
+    let worker = Work::new(world.store.clone(), options()).with(Handle(handle)).start().await.expect("starts");
+    world.queue(&hanging, 0..20).await;
+    until(async || worker.in_hand() == 4).await;
+    world.queue(&quiet, 0..20).await;
+    until(async || world.traces(&quiet).await == 20).await;
+    until(async || worker.in_hand() == 4).await;
+    worker.stop(Duration::ZERO).await;
+    assert_eq!(world.in_state(&hanging, JobState::Queued).await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_that_nobody_can_read_is_not_told() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let worker = tracing_work(&world.store).start().await.expect("starts");
+    let draft = steward_store::JobDraft::new("work", json!({ "number": "stw_canary" }));
+    let job = world.store.commit(&ctx, UnitOfWork::new().enqueue(world.store.mint_id(), draft)).await.expect("queues").jobs.remove(0);
+    let dead = world.reaches(&ctx, &job, JobState::Dead).await;
+    let events = world.store.events(&ctx, 0, 10).await.expect("reads");
+    assert!(!format!("{:?}", (dead.last_error, events)).contains("canary"));
+    worker.stop(Duration::from_secs(5)).await;
+}

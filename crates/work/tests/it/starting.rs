@@ -65,3 +65,25 @@ async fn whoever_commits_while_marks_are_settled_is_not_forgotten() {
     let due = world.store.next_due(ctx.tenant(), &["work".to_owned()]).await.expect("reads").expect("a job is queued");
     assert!(mark == Some(Mark::Dirty) || mark == Some(Mark::Due(due)), "{mark:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_nobody_waits_for_keeps_its_mark() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    for number in 0..200 {
+        let store = world.store.clone();
+        let own = ctx.clone();
+        let commit = tokio::spawn(async move { store.commit(&own, trace(&store, number)).await });
+        tokio::task::yield_now().await;
+        commit.abort();
+        world.store.settle(Duration::ZERO).await.expect("settles");
+    }
+    world.store.commit(&ctx, trace(&world.store, 200)).await.expect("commits");
+    // What was abandoned may still be on its way.
+    until(async || {
+        world.store.settle(Duration::ZERO).await.expect("settles");
+        let marks = world.store.marked().await.expect("reads");
+        marks.iter().all(|(tenant, _)| *tenant != ctx.tenant())
+    })
+    .await;
+}

@@ -116,7 +116,12 @@ where
     }
 
     fn policy(&self) -> Policy {
-        Policy { attempts: 3, first_wait: Duration::from_millis(10), longest_wait: Duration::from_millis(50) }
+        Policy {
+            attempts: 3,
+            first_wait: Duration::from_millis(10),
+            longest_wait: Duration::from_millis(50),
+            longest_run: Duration::from_secs(20),
+        }
     }
 }
 
