@@ -176,6 +176,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("too_many_groups", &[422], "The query makes more groups than one answer holds.", "Group by fewer labels, or filter."),
     code("too_many_index_entries", &[422], "The record has too many values in its lists.", "Shorten its lists."),
     code("too_many_points", &[422], "The query makes more points than one answer holds.", "Take longer steps, or a shorter range."),
+    code("took_too_long", &[503], "A job took longer than its kind may.", "Nothing: it is tried again until it is a dead letter."),
     code(
         "unique_taken",
         &[409],
