@@ -25,6 +25,7 @@ need build-essential have cc
 need build-essential have make
 if [[ "$purpose" != build ]]; then
   need postgresql server_programs
+  need openssl have openssl
   need python3 have python3
   need python3-venv python3 -c 'import ensurepip, venv'
 fi
