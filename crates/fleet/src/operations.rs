@@ -21,7 +21,10 @@ impl Fleet {
         all.extend(resource(store, Resource::<Service>::new("services")));
         all.extend(resource(store, Resource::<Device>::new("devices").without_create()));
         all.push(self.presence_operation());
-        all.extend(resource::<EnrollmentToken>(store, Resource::new("enrollment-tokens").without_create().without_update()));
+        all.extend(resource::<EnrollmentToken>(
+            store,
+            Resource::new("enrollment-tokens").without_create().without_update().without_restore(),
+        ));
         all.push(self.new_token_operation());
         all.extend(self.sample_operations());
         all.extend(self.agent_operations());

@@ -20,7 +20,7 @@ pub fn operations(identity: &Identity) -> Vec<Operation> {
     let mut all = first_party(identity);
     all.extend(resource::<Tenant>(&identity.0.store, Resource::new("tenants").without_create().without_update().without_delete()));
     all.push(create_tenant(identity));
-    all.extend(resource::<ApiKey>(&identity.0.store, Resource::new("api-keys").without_create().without_update()));
+    all.extend(resource::<ApiKey>(&identity.0.store, Resource::new("api-keys").without_create().without_update().without_restore()));
     all.push(create_api_key(identity));
     all
 }

@@ -115,6 +115,14 @@ impl Engine {
         }
     }
 
+    /// The events about one subject, newest first, before a position.
+    pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.history(tenant, subject, before, limit).await,
+            Self::Postgres(engine) => engine.history(tenant, subject, before, limit).await,
+        }
+    }
+
     /// Position and hash of the last event.
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
         match self {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
@@ -12,11 +13,14 @@ use crate::marks::Using;
 use crate::rows::Key;
 use crate::store::unknown_kind;
 use crate::tally::Tally;
-use crate::unit::{EventDraft, Expect, UnitOfWork, Write};
+use crate::unit::{Becomes, EventDraft, Expect, UnitOfWork, Write};
 
 pub(crate) const MAX_WRITES: usize = 1_000;
 /// Most rows of one sort that one sweep removes.
 pub(crate) const SWEPT: usize = 2_000;
+
+/// How long a deleted record can be restored.
+pub(crate) const DELETED_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// A unit of work ready for its batch.
 #[derive(Debug)]
@@ -51,6 +55,7 @@ pub(crate) struct PreparedWrite {
 pub(crate) enum Change {
     Put(Canonical, Vec<Target>),
     Delete,
+    Restore,
 }
 
 /// A record that a body refers to, by the number of the field.
@@ -117,7 +122,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
 
 /// A number that is given at commit stands as 0 until then, so that a schema may require it.
 fn hold_places(write: &mut Write, tallies: &[Tally]) {
-    let Some(body) = &mut write.body else { return };
+    let Becomes::Live(body) = &mut write.becomes else { return };
     for tally in tallies {
         if let Tally::Number { record, field, .. } = tally
             && *record == write.id
@@ -158,13 +163,14 @@ fn check_jobs(jobs: &[JobChange]) -> Result<(), Error> {
 
 fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>) -> Result<PreparedWrite, Error> {
     let number = kinds.index(&write.kind).ok_or_else(|| unknown_kind(&write.kind))?;
-    let change = match write.body {
-        Some(body) => {
+    let change = match write.becomes {
+        Becomes::Live(body) => {
             let canonical = kinds.at(number).canonical(body)?;
             let targets = targets(kinds, kinds.at(number), &canonical.body)?;
             Change::Put(canonical, targets)
         }
-        None => Change::Delete,
+        Becomes::Deleted => Change::Delete,
+        Becomes::Restored => Change::Restore,
     };
     Ok(PreparedWrite { key: (number, write.id), expect: write.expect, parent: write.parent, change, told: told.contains(&write.id) })
 }
@@ -173,7 +179,7 @@ impl PreparedWrite {
     fn weight(&self) -> usize {
         match &self.change {
             Change::Put(canonical, _) => 3 + canonical.entries.index.len() + canonical.entries.unique.len() + canonical.text.len() / 2048,
-            Change::Delete => 10,
+            Change::Delete | Change::Restore => 10,
         }
     }
 }

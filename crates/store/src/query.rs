@@ -16,14 +16,26 @@ pub const MAX_LIMIT: usize = 500;
 pub struct ListQuery {
     /// The kind's name.
     pub kind: String,
+    /// Live records unless said.
+    pub among: Among,
     /// Checked against the kind's registry (`steward_base::filter::check`).
     pub filter: Option<Expr>,
-    /// At most one field; the id breaks ties. Empty is by id, oldest first.
+    /// At most one field; the id breaks ties. Empty is by id, oldest first. The recycle bin has one order: what was deleted last comes first.
     pub order: Vec<Order>,
     /// Where the page before ended.
     pub after: Option<Cursor>,
     /// Most records to answer, up to [`MAX_LIMIT`]; 0 is 50.
     pub limit: usize,
+}
+
+/// Which records of a kind are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Among {
+    /// Those that can be used.
+    #[default]
+    Live,
+    /// Those in the recycle bin: deleted, and not purged yet.
+    Deleted,
 }
 
 /// A field to order by: an indexed one that is no list, `created_at` or `id`.

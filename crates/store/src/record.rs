@@ -62,6 +62,7 @@ impl Row for RecordRow<'_> {
                 "created_by" => return Found::Text(self.record.created_by[..].into()),
                 "updated_at" => return Found::Time(self.record.updated_at),
                 "updated_by" => return Found::Text(self.record.updated_by[..].into()),
+                "deleted_at" => return self.record.deleted_at.map_or(Found::Missing, Found::Time),
                 _ => {}
             }
         }

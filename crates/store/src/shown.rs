@@ -54,15 +54,17 @@ impl Record {
     }
 
     /// The record's own fields in the order of their names.
-    fn own(&self, kind: &Kind) -> [(&'static str, Own<'_>); 6] {
-        [
-            ("created_at", Own::Time(self.created_at)),
-            ("created_by", Own::Text(Cow::Borrowed(&self.created_by))),
-            ("id", Own::Text(Cow::Owned(self.id.wire(kind.prefix())))),
-            ("revision", Own::Number(self.version)),
-            ("updated_at", Own::Time(self.updated_at)),
-            ("updated_by", Own::Text(Cow::Borrowed(&self.updated_by))),
-        ]
+    fn own(&self, kind: &Kind) -> impl Iterator<Item = (&'static str, Own<'_>)> {
+        let fields = [
+            Some(("created_at", Own::Time(self.created_at))),
+            Some(("created_by", Own::Text(Cow::Borrowed(&self.created_by)))),
+            self.deleted_at.map(|at| ("deleted_at", Own::Time(at))),
+            Some(("id", Own::Text(Cow::Owned(self.id.wire(kind.prefix()))))),
+            Some(("revision", Own::Number(self.version))),
+            Some(("updated_at", Own::Time(self.updated_at))),
+            Some(("updated_by", Own::Text(Cow::Borrowed(&self.updated_by)))),
+        ];
+        fields.into_iter().flatten()
     }
 }
 
@@ -101,7 +103,7 @@ impl Shown {
     /// Values are copied as they stand in the stored text: only the names are looked at.
     fn splice<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let mut own = self.record.own(&self.kind).into_iter().filter(|(name, _)| self.wants(name)).peekable();
+        let mut own = self.record.own(&self.kind).filter(|(name, _)| self.wants(name)).peekable();
         let secrets: Vec<&str> =
             self.kind.fields().iter().filter(|field| field.secret).filter_map(|field| field.segments.first()).map(String::as_str).collect();
         let read = self.record.body.each_member(|name, value| {

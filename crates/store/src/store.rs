@@ -12,6 +12,7 @@ use crate::building::{Role, Unclaimed};
 use crate::engine::{Engine, Surroundings};
 use crate::job::{Claim, Job, JobChange, JobQuery};
 use crate::kind::{Kind, Kinds, Model};
+use crate::list::{FacetQuery, Facets};
 use crate::marks::{Mark, Marks, Seen};
 use crate::query::{ListQuery, MAX_LIMIT, Page};
 use crate::stirred::Stirred;
@@ -110,6 +111,13 @@ impl Store {
         Ok(found.filter(|row| row.deleted_at.is_none()).map(|row| row.into_record(self.0.kinds.at(kind), id)))
     }
 
+    /// A record, live or in the recycle bin.
+    pub async fn get_with_deleted(&self, ctx: &Ctx, kind: &str, id: RecordId) -> Result<Option<Record>, Error> {
+        let kind = self.kind(kind)?;
+        let found = self.0.engine.get(ctx.tenant(), kind, id).await?;
+        Ok(found.map(|row| row.into_record(self.0.kinds.at(kind), id)))
+    }
+
     /// The live record with this value in a unique field; text is compared without case.
     pub async fn find(&self, ctx: &Ctx, kind: &str, field: &str, value: &str) -> Result<Option<Record>, Error> {
         let at = self.kind(kind)?;
@@ -139,7 +147,7 @@ impl Store {
         Ok(unclaimed)
     }
 
-    /// A page of live records.
+    /// A page of live records, or of those in the recycle bin.
     ///
     /// Errors: `order_unknown`, `order_unsupported`, `cursor`, and `index_building` for an order that an upgrade just made possible.
     pub async fn list(&self, ctx: &Ctx, query: ListQuery) -> Result<Page, Error> {
@@ -151,6 +159,14 @@ impl Store {
     pub async fn count(&self, ctx: &Ctx, kind: &str, filter: Option<Expr>) -> Result<u64, Error> {
         let at = self.kind(kind)?;
         list::count(&self.0.engine, ctx.tenant(), &self.0.kinds, at, filter).await
+    }
+
+    /// Which values the live records that pass a filter have in some fields, and how often.
+    ///
+    /// Errors: `facet_unknown`, `too_many_facets`.
+    pub async fn facets(&self, ctx: &Ctx, query: FacetQuery) -> Result<Facets, Error> {
+        let kind = self.kind(&query.kind)?;
+        list::facets(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
     }
 
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
@@ -206,6 +222,23 @@ impl Store {
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
 
+    /// The events about one record before a position, newest first; also about one that is deleted or purged.
+    pub async fn history(&self, ctx: &Ctx, kind: &str, id: RecordId, before: Option<i64>, limit: usize) -> Result<Vec<Event>, Error> {
+        let subject = id.wire(self.0.kinds.at(self.kind(kind)?).prefix());
+        let (mut before, limit) = (before.unwrap_or(i64::MAX), limit.clamp(1, MAX_EVENTS));
+        let mut found = Vec::new();
+        loop {
+            let stored = self.0.engine.history(ctx.tenant(), id, before, limit).await?;
+            let events = stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect::<Result<Vec<_>, _>>()?;
+            // Kinds may share an id: each subject has its own prefix.
+            found.extend(events.into_iter().filter(|event| event.subject == subject).take(limit - found.len()));
+            match stored.last() {
+                Some(last) if stored.len() == limit && found.len() < limit => before = last.position,
+                _ => return Ok(found),
+            }
+        }
+    }
+
     /// Takes jobs that are due: each is running under a lease from now on.
     pub async fn claim(&self, ctx: &Ctx, claim: Claim) -> Result<Vec<Job>, Error> {
         let mut unit = UnitOfWork::new();
@@ -238,7 +271,8 @@ impl Store {
         Ok(known.collect())
     }
 
-    /// Removes some of what nobody will ask for any more: jobs finished a week ago, dead ones after 90 days, messages that may come again.
+    /// Removes some of what nobody will ask for any more: jobs finished a week ago, dead ones after 90 days, messages that may come
+    /// again, records that have been in the recycle bin for 30 days. Their history stays.
     pub async fn sweep(&self, ctx: &Ctx) -> Result<(), Error> {
         self.commit(ctx, UnitOfWork { sweep: true, ..UnitOfWork::new() }).await.map(|_| ())
     }

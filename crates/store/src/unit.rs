@@ -41,8 +41,18 @@ pub(crate) struct Write {
     pub(crate) id: RecordId,
     pub(crate) expect: Expect,
     pub(crate) parent: Option<RecordId>,
-    /// `None` deletes.
-    pub(crate) body: Option<Map<String, Value>>,
+    pub(crate) becomes: Becomes,
+}
+
+/// What a write makes of its record.
+#[derive(Debug)]
+pub(crate) enum Becomes {
+    /// A live record with this body.
+    Live(Map<String, Value>),
+    /// One in the recycle bin.
+    Deleted,
+    /// A live one as it was when it was deleted.
+    Restored,
 }
 
 impl UnitOfWork {
@@ -71,7 +81,7 @@ impl UnitOfWork {
     /// Writes a record: the body replaces the one before. A body equal to the one before writes nothing.
     #[must_use]
     pub fn put(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, body: Map<String, Value>, expect: Expect) -> Self {
-        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, body: Some(body) });
+        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, becomes: Becomes::Live(body) });
         self
     }
 
@@ -88,7 +98,16 @@ impl UnitOfWork {
     /// Moves a record to the recycle bin; what refers to it is refused, deleted or cleared as the referring kinds say.
     #[must_use]
     pub fn delete(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, expect: Expect) -> Self {
-        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, body: None });
+        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, becomes: Becomes::Deleted });
+        self
+    }
+
+    /// Brings a record back from the recycle bin as it was, a version later; what was deleted or cleared with it stays so. With a version, that of
+    /// the deleted record: `version_conflict` when it is another, `already_exists` when the record is live, `not_found` when it is gone for good.
+    /// Its unique values must be free (`unique_taken`) and its references lead to live records (`reference_missing`).
+    #[must_use]
+    pub fn restore(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, expect: Expect) -> Self {
+        self.writes.push(Write { kind: kind.into(), id, expect, parent: None, becomes: Becomes::Restored });
         self
     }
 

@@ -61,6 +61,13 @@ pub(crate) fn time(value: Timestamp) -> Vec<u8> {
     tagged(TIME, &ordered_i64(value.micros()))
 }
 
+/// The microseconds of a time's index value; `None` for any other.
+pub(crate) fn micros(value: &[u8]) -> Option<i64> {
+    let (tag, bytes) = value.split_first()?;
+    let bytes: [u8; 8] = bytes.try_into().ok()?;
+    (*tag == TIME).then(|| (u64::from_be_bytes(bytes) ^ (1 << 63)) as i64)
+}
+
 pub(crate) fn text(written: &str) -> Vec<u8> {
     let folded = fold(written);
     tagged(TEXT, &folded.as_bytes()[..cut(&folded)])
@@ -115,6 +122,7 @@ mod tests {
         #[test]
         fn bytes_compare_as_values_do(a: i64, b: i64, x in -1e15..1e15f64, y in -1e15..1e15f64, s in "\\PC{0,40}", t in "\\PC{0,40}") {
             prop_assert_eq!(int(a).cmp(&int(b)), a.cmp(&b));
+            prop_assert_eq!((micros(&time(Timestamp::from_micros(a))), micros(&int(a))), (Some(a), None));
             prop_assert_eq!(float(x).cmp(&float(y)), x.total_cmp(&y));
             prop_assert_eq!(text(&s).cmp(&text(&t)), fold(&s).cmp(&fold(&t)));
             prop_assert!(NULL < bool(false).as_slice());

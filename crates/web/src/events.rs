@@ -191,6 +191,12 @@ async fn produce(store: &Store, ctx: &Ctx, feed: &Feed, wanted: &Wanted, start: 
     }
 }
 
+/// Whether the caller sees origins and what is no record that anybody reads. A scope is over fields that those events do not have.
+pub(crate) fn audits(ctx: &Ctx) -> Result<bool, Error> {
+    let permission: Permission = AUDIT.parse()?;
+    Ok(matches!(steward_auth::require(ctx, &permission), Ok(None)))
+}
+
 /// Which events a caller wants and may see.
 #[derive(Clone)]
 struct Wanted {
@@ -247,9 +253,7 @@ impl Sight {
             };
             kinds.insert(kind.prefix().to_owned(), reach);
         }
-        let permission: Permission = AUDIT.parse()?;
-        // A scope is over fields that these events do not have.
-        let audit = matches!(steward_auth::require(ctx, &permission), Ok(None));
+        let audit = audits(ctx)?;
         if !audit && kinds.values().all(|reach| matches!(reach, Reach::Nowhere)) {
             let detail =
                 "Events are seen by who may read what they are about, and you may read nothing. Ask an owner or admin of the tenant.";

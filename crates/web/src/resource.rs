@@ -1,8 +1,9 @@
-//! The standard operations of a kind: list, get, create, update, delete.
+//! The standard operations of a kind: list, get, create, update, delete, restore, history.
 //!
 //! What a kind's owner adds are hooks: they see the change before it is committed, may refuse or complete it, and may add events and further
 //! writes to the same unit of work.
 
+mod history;
 mod list;
 mod one;
 mod schemas;
@@ -86,6 +87,7 @@ pub struct Resource<M> {
     create: bool,
     update: bool,
     delete: bool,
+    restore: bool,
     example: Option<Value>,
     on_create: Option<Hook>,
     on_update: Option<Hook>,
@@ -94,7 +96,7 @@ pub struct Resource<M> {
 }
 
 impl<M: Model> Resource<M> {
-    /// All five operations under `/api/v1/<plural>`, with the plural as tag and as resource of the permissions.
+    /// All seven operations under `/api/v1/<plural>`, with the plural as tag and as resource of the permissions.
     pub fn new(plural: &'static str) -> Self {
         Self {
             plural,
@@ -104,6 +106,7 @@ impl<M: Model> Resource<M> {
             create: true,
             update: true,
             delete: true,
+            restore: true,
             example: None,
             on_create: None,
             on_update: None,
@@ -140,10 +143,17 @@ impl<M: Model> Resource<M> {
         self
     }
 
-    /// Records are never deleted by hand.
+    /// Records are never deleted by hand, and so not restored either.
     #[must_use]
     pub fn without_delete(mut self) -> Self {
         self.delete = false;
+        self
+    }
+
+    /// What is deleted stays deleted: credentials, which somebody relies on being revoked.
+    #[must_use]
+    pub fn without_restore(mut self) -> Self {
+        self.restore = false;
         self
     }
 
@@ -208,6 +218,7 @@ struct State<M> {
     kind: Arc<Kind>,
     options: Resource<M>,
     list_id: &'static str,
+    history_id: &'static str,
     /// What a hook may count on when it sees a changed body.
     stored: Checker,
 }
@@ -223,8 +234,10 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     let schemas = schemas::Schemas::of(store.kinds(), &shared);
     let (path, one) = (format!("/api/v1/{plural}"), format!("/api/v1/{plural}/{{id}}"));
     let (create, update, delete, example) = (options.create, options.update, options.delete, options.example.clone());
+    let restore = options.delete && options.restore;
     let (tag, permission) = (options.tag, options.permission);
-    let state = Arc::new(State { store: store.clone(), stored: Checker::new(kind.schema()), kind, options, list_id: id(plural, "list") });
+    let (list_id, history_id) = (id(plural, "list"), id(plural, "history"));
+    let state = Arc::new(State { store: store.clone(), stored: Checker::new(kind.schema()), kind, options, list_id, history_id });
     let start = |verb: &'static str, method: Method, path: &str, right: &str, summary: String| -> Draft {
         operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}")).scoped()
     };
@@ -242,6 +255,10 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
             .reads_kind(M::KIND)
             .output_schema(schemas.output.clone())
             .handle(state.clone(), one::get),
+        start("history", Method::GET, &format!("{one}/history"), "read", format!("What happened to {article} {noun}"))
+            .description("Its events, newest first, also when it is deleted. Only auditors learn from where something was done.")
+            .error(StatusCode::BAD_REQUEST, "invalid_cursor")
+            .handle(state.clone(), history::history),
     ];
     if create {
         let draft = start("create", Method::POST, &path, "write", format!("Create {article} {noun}"))
@@ -263,8 +280,19 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     }
     if delete {
         let draft = start("delete", Method::DELETE, &one, "delete", format!("Delete {article} {noun}"));
-        let draft = draft.description("It goes to the recycle bin.").reads(HeaderInput::IfMatch);
-        out.push(draft.handle(state, one::delete));
+        let kept = if restore { ", where it can be restored from for 30 days" } else { "" };
+        let draft = draft.description(format!("It goes to the recycle bin{kept}.")).reads(HeaderInput::IfMatch);
+        out.push(draft.handle(state.clone(), one::delete));
+    }
+    if restore {
+        let draft = start("restore", Method::POST, &format!("{one}/restore"), "write", format!("Restore {article} {noun}"));
+        let draft = draft.description(
+            "Brings it back from the recycle bin as it was, if its unique values are free and what it refers to is there. What was deleted with it \
+             is restored by itself.",
+        );
+        let draft = draft.reads(HeaderInput::IfMatch).etag().output_schema(schemas.output.clone());
+        let draft = draft.error(StatusCode::CONFLICT, "already_exists").error(StatusCode::CONFLICT, "unique_taken");
+        out.push(draft.handle(state, history::restore));
     }
     out
 }

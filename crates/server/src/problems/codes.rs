@@ -53,6 +53,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("enrollment_busy", &[503], "Too many machines enrol at the same moment.", WAIT),
     code("enrollment_token_used_up", &[403], "The enrolment token has no use left.", "Make a new one and start the agent with it."),
     code(
+        "facet_unknown",
+        &[422],
+        "The values of this field cannot be counted.",
+        "Use indexed fields of the kind; the detail names the wrong one.",
+    ),
+    code(
         "filter_field",
         &[422],
         "A filter names a field that is not there.",
@@ -173,6 +179,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("tenant_suspended", &[403], "The tenant takes no requests.", "Ask the operator of this installation."),
     code("too_many_assertions", &[429], "The device asks for access tokens far too often.", WAIT),
     code("too_many_attempts", &[429], "Too many wrong passwords for this address.", WAIT),
+    code("too_many_facets", &[422], "The values of too many fields are to be counted at once.", "Ask for fewer."),
     code("too_many_groups", &[422], "The query makes more groups than one answer holds.", "Group by fewer labels, or filter."),
     code("too_many_index_entries", &[422], "The record has too many values in its lists.", "Shorten its lists."),
     code("too_many_points", &[422], "The query makes more points than one answer holds.", "Take longer steps, or a shorter range."),
@@ -215,6 +222,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("minimum", "The number is too small.", FIX),
     said("multiple_of", "The number is no multiple of what is expected.", FIX),
     said("nul_character", "The character U+0000 cannot be stored.", "Leave it out."),
+    said("not_for_deleted", "The recycle bin is not listed in this way.", "Leave the parameter out."),
     said("number_out_of_range", "The number has more digits than JSON readers keep.", "Send it as text."),
     said("one_of", "The value has more than one of the forms of which it may have one.", FIX),
     said("order_syntax", "The order cannot be read.", "Name one field, as in name or name desc."),

@@ -16,6 +16,7 @@ pub(super) fn of(schema: &Value) -> Registry {
         ("created_by", FieldType::Text),
         ("updated_at", FieldType::Time),
         ("updated_by", FieldType::Text),
+        ("deleted_at", FieldType::Time),
     ] {
         registry = registry.with(name, field_type);
     }

@@ -5,7 +5,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// Fields that every record has beside its body; a body may not declare them.
-pub(super) const RECORD_FIELDS: [&str; 6] = ["id", "revision", "created_at", "created_by", "updated_at", "updated_by"];
+pub(super) const RECORD_FIELDS: [&str; 7] = ["id", "revision", "created_at", "created_by", "updated_at", "updated_by", DELETED_AT];
+/// The only one that live records lack.
+const DELETED_AT: &str = "deleted_at";
 
 /// The schema of a Rust type, without references except where the type contains itself.
 pub(super) fn of_type<T: JsonSchema>() -> Value {
@@ -68,6 +70,10 @@ fn add_record_fields(schema: &mut Value, required_with_prefix: Option<&str>) {
         ("created_by", json!({ "type": "string", "description": "Who created it.", "readOnly": true })),
         ("updated_at", json!({ "type": "string", "format": "date-time", "readOnly": true })),
         ("updated_by", json!({ "type": "string", "description": "Who changed it last.", "readOnly": true })),
+        (
+            DELETED_AT,
+            json!({ "type": "string", "format": "date-time", "description": "When it went to the recycle bin.", "readOnly": true }),
+        ),
     ];
     if let Value::Object(properties) = object.entry("properties").or_insert_with(|| Value::Object(Map::new())) {
         for (name, property) in own {
@@ -77,7 +83,7 @@ fn add_record_fields(schema: &mut Value, required_with_prefix: Option<&str>) {
     if required_with_prefix.is_some()
         && let Value::Array(required) = object.entry("required").or_insert_with(|| Value::Array(Vec::new()))
     {
-        required.extend(RECORD_FIELDS.map(Value::from));
+        required.extend(RECORD_FIELDS.into_iter().filter(|name| *name != DELETED_AT).map(Value::from));
     } else {
         object.entry("additionalProperties").or_insert(Value::Bool(false));
     }

@@ -57,6 +57,7 @@ pub(super) async fn drive(engine: &Engine, tenant: TenantId, kind: usize, by: By
             };
             Choice { drive, sorts: true }
         }
+        (By::Deletion, _) => Choice { drive: Drive::Deleted, sorts: false },
         (By::Id, _) => Choice { drive: Drive::Id, sorts: false },
         (By::Field(field), _) => {
             let own = candidates.iter().filter(|candidate| candidate.field == field && !candidate.list);

@@ -1,6 +1,7 @@
 //! Lists and counts: one driving index, the rest of the filter on the row, at most 20,000 rows looked at per page.
 
 mod choose;
+mod facets;
 
 use std::sync::Arc;
 
@@ -11,11 +12,13 @@ use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use crate::building::Role;
 use crate::engine::Engine;
 use crate::kind::{Kind, Kinds};
-use crate::query::{Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
+use crate::query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 use crate::record::RecordRow;
 use crate::rows::{IndexField, Row};
 use crate::{Record, value};
 use choose::{Candidate, SELECTIVE};
+pub(crate) use facets::facets;
+pub use facets::{Facet, FacetQuery, FacetValue, Facets};
 
 const DEFAULT_LIMIT: usize = 50;
 /// Most rows looked at for one page.
@@ -52,6 +55,8 @@ pub(crate) enum Drive {
     Equal(IndexField, Vec<u8>),
     /// Value by value, and by id within a value.
     Index(IndexField, Range),
+    /// The recycle bin, newest deletion first.
+    Deleted,
 }
 
 /// A filter, and what it looks at.
@@ -146,6 +151,7 @@ impl Scan {
 enum By {
     Id,
     Field(IndexField),
+    Deletion,
 }
 
 pub(crate) async fn page(engine: &Engine, tenant: TenantId, kinds: &Kinds, number: usize, query: ListQuery) -> Result<Page, Error> {
@@ -154,7 +160,10 @@ pub(crate) async fn page(engine: &Engine, tenant: TenantId, kinds: &Kinds, numbe
         0 => DEFAULT_LIMIT,
         asked => asked.min(MAX_LIMIT),
     };
-    let (by, direction) = ordered_by(kind, &query.order)?;
+    let (by, direction) = match query.among {
+        Among::Live => ordered_by(kind, &query.order)?,
+        Among::Deleted => by_deletion(&query.order)?,
+    };
     let after = match query.after {
         None => None,
         Some(cursor) => Some(resume(by, &cursor)?),
@@ -163,7 +172,9 @@ pub(crate) async fn page(engine: &Engine, tenant: TenantId, kinds: &Kinds, numbe
     if let By::Field(IndexField::Body(field)) = by {
         building.refuse(kinds, (number, field, Role::Index))?;
     }
-    let mut candidates = query.filter.as_ref().map(|filter| choose::candidates(kind, filter)).unwrap_or_default();
+    // Deleted records have no index entries.
+    let live = query.filter.as_ref().filter(|_| query.among == Among::Live);
+    let mut candidates = live.map(|filter| choose::candidates(kind, filter)).unwrap_or_default();
     candidates.retain(|candidate| candidate.is_ready(&building, number));
     let choice = choose::drive(engine, tenant, number, by, &candidates).await?;
     let scan = Scan {
@@ -287,12 +298,21 @@ fn ordered_by(kind: &Kind, order: &[Order]) -> Result<(By, Direction), Error> {
     }
 }
 
+fn by_deletion(order: &[Order]) -> Result<(By, Direction), Error> {
+    if order.is_empty() {
+        return Ok((By::Deletion, Direction::Descending));
+    }
+    let detail = "The recycle bin has one order: what was deleted last comes first.";
+    Err(Error::new(ErrorKind::Invalid, "order_unsupported", detail).with_field("/order_by", "order_unsupported", detail))
+}
+
 /// By id, the index value in a position is unused and empty.
 fn resume(by: By, cursor: &Cursor) -> Result<(Vec<u8>, RecordId), Error> {
     let stale = || Error::new(ErrorKind::Invalid, "cursor", "The cursor does not belong to this list: start again without it.");
     match (by, cursor.parts().ok_or_else(stale)?) {
         (By::Id, (None, id)) => Ok((Vec::new(), id)),
         (By::Field(_), (Some(value), id)) => Ok((value, id)),
+        (By::Deletion, (Some(value), id)) if value::micros(&value).is_some() => Ok((value, id)),
         _ => Err(stale()),
     }
 }
@@ -304,6 +324,7 @@ fn cursor(by: By, value: &[u8], id: RecordId) -> Cursor {
 fn order_value(kind: &Kind, by: By, record: &Record) -> Result<Vec<u8>, Error> {
     Ok(match by {
         By::Id => Vec::new(),
+        By::Deletion => record.deleted_at.map(value::time).unwrap_or_default(),
         By::Field(IndexField::CreatedAt) => value::time(record.created_at),
         By::Field(IndexField::Body(field)) => {
             let field = &kind.fields()[field];

@@ -5,6 +5,7 @@
 
 mod jobs;
 mod references;
+mod restore;
 mod state;
 mod tallies;
 mod told;
@@ -52,6 +53,8 @@ struct Effect {
     /// Text or parent differ, so that it is written.
     changed: bool,
     told: bool,
+    /// It comes from the recycle bin.
+    restored: bool,
 }
 
 /// The effects of one unit so far, in order.
@@ -138,6 +141,10 @@ impl Planner<'_> {
                 // `Any` deletes what there is, here nothing.
                 _ => return Ok(()),
             },
+            Change::Restore => match (before, row) {
+                (None, Some(row)) => self.restored(unit, now, write, row)?,
+                _ => return Ok(()),
+            },
         };
         effects.add(effect);
         Ok(())
@@ -145,6 +152,9 @@ impl Planner<'_> {
 
     fn check_expected(&self, write: &PreparedWrite, live: bool, row: Option<&Row>) -> Result<(), Error> {
         let noun = self.kinds.at(write.key.0).name().replace('_', " ");
+        if matches!(write.change, Change::Restore) {
+            return restore::check_expected(&noun, write.expect, row);
+        }
         match (write.expect, live, row) {
             (Expect::Absent, true, _) => {
                 Err(Error::new(ErrorKind::Conflict, "already_exists", format!("There is already a {noun} with this id.")))
@@ -190,7 +200,7 @@ impl Planner<'_> {
                 )
             }
         };
-        Effect { key: write.key, before, row, after, changed, told: write.told }
+        Effect { key: write.key, before, row, after, changed, told: write.told, restored: false }
     }
 
     /// Claims of the unit against everyone else's; what the unit itself frees is free.
@@ -222,7 +232,15 @@ impl Planner<'_> {
 
     fn check_targets(&self, state: &State, unit: &Prepared, effects: &Effects) -> Result<(), Error> {
         for write in &unit.writes {
-            let Change::Put(_, targets) = &write.change else { continue };
+            let found;
+            let targets = match &write.change {
+                Change::Put(_, targets) => targets,
+                Change::Restore => {
+                    found = self.targets_of_restored(state, write.key, effects)?;
+                    &found
+                }
+                Change::Delete => continue,
+            };
             for target in targets {
                 let live = match effects.by_key.get(&target.key) {
                     Some(at) => effects.list[*at].after.is_some(),
@@ -261,7 +279,7 @@ impl Planner<'_> {
 
 fn deleted(key: Key, before: Live, row: Row, now: i64, actor: &Arc<str>, told: bool) -> Effect {
     let row = Row { version: row.version + 1, updated_at: now, updated_by: actor.clone(), deleted_at: Some(now), ..row };
-    Effect { key, before: Some(before), row, after: None, changed: true, told }
+    Effect { key, before: Some(before), row, after: None, changed: true, told, restored: false }
 }
 
 fn version_conflict(noun: &str, current: i64) -> Error {

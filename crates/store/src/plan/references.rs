@@ -65,7 +65,15 @@ impl Planner<'_> {
                 let canonical = kind.canonical(body).map_err(|_| self.referenced(target, kind))?;
                 let row = Row { version: row.version + 1, body: canonical.text, updated_at: now, updated_by: unit.actor.clone(), ..row };
                 let after = Some(super::Live { body: canonical.body, entries: canonical.entries });
-                effects.add(super::Effect { key: referrer.key, before: Some(before), row, after, changed: true, told: false });
+                effects.add(super::Effect {
+                    key: referrer.key,
+                    before: Some(before),
+                    row,
+                    after,
+                    changed: true,
+                    told: false,
+                    restored: false,
+                });
             }
         }
         Ok(())

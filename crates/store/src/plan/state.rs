@@ -23,6 +23,8 @@ pub(crate) struct Wanted {
     pub(crate) unique: HashSet<UniqueKey>,
     /// Records about to be deleted whose referrers are looked for.
     pub(crate) inbound: HashSet<Key>,
+    /// Records about to be restored, whose unique keys and references are looked for.
+    pub(crate) restored: HashSet<Key>,
     pub(crate) jobs: WantedJobs,
     pub(crate) tallies: HashSet<TallyKey>,
     pub(crate) messages: HashSet<Message>,
@@ -52,6 +54,9 @@ impl Wanted {
                         wanted.inbound.insert(write.key);
                     }
                     Change::Delete => {}
+                    Change::Restore => {
+                        wanted.restored.insert(write.key);
+                    }
                 }
             }
         }
@@ -88,6 +93,8 @@ pub(crate) struct State {
     slots: HashMap<Key, Slot>,
     owners: HashMap<UniqueKey, Option<RecordId>>,
     pub(super) inbound: HashMap<Key, Vec<Inbound>>,
+    /// Records to be restored whose own needs are not known yet.
+    pub(super) restoring: Vec<Key>,
     pub(crate) jobs: Jobs,
     pub(crate) tallies: Tallies,
     pub(super) sweep: Option<Timestamp>,
@@ -100,7 +107,19 @@ impl State {
     pub(crate) fn new(position: i64, hash: [u8; 32]) -> Self {
         let (slots, owners, inbound) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (jobs, tallies) = (Jobs::default(), Tallies::default());
-        Self { position, hash, slots, owners, inbound, jobs, tallies, sweep: None, events: Vec::new(), touched: Vec::new() }
+        Self {
+            position,
+            hash,
+            slots,
+            owners,
+            inbound,
+            restoring: Vec::new(),
+            jobs,
+            tallies,
+            sweep: None,
+            events: Vec::new(),
+            touched: Vec::new(),
+        }
     }
 
     pub(crate) fn loaded_record(&mut self, key: Key, row: Row) {
@@ -115,9 +134,14 @@ impl State {
         self.inbound.insert(key, referrers);
     }
 
-    /// What the answers so far make necessary: the referrers, and the referrers of those that are deleted with them.
-    pub(crate) fn wants_more(&self, kinds: &Kinds) -> Wanted {
-        let mut wanted = Wanted::default();
+    /// Notes what will be restored, once those records are loaded.
+    pub(crate) fn loaded_restored(&mut self, wanted: &Wanted) {
+        self.restoring.extend(&wanted.restored);
+    }
+
+    /// What the answers so far make necessary: the referrers, the referrers of those that are deleted with them, and what restored records need.
+    pub(crate) fn wants_more(&mut self, kinds: &Kinds) -> Wanted {
+        let mut wanted = self.wanted_by_restored(kinds);
         for referrer in self.inbound.values().flatten() {
             if !self.slots.contains_key(&referrer.key) {
                 wanted.records.insert(referrer.key);

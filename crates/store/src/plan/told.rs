@@ -108,6 +108,7 @@ impl Planner<'_> {
 
 fn verb(effect: &Effect) -> &'static str {
     match (&effect.before, &effect.after) {
+        (None, _) if effect.restored => "restored",
         (None, _) => "created",
         (Some(_), Some(_)) => "updated",
         (Some(_), None) => "deleted",

@@ -4,8 +4,12 @@
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 3] =
-    [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING), ("jobs and numbers", JOBS_AND_NUMBERS)];
+pub(super) const MIGRATIONS: [(&str, &str); 4] = [
+    ("first tables", FIRST_TABLES),
+    ("keys that are being built", BUILDING),
+    ("jobs and numbers", JOBS_AND_NUMBERS),
+    ("recycle bin by kind", RECYCLE_BIN),
+];
 
 const FIRST_TABLES: &str = r#"
 CREATE TABLE {s}.key_state (
@@ -82,6 +86,12 @@ BEGIN
 END $$;
 "#;
 
+/// A bin is looked into kind by kind, newest deletion first.
+const RECYCLE_BIN: &str = "
+DROP INDEX {s}.record_deleted;
+CREATE INDEX record_deleted ON {s}.record (tenant, kind, deleted_at, id) WHERE deleted_at IS NOT NULL;
+";
+
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
@@ -131,6 +141,8 @@ pub(super) struct Statements {
     pub(super) append: String,
     pub(super) hash_at: String,
     pub(super) events: String,
+    pub(super) history: String,
+    pub(super) purge: String,
     pub(super) count: String,
     pub(super) jobs: JobStatements,
 }
@@ -260,6 +272,10 @@ impl Statements {
             append: at("INSERT INTO {s}.event SELECT $1, * FROM unnest($2::bigint[], $3::uuid[], $4::bytea[], $5::bytea[])"),
             hash_at: at("SELECT hash FROM {s}.event WHERE tenant = $1 AND position = $2"),
             events: at("SELECT position, subject, hash, body FROM {s}.event WHERE tenant = $1 AND position > $2 ORDER BY position LIMIT $3"),
+            history: at("SELECT position, subject, hash, body FROM {s}.event WHERE tenant = $1 AND subject = $2 AND position < $3
+                ORDER BY position DESC LIMIT $4"),
+            purge: at("DELETE FROM {s}.record WHERE tenant = $1 AND (kind, id) IN (SELECT kind, id FROM {s}.record
+                WHERE tenant = $1 AND deleted_at IS NOT NULL AND deleted_at < $2 LIMIT $3)"),
             count: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_index
                 WHERE tenant = $1 AND kind = $2 AND field = $3 AND value BETWEEN $4 AND $5 LIMIT $6) entries"),
             jobs: JobStatements::of(schema),
@@ -285,6 +301,13 @@ impl Statements {
             let from = if resumed { format!("AND r.id {past} $4") } else { String::new() };
             return format!(
                 "SELECT {COLUMNS}, r.id FROM \"{schema}\".record r WHERE r.tenant = $1 AND r.kind = $2 AND r.deleted_at IS NULL {from} ORDER BY r.id {way} LIMIT $3"
+            );
+        }
+        if matches!(drive, Drive::Deleted) {
+            let from = if resumed { "AND (r.deleted_at, r.id) < ($4, $5)" } else { "" };
+            return format!(
+                "SELECT {COLUMNS}, r.id FROM \"{schema}\".record r WHERE r.tenant = $1 AND r.kind = $2 AND r.deleted_at IS NOT NULL {from}
+                    ORDER BY r.deleted_at DESC, r.id DESC LIMIT $3"
             );
         }
         let (condition, order) = match (drive, resumed) {

@@ -12,7 +12,7 @@ use super::namespace::Namespace;
 use super::read::{id_at, query};
 use crate::job::{DEAD_KEPT, Job, JobQuery, JobState, KEPT, Priority};
 use crate::plan::{State, Wanted};
-use crate::prepare::SWEPT;
+use crate::prepare::{DELETED_KEPT, SWEPT};
 use crate::tally::{MARK, TallyKey};
 
 type Bound<'a> = &'a (dyn ToSql + Sync);
@@ -231,12 +231,14 @@ pub(super) struct Sweeping {
     pub(super) now: i64,
     pub(super) done: i64,
     pub(super) dead: i64,
+    pub(super) deleted: i64,
     pub(super) most: i64,
 }
 
 impl Sweeping {
     pub(super) fn of(now: Option<Timestamp>) -> Self {
         let now = now.unwrap_or(Timestamp::from_micros(0));
-        Self { now: now.micros(), done: now.minus(KEPT).micros(), dead: now.minus(DEAD_KEPT).micros(), most: SWEPT as i64 }
+        let before = |kept| now.minus(kept).micros();
+        Self { now: now.micros(), done: before(KEPT), dead: before(DEAD_KEPT), deleted: before(DELETED_KEPT), most: SWEPT as i64 }
     }
 }

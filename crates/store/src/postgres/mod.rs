@@ -118,6 +118,10 @@ impl Postgres {
         self.read(tenant, async |client, namespace| read::events(client, namespace, after, limit).await).await
     }
 
+    pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        self.read(tenant, async |client, namespace| read::history(client, namespace, subject, before, limit).await).await
+    }
+
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
         self.read(tenant, async |client, namespace| read::head(client, namespace).await).await
     }

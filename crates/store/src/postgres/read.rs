@@ -1,7 +1,7 @@
 //! Reads of one connection. Each names its tenant first: the setting and the statement travel together.
 
 use deadpool_postgres::Client;
-use steward_base::RecordId;
+use steward_base::{RecordId, Timestamp};
 use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::kind::{Kind, Kinds};
 use crate::list::{Drive, Range, Scan, Scanned};
 use crate::query::Direction;
 use crate::rows::{CREATED_AT, EventRow, IndexField, Row};
+use crate::value;
 
 type Bound<'a> = &'a (dyn ToSql + Sync);
 
@@ -65,8 +66,24 @@ pub(super) async fn count(
 pub(super) async fn events(client: &Client, namespace: &Namespace, after: i64, limit: usize) -> Result<Vec<EventRow>, Failure> {
     let tenant = namespace.tenant.record().uuid();
     let rows = query(client, namespace, &namespace.statements.events, &[&tenant, &after, &(limit as i64)]).await?;
-    let event = |row: &SqlRow| EventRow { position: row.get(0), subject: id_at(row, 1), hash: hash_at(row, 2), body: row.get(3) };
-    Ok(rows.iter().map(event).collect())
+    Ok(rows.iter().map(event_of).collect())
+}
+
+pub(super) async fn history(
+    client: &Client,
+    namespace: &Namespace,
+    subject: RecordId,
+    before: i64,
+    limit: usize,
+) -> Result<Vec<EventRow>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let bound: [Bound<'_>; 4] = [&tenant, &subject.uuid(), &before, &(limit as i64)];
+    let rows = query(client, namespace, &namespace.statements.history, &bound).await?;
+    Ok(rows.iter().map(event_of).collect())
+}
+
+fn event_of(row: &SqlRow) -> EventRow {
+    EventRow { position: row.get(0), subject: id_at(row, 1), hash: hash_at(row, 2), body: row.get(3) }
 }
 
 /// Kind, field and record of claims that could not be made; of kinds and fields that are gone nothing is told.
@@ -98,9 +115,15 @@ pub(super) async fn scan(client: &Client, namespace: &Namespace, kinds: &Kinds, 
     let name = kind.name();
     let mut bound: Vec<Bound<'_>> = vec![&tenant, &name, &limit];
     let after_id = scan.after.as_ref().map(|(_, id)| id.uuid());
-    let (field, near, far);
+    let (field, near, far, deleted);
     match &scan.drive {
         Drive::Id => bound.extend(after_id.as_ref().map(|id| id as Bound<'_>)),
+        Drive::Deleted => {
+            deleted = scan.after.as_ref().and_then(|(value, _)| value::micros(value));
+            if let (Some(deleted), Some(id)) = (&deleted, &after_id) {
+                bound.extend([deleted as Bound<'_>, id]);
+            }
+        }
         Drive::Equal(index, value) => {
             field = field_name(kind, *index);
             bound.extend([&field as Bound<'_>, value]);
@@ -119,8 +142,13 @@ pub(super) async fn scan(client: &Client, namespace: &Namespace, kinds: &Kinds, 
     let rows = query(client, namespace, &sql, &bound).await?;
     let mut scanned = Scanned::default();
     for row in &rows {
-        let value = if matches!(scan.drive, Drive::Index(..)) { row.get(9) } else { Vec::new() };
-        if !scan.look(&mut scanned, value, id_at(row, 8), row_of(row))? {
+        let (id, columns) = (id_at(row, 8), row_of(row));
+        let value = match (&scan.drive, columns.deleted_at) {
+            (Drive::Index(..), _) => row.get(9),
+            (Drive::Deleted, Some(at)) => value::time(Timestamp::from_micros(at)),
+            _ => Vec::new(),
+        };
+        if !scan.look(&mut scanned, value, id, columns)? {
             break;
         }
     }

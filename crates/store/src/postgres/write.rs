@@ -219,12 +219,13 @@ impl Loads {
 }
 
 impl Loaded {
-    fn into_state(self, planner: &Planner<'_>, _: &Wanted, state: &mut State) {
+    fn into_state(self, planner: &Planner<'_>, wanted: &Wanted, state: &mut State) {
         for row in &self.records {
             if let Some(kind) = planner.kinds.index(row.get::<_, &str>(8)) {
                 state.loaded_record((kind, id_at(row, 9)), row_of(row));
             }
         }
+        state.loaded_restored(wanted);
         for row in &self.owners {
             // Ordinality counts from 1.
             if let Some(key) = self.asked.get(row.get::<_, i64>(0) as usize - 1) {
@@ -242,7 +243,7 @@ async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, wr
     let (free, claim, append) = (Claims::of(planner, &writes.unique_gone), Claims::of(planner, &writes.unique_new), Append::of(writes));
     let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
     let sweeping = Sweeping::of(writes.sweep);
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 12] = [
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 13] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
@@ -254,6 +255,7 @@ async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, wr
         (&statements.jobs.put_tallies, writes.tallies.len(), tallies.bound(&tenant)),
         (&statements.jobs.receive, writes.received.len(), receive.bound(&tenant)),
         (&statements.jobs.sweep_jobs, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.done, &sweeping.dead, &sweeping.most]),
+        (&statements.purge, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.deleted, &sweeping.most]),
         (&statements.jobs.sweep_inbox, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.now, &sweeping.most]),
     ];
     let mut prepared = Vec::new();

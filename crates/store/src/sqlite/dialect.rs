@@ -1,8 +1,12 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 3] =
-    [("first tables", FIRST_TABLES), ("keys that are being built", BUILDING), ("jobs and numbers", JOBS_AND_NUMBERS)];
+pub(super) const MIGRATIONS: [(&str, &str); 4] = [
+    ("first tables", FIRST_TABLES),
+    ("keys that are being built", BUILDING),
+    ("jobs and numbers", JOBS_AND_NUMBERS),
+    ("recycle bin by kind", RECYCLE_BIN),
+];
 
 pub(super) const MIGRATION_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
@@ -89,6 +93,12 @@ CREATE TABLE tally (tenant INTEGER NOT NULL, name TEXT NOT NULL, value INTEGER N
 CREATE INDEX inbox_expires ON inbox (tenant, expires_at);
 ";
 
+/// A bin is looked into kind by kind, newest deletion first.
+const RECYCLE_BIN: &str = "
+DROP INDEX record_deleted;
+CREATE INDEX record_deleted ON record (tenant, kind, deleted_at, id) WHERE deleted_at IS NOT NULL;
+";
+
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
 pub(super) const REMEMBER_MIGRATION: &str = "INSERT INTO migration VALUES (?1, ?2, ?3)";
 
@@ -145,6 +155,10 @@ pub(super) const APPEND: &str = "INSERT INTO event (tenant, position, subject, h
 pub(super) const EVENTS: &str =
     "SELECT position, subject, hash, body FROM event WHERE tenant = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 
+// Rows of one tenant stand in the order of their positions, so that the index of subjects, which ends with the row, has that order too.
+pub(super) const HISTORY: &str = "SELECT position, subject, hash, body FROM event WHERE tenant = ?1 AND subject = ?2
+    AND row <= (SELECT row FROM event WHERE tenant = ?1 AND position < ?3 ORDER BY position DESC LIMIT 1) ORDER BY row DESC LIMIT ?4";
+
 pub(super) const COUNT: &str =
     "SELECT count(*) FROM (SELECT 1 FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value BETWEEN ?4 AND ?5 LIMIT ?6)";
 
@@ -158,6 +172,13 @@ pub(super) const BY_ID_DOWN: &str = concat!(
     "SELECT ",
     columns!(),
     ", id FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id < ?3 ORDER BY id DESC LIMIT ?4"
+);
+
+pub(super) const DELETED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", id FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NOT NULL AND (deleted_at, id) < (?3, ?4) ",
+    "ORDER BY deleted_at DESC, id DESC LIMIT ?5"
 );
 
 macro_rules! joined {
@@ -230,6 +251,11 @@ pub(super) const SWEEP_JOBS: &str =
     "DELETE FROM job WHERE row IN (SELECT row FROM job WHERE tenant = ?1 AND finished_at < CASE state WHEN 'dead' THEN ?3 ELSE ?2 END
     AND finished_at IS NOT NULL AND finished_at < ?2 LIMIT ?4)";
 pub(super) const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE tenant = ?1 AND (source, message) IN (SELECT source, message FROM inbox WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
+
+/// Kind by kind, as the index of the recycle bin is.
+pub(super) const PURGE: &str =
+    "DELETE FROM record WHERE row IN (SELECT row FROM record WHERE tenant = ?1 AND kind IN (SELECT kind FROM kind)
+    AND deleted_at IS NOT NULL AND deleted_at < ?2 LIMIT ?3)";
 
 pub(super) const TALLY: &str = "SELECT value FROM tally WHERE tenant = ?1 AND name = ?2";
 pub(super) const MARKS: &str =

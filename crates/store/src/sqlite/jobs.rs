@@ -9,7 +9,7 @@ use super::dialect;
 use super::failure::Failure;
 use crate::job::{DEAD_KEPT, Job, JobQuery, JobState, KEPT, Priority};
 use crate::plan::{State, Wanted};
-use crate::prepare::SWEPT;
+use crate::prepare::{DELETED_KEPT, SWEPT};
 use crate::rows::Writes;
 
 /// See [`crate::Mark`].
@@ -89,6 +89,7 @@ pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> 
     if let Some(now) = writes.sweep {
         let (done, dead, most) = (now.minus(KEPT).micros(), now.minus(DEAD_KEPT).micros(), SWEPT as i64);
         connection.prepare_cached(dialect::SWEEP_JOBS)?.execute(params![tenant, done, dead, most])?;
+        connection.prepare_cached(dialect::PURGE)?.execute(params![tenant, now.minus(DELETED_KEPT).micros(), most])?;
         connection.prepare_cached(dialect::SWEEP_INBOX)?.execute(params![tenant, now.micros(), most])?;
     }
     Ok(())

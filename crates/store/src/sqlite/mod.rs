@@ -149,6 +149,10 @@ impl Sqlite {
         self.long_read(tenant, move |connection, codes| read::events(connection, codes, after, limit)).await
     }
 
+    pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        self.long_read(tenant, move |connection, codes| read::history(connection, codes, subject, before, limit)).await
+    }
+
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {
         self.point_read(tenant, read::head).await
     }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
-use steward_base::RecordId;
+use steward_base::{RecordId, Timestamp};
 
 use super::codes::{Codes, id_at};
 use super::dialect;
@@ -12,6 +12,7 @@ use super::failure::Failure;
 use crate::list::{Drive, Range, Scan, Scanned};
 use crate::query::Direction;
 use crate::rows::{EventRow, IndexField, Row};
+use crate::value;
 
 /// Below and above every id.
 const FIRST: &[u8] = &[];
@@ -51,10 +52,24 @@ pub(super) fn count(
 
 pub(super) fn events(connection: &Connection, codes: &Codes, after: i64, limit: usize) -> Result<Vec<EventRow>, Failure> {
     let mut statement = connection.prepare_cached(dialect::EVENTS)?;
-    let rows = statement.query_map(params![codes.tenant, after, limit as i64], |row| {
-        Ok(EventRow { position: row.get(0)?, subject: id_at(row, 1)?, hash: row.get(2)?, body: row.get(3)? })
-    })?;
+    let rows = statement.query_map(params![codes.tenant, after, limit as i64], event_of)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn history(
+    connection: &Connection,
+    codes: &Codes,
+    subject: RecordId,
+    before: i64,
+    limit: usize,
+) -> Result<Vec<EventRow>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::HISTORY)?;
+    let rows = statement.query_map(params![codes.tenant, &subject.bytes()[..], before, limit as i64], event_of)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn event_of(row: &SqlRow<'_>) -> rusqlite::Result<EventRow> {
+    Ok(EventRow { position: row.get(0)?, subject: id_at(row, 1)?, hash: row.get(2)?, body: row.get(3)? })
 }
 
 /// Kind, field and record of claims that could not be made; of kinds and fields that are gone nothing is told.
@@ -83,13 +98,19 @@ pub(super) fn scan(connection: &Connection, codes: &Codes, scan: &Scan) -> Resul
     let mut authors = Authors::default();
     let mut look = |row: &SqlRow<'_>, valued: bool| -> Result<ControlFlow<()>, Failure> {
         let value = if valued { row.get(9)? } else { Vec::new() };
-        let on = scan.look(&mut scanned, value, id_at(row, 8)?, authors.row(row)?)?;
+        let (id, row) = (id_at(row, 8)?, authors.row(row)?);
+        let value = row.deleted_at.map_or(value, |at| value::time(Timestamp::from_micros(at)));
+        let on = scan.look(&mut scanned, value, id, row)?;
         Ok(if on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     };
     match &scan.drive {
         Drive::Id => {
             let sql = if up { dialect::BY_ID_UP } else { dialect::BY_ID_DOWN };
             run(connection, sql, params![tenant, kind, id, most], |row| look(row, false))?;
+        }
+        Drive::Deleted => {
+            let from = scan.after.as_ref().and_then(|(value, _)| value::micros(value)).unwrap_or(i64::MAX);
+            run(connection, dialect::DELETED, params![tenant, kind, from, id, most], |row| look(row, false))?;
         }
         Drive::Equal(field, value) => {
             let sql = if up { dialect::EQUAL_UP } else { dialect::EQUAL_DOWN };

@@ -82,6 +82,7 @@ fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &
             state.loaded_owner(key.clone(), owner);
         }
     }
+    state.loaded_restored(wanted);
     for key in &wanted.inbound {
         state.loaded_inbound(*key, referrers(connection, codes, planner, *key)?);
     }

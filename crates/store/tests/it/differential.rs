@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use steward_base::filter::matches;
 use steward_base::{Ctx, TenantId};
-use steward_store::{ListQuery, Order, Store};
+use steward_store::{Among, FacetQuery, ListQuery, Order, Store};
 
 use crate::model::{Memory, Slot, Step, unit_of, units};
 use crate::support::{ctx, filter, members, postgres, sqlite};
@@ -51,8 +51,13 @@ async fn compare(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCa
     }
     for (text, order) in [(None, "id"), (Some("size >= 2"), "size"), (Some("team_id:* AND NOT size = 3"), "name"), (None, "inside_id")] {
         let filter = text.map(|text| filter(store, "thing", text));
-        let query =
-            ListQuery { kind: "thing".into(), filter: filter.clone(), order: vec![Order::ascending(order)], after: None, limit: 100 };
+        let query = ListQuery {
+            kind: "thing".into(),
+            filter: filter.clone(),
+            order: vec![Order::ascending(order)],
+            limit: 100,
+            ..ListQuery::default()
+        };
         let page = store.list(ctx, query).await.expect("lists");
         let mut got: Vec<_> = page.records.iter().map(|record| record.id).collect();
         got.sort();
@@ -63,6 +68,63 @@ async fn compare(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCa
         expected.sort();
         prop_assert_eq!(got, expected, "{:?} by {}", text, order);
     }
+    compare_bin(store, ctx, memory).await?;
+    compare_facets(store, ctx, memory).await?;
     prop_assert_eq!(store.verify_chain(ctx).await.map_err(|error| error.code()), Ok(memory.position));
+    Ok(())
+}
+
+/// The recycle bin holds what was deleted, as it was; and every record's history tells how it came there.
+async fn compare_bin(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCaseError> {
+    for kind in ["team", "thing"] {
+        let query = ListQuery { kind: kind.into(), among: Among::Deleted, limit: 3, ..ListQuery::default() };
+        let mut got = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.list(ctx, ListQuery { after, ..query.clone() }).await.expect("lists");
+            got.extend(page.records);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        prop_assert!(got.is_sorted_by_key(|record| std::cmp::Reverse(record.deleted_at)), "newest deletion first");
+        let mut got: Vec<_> = got.iter().map(|record| (record.id, record.version, members(record))).collect();
+        got.sort_by_key(|(id, ..)| *id);
+        let deleted = memory.records.iter().filter(|(slot, _)| slot.kind() == kind);
+        let deleted: Vec<_> =
+            deleted.filter_map(|(slot, entry)| entry.deleted.clone().map(|body| (slot.id(), entry.version, body))).collect();
+        prop_assert_eq!(got, deleted, "{}", kind);
+    }
+    for (slot, verbs) in &memory.history {
+        let events = store.history(ctx, slot.kind(), slot.id(), None, 100).await.expect("reads");
+        let got: Vec<_> = events.iter().rev().map(|event| event.event_type.split_once('.').expect("has a verb").1).collect();
+        prop_assert_eq!(&got, verbs, "{:?}", slot);
+    }
+    Ok(())
+}
+
+async fn compare_facets(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCaseError> {
+    for text in [None, Some("size >= 2"), Some("size = 3 OR team_id:*")] {
+        let filter = text.map(|text| filter(store, "thing", text));
+        let fields = ["size", "team_id"].map(str::to_owned);
+        let query = FacetQuery { kind: "thing".into(), filter: filter.clone(), fields: fields.to_vec(), values: 0 };
+        let got = store.facets(ctx, query).await.expect("counts");
+        prop_assert!(!got.approximate);
+        let passes = |body: &Map<String, Value>| filter.as_ref().is_none_or(|filter| matches(filter, &Value::Object(body.clone())));
+        let things = memory.records.iter().filter(|(slot, _)| matches!(slot, Slot::Thing(_)));
+        let live: Vec<_> = things.filter_map(|(_, entry)| entry.live.as_ref()).filter(|body| passes(body)).collect();
+        for (facet, field) in got.fields.iter().zip(&fields) {
+            prop_assert_eq!(&facet.field, field);
+            let (mut told, mut missing) = (0, live.len() as u64);
+            for known in &facet.values {
+                let many = live.iter().filter(|body| body.get(field) == Some(&known.value)).count() as u64;
+                prop_assert_eq!(known.count, many, "{:?} {} {}", text, field, known.value);
+                (told, missing) = (told + 1, missing - many);
+            }
+            prop_assert_eq!((facet.missing, facet.others), (missing, 0), "{:?} {} after {} values", text, field, told);
+            prop_assert!(facet.values.is_sorted_by_key(|known| std::cmp::Reverse(known.count)));
+        }
+    }
     Ok(())
 }

@@ -49,7 +49,7 @@ async fn walk(bench: &Bench, query: ListQuery) -> Vec<Record> {
 
 fn query(bench: &Bench, text: Option<&str>, order: Vec<Order>, limit: usize) -> ListQuery {
     let filter = text.map(|text| filter(&bench.store, "thing", text));
-    ListQuery { kind: "thing".into(), filter, order, after: None, limit }
+    ListQuery { kind: "thing".into(), filter, order, limit, ..ListQuery::default() }
 }
 
 fn compare(a: &Value, b: &Value) -> Ordering {

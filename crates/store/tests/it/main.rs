@@ -1,10 +1,12 @@
 //! The record kernel through its public interface, on both engines.
 
+mod bin;
 mod changes;
 mod contract;
 mod differential;
 mod disk;
 mod encryption;
+mod facets;
 mod input;
 mod jobs;
 mod kill;

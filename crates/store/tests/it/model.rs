@@ -43,13 +43,24 @@ impl Slot {
 pub(crate) enum Step {
     Put(Slot, Map<String, Value>, Expect),
     Delete(Slot, Expect),
+    Restore(Slot, Expect),
     Guard(Slot, i64),
+}
+
+impl Step {
+    fn slot(&self) -> Slot {
+        match self {
+            Step::Put(slot, ..) | Step::Delete(slot, _) | Step::Restore(slot, _) | Step::Guard(slot, _) => *slot,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) version: i64,
     pub(crate) live: Option<Map<String, Value>>,
+    /// As it was when it was deleted.
+    pub(crate) deleted: Option<Map<String, Value>>,
 }
 
 /// Every record that ever was, and the last position.
@@ -57,6 +68,8 @@ pub(crate) struct Entry {
 pub(crate) struct Memory {
     pub(crate) records: BTreeMap<Slot, Entry>,
     pub(crate) position: i64,
+    /// What happened to each record, oldest first.
+    pub(crate) history: BTreeMap<Slot, Vec<&'static str>>,
 }
 
 /// What a deletion does to a field that refers to the deleted record, in the order in which the kernel looks.
@@ -73,7 +86,7 @@ impl Memory {
                     self.expect(*slot, *expect)?;
                     let entry = after.entry(*slot).or_default();
                     if entry.live.as_ref() != Some(body) {
-                        *entry = Entry { version: entry.version + 1, live: Some(body.clone()) };
+                        *entry = Entry { version: entry.version + 1, live: Some(body.clone()), deleted: None };
                         changed.push(*slot);
                     }
                 }
@@ -84,17 +97,23 @@ impl Memory {
                         changed.push(*slot);
                     }
                 }
+                Step::Restore(slot, expect) => {
+                    if self.restorable(*slot, *expect)? {
+                        let entry = after.get_mut(slot).expect("it was there before");
+                        *entry = Entry { version: entry.version + 1, live: entry.deleted.take(), deleted: None };
+                        changed.push(*slot);
+                    }
+                }
                 Step::Guard(..) => {}
             }
         }
-        let written: Vec<Slot> = unit
-            .iter()
-            .filter_map(|step| if let Step::Put(slot, ..) | Step::Delete(slot, _) = step { Some(*slot) } else { None })
-            .collect();
+        let written: Vec<Slot> = unit.iter().filter_map(|step| if let Step::Guard(..) = step { None } else { Some(step.slot()) }).collect();
         self.follow(&mut after, &mut changed, &written)?;
         unique(&after)?;
         for step in unit {
-            if let Step::Put(_, body, _) = step {
+            if let Step::Put(..) | Step::Restore(..) = step
+                && let Some(body) = &after[&step.slot()].live
+            {
                 let live = |wire: &Value| after.iter().any(|(slot, entry)| entry.live.is_some() && *wire == slot.wire());
                 if !REFERENCES.iter().filter_map(|(field, _)| body.get(*field)).all(live) {
                     return Err("invalid");
@@ -111,12 +130,33 @@ impl Memory {
             }
         }
         self.position += changed.len() as i64;
+        for slot in changed {
+            let restores = unit.iter().any(|step| matches!(step, Step::Restore(restored, _) if *restored == slot));
+            let verb = match (self.live(slot), &after[&slot].live) {
+                (None, _) if restores => "restored",
+                (None, _) => "created",
+                (Some(_), Some(_)) => "updated",
+                (Some(_), None) => "deleted",
+            };
+            self.history.entry(slot).or_default().push(verb);
+        }
         self.records = after;
         Ok(self.position)
     }
 
     fn live(&self, slot: Slot) -> Option<&Entry> {
         self.records.get(&slot).filter(|entry| entry.live.is_some())
+    }
+
+    /// Whether there is something to restore.
+    fn restorable(&self, slot: Slot, expect: Expect) -> Result<bool, &'static str> {
+        match (expect, self.records.get(&slot)) {
+            (_, None) => Err("not_found"),
+            (Expect::Any, Some(entry)) if entry.live.is_some() => Ok(false),
+            (_, Some(entry)) if entry.live.is_some() => Err("already_exists"),
+            (Expect::Version(version), Some(entry)) if entry.version != version => Err("version_conflict"),
+            _ => Ok(true),
+        }
     }
 
     fn expect(&self, slot: Slot, expect: Expect) -> Result<(), &'static str> {
@@ -152,6 +192,7 @@ impl Memory {
                         entry.live.as_mut().expect("it is live").remove(field);
                     } else {
                         entry.live = None;
+                        entry.deleted = before.live.clone();
                     }
                     if first {
                         changed.push(*slot);
@@ -165,7 +206,7 @@ impl Memory {
 
 fn delete(records: &mut BTreeMap<Slot, Entry>, slot: Slot) {
     let entry = records.get_mut(&slot).expect("it is live");
-    *entry = Entry { version: entry.version + 1, live: None };
+    *entry = Entry { version: entry.version + 1, live: None, deleted: entry.live.take() };
 }
 
 fn unique(records: &BTreeMap<Slot, Entry>) -> Result<(), &'static str> {
@@ -186,6 +227,7 @@ pub(crate) fn unit_of(steps: &[Step]) -> UnitOfWork {
     steps.iter().fold(UnitOfWork::new(), |unit, step| match step {
         Step::Put(slot, body, expect) => unit.put(slot.kind(), slot.id(), body.clone(), *expect),
         Step::Delete(slot, expect) => unit.delete(slot.kind(), slot.id(), *expect),
+        Step::Restore(slot, expect) => unit.restore(slot.kind(), slot.id(), *expect),
         Step::Guard(slot, version) => unit.guard(slot.id(), *version),
     })
 }
@@ -223,6 +265,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => ((0..SLOTS).prop_map(Slot::Team), team(), expect()).prop_map(|(slot, body, expect)| Step::Put(slot, body, expect)),
         5 => ((0..SLOTS).prop_map(Slot::Thing), thing(), expect()).prop_map(|(slot, body, expect)| Step::Put(slot, body, expect)),
         3 => (slot(), expect()).prop_map(|(slot, expect)| Step::Delete(slot, if expect == Expect::Absent { Expect::Any } else { expect })),
+        2 => (slot(), expect()).prop_map(|(slot, expect)| Step::Restore(slot, expect)),
         1 => (slot(), 1..4i64).prop_map(|(slot, version)| Step::Guard(slot, version)),
     ]
 }
@@ -232,12 +275,12 @@ pub(crate) fn units() -> impl Strategy<Value = Vec<Vec<Step>>> {
     let unit = prop::collection::vec(step(), 1..5).prop_map(|steps| {
         let mut written = Vec::new();
         let once = |step: &Step| match step {
-            Step::Put(slot, ..) | Step::Delete(slot, _) if written.contains(slot) => false,
-            Step::Put(slot, ..) | Step::Delete(slot, _) => {
-                written.push(*slot);
+            Step::Guard(..) => true,
+            write if written.contains(&write.slot()) => false,
+            write => {
+                written.push(write.slot());
                 true
             }
-            Step::Guard(..) => true,
         };
         steps
             .into_iter()

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use steward_base::Error;
 use steward_base::filter::Expr;
-use steward_store::{Cursor, Direction, Kind, ListQuery, Model, Order, Shown};
+use steward_store::{Among, Cursor, Direction, FacetQuery, Facets, Kind, ListQuery, Model, Order, Shown};
 
 use super::{Page, State};
 use crate::call::Call;
@@ -36,6 +36,11 @@ pub(super) struct ListParameters {
     fields: Option<String>,
     /// Counts all rows that pass.
     count: Option<Count>,
+    /// Counts the values of these fields, separated by commas, in the rows that pass.
+    #[schemars(length(max = 1024))]
+    facets: Option<String>,
+    /// Lists the recycle bin: what was deleted last comes first.
+    deleted: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,12 +50,22 @@ enum Count {
     Exact,
 }
 
-pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Written<Page<Shown>>>, Error> {
+/// A page of records and what was counted beside it.
+#[derive(JsonSchema)]
+pub(super) struct Listed {
+    #[serde(flatten)]
+    page: Page<Shown>,
+    facets: Option<Facets>,
+}
+
+pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Written<Listed>>, Error> {
     let (kind, query) = (&*state.kind, call.query);
     let text = query.filter.as_ref().map(FilterText::as_str).unwrap_or_default();
     let order_text = query.order_by.as_deref().unwrap_or_default();
     let scope_text = call.scope.as_ref().map(ToString::to_string).unwrap_or_default();
-    let bound = Bound { tenant: call.ctx.tenant(), operation: state.list_id, shape: &[text, order_text, &scope_text] };
+    let among = among(&query)?;
+    let place = if among == Among::Deleted { "deleted" } else { "" };
+    let bound = Bound { tenant: call.ctx.tenant(), operation: state.list_id, shape: &[text, order_text, &scope_text, place] };
     let (now, after) = match &query.cursor {
         None => (call.site.clock().now(), None),
         Some(cursor) => {
@@ -67,11 +82,48 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
         Some(Count::Exact) => Some(state.store.count(&call.ctx, kind.name(), filter.clone()).await?),
         None => None,
     };
-    let asked = ListQuery { kind: kind.name().to_owned(), filter, order: order.into_iter().collect(), after, limit };
+    let facets = match query.facets.as_deref() {
+        Some(names) => {
+            let asked = FacetQuery { kind: kind.name().to_owned(), filter: filter.clone(), fields: counted(kind, names)?, values: 0 };
+            Some(state.store.facets(&call.ctx, asked).await?)
+        }
+        None => None,
+    };
+    let asked = ListQuery { kind: kind.name().to_owned(), among, filter, order: order.into_iter().collect(), after, limit };
     let page = state.store.list(&call.ctx, asked).await?;
     let data = page.records.into_iter().map(|record| record.shown(&state.kind).only(only.clone())).collect();
     let next_cursor = page.next.map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
-    Ok(Reply::new(Written(Page { data, has_more: next_cursor.is_some(), next_cursor, count })))
+    let page = Page { data, has_more: next_cursor.is_some(), next_cursor, count };
+    Ok(Reply::new(Written(Listed { page, facets })))
+}
+
+/// The recycle bin has one order, and is not counted.
+fn among(query: &ListParameters) -> Result<Among, Error> {
+    if query.deleted != Some(true) {
+        return Ok(Among::Live);
+    }
+    let given = [("/order_by", query.order_by.is_some()), ("/count", query.count.is_some()), ("/facets", query.facets.is_some())];
+    match given.into_iter().find(|(_, given)| *given) {
+        None => Ok(Among::Deleted),
+        Some((pointer, _)) => {
+            let detail = "The recycle bin is listed by time of deletion and not counted: leave this out.";
+            Err(Error::invalid(format!("{pointer}: {detail}")).with_field(pointer, "not_for_deleted", detail))
+        }
+    }
+}
+
+impl WriteJson for Listed {
+    fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.page.write_json(out)?;
+        if let Some(facets) = &self.facets {
+            // Inside the page's own object.
+            out.pop();
+            out.extend_from_slice(b",\"facets\":");
+            serde_json::to_writer(&mut *out, facets).map_err(Error::internal)?;
+            out.push(b'}');
+        }
+        Ok(())
+    }
 }
 
 impl WriteJson for Page<Shown> {
@@ -126,6 +178,23 @@ fn order(kind: &Kind, text: &str) -> Result<Order, Error> {
         return Err(refuse("order_unknown", format!("These lists can be ordered by {}.", known.join(", "))));
     }
     Ok(Order { field: field.to_owned(), direction })
+}
+
+/// The fields whose values can be counted.
+pub(super) fn countable(kind: &Kind) -> Vec<&str> {
+    kind.fields().iter().filter(|field| field.indexed).map(|field| field.path.as_str()).collect()
+}
+
+fn counted(kind: &Kind, text: &str) -> Result<Vec<String>, Error> {
+    let known = countable(kind);
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(names),
+        Some(_) => {
+            let detail = format!("These can be counted: {}.", known.join(", "));
+            Err(Error::invalid(format!("/facets: {detail}")).with_field("/facets", "facet_unknown", detail))
+        }
+    }
 }
 
 /// The fields of the body and of every record, at the top level.

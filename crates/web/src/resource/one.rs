@@ -76,14 +76,23 @@ pub(super) async fn delete<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) 
 impl<M: Model> State<M> {
     /// The record, if the caller may know of it.
     async fn find<B>(&self, call: &Call<ById<M>, (), B>, id: RecordId) -> Result<Record, Error> {
-        let absent = || Error::not_found(&self.options.noun);
+        let record = self.store.get(&call.ctx, M::KIND, id).await?;
+        self.visible(call, record)
+    }
+
+    /// What was found, if the caller may know of it.
+    pub(super) fn visible<B>(&self, call: &Call<ById<M>, (), B>, found: Option<Record>) -> Result<Record, Error> {
         // Asked first: who reaches none of these records must not learn which of them there are.
         let limit = scope::limit(&self.kind, call.scope.as_ref(), call.site.clock().now())?;
-        let record = self.store.get(&call.ctx, M::KIND, id).await?.ok_or_else(absent)?;
+        let record = found.ok_or_else(|| self.absent())?;
         match limit {
-            Some(limit) if !filter::matches(&limit, &record.to_json(&self.kind)?) => Err(absent()),
+            Some(limit) if !filter::matches(&limit, &record.to_json(&self.kind)?) => Err(self.absent()),
             _ => Ok(record),
         }
+    }
+
+    pub(super) fn absent(&self) -> Error {
+        Error::not_found(&self.options.noun)
     }
 
     /// Hooks see only bodies that could be stored as they are.
@@ -107,7 +116,7 @@ impl<M: Model> State<M> {
         if covered { Ok(()) } else { Err(scope::outside(&self.options.noun)) }
     }
 
-    fn show(&self, record: Record) -> Reply<Written<Shown>> {
+    pub(super) fn show(&self, record: Record) -> Reply<Written<Shown>> {
         let version = record.version;
         Reply::new(Written(record.shown(&self.kind))).etag(version)
     }
@@ -121,13 +130,13 @@ async fn run(hook: Option<&Hook>, ctx: &Ctx, change: Change) -> Result<Change, E
 }
 
 /// What `If-Match` names, once it is known to include the current version.
-fn precondition(headers: &http::HeaderMap, record: &Record) -> Result<Match, Error> {
+pub(super) fn precondition(headers: &http::HeaderMap, record: &Record) -> Result<Match, Error> {
     let named = etag::if_match(headers)?;
     if named.includes(record.version) { Ok(named) } else { Err(etag::stale(record.version)) }
 }
 
 /// Another change came between: whoever named a version is told, whoever said `*` gets another try.
-fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
+pub(super) fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
     if error.code() != "version_conflict" {
         return Err(error);
     }
@@ -141,7 +150,7 @@ fn again(error: Error, named: &Match, tries: &mut usize) -> Result<(), Error> {
     }
 }
 
-fn written(records: Vec<Record>, kind: &str, id: RecordId) -> Result<Record, Error> {
+pub(super) fn written(records: Vec<Record>, kind: &str, id: RecordId) -> Result<Record, Error> {
     let found = records.into_iter().find(|record| record.id == id && *record.kind == *kind);
     found.ok_or_else(|| Error::internal("a commit answered without the record it wrote"))
 }

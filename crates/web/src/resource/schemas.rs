@@ -1,9 +1,9 @@
 //! The forms of a kind's schema that its operations document.
 
 use serde_json::{Map, Value, json};
-use steward_store::{Kind, Kinds};
+use steward_store::{Facets, Kind, Kinds};
 
-use super::list::{ListParameters, sortable, visible};
+use super::list::{ListParameters, countable, sortable, visible};
 use crate::schema;
 
 /// The schemas of one kind's operations.
@@ -50,6 +50,9 @@ impl<'k> Schemas<'k> {
         row["title"] = format!("{title}Row").into();
         row["description"] = "A record of a list: all of its fields, or those that `fields` asked for.".into();
         row["required"] = json!(["id"]);
+        let mut facets = schema::output_of::<Facets>();
+        let mut definitions = facets["$defs"].take();
+        definitions["Row"] = row;
         json!({
             "title": format!("{title}Page"),
             "type": "object",
@@ -58,9 +61,10 @@ impl<'k> Schemas<'k> {
                 "next_cursor": { "type": ["string", "null"], "description": "Give it as `cursor` for the next page; null at the end." },
                 "has_more": { "type": "boolean", "description": "Whether there is a next page. A page may be short, even empty, and have one." },
                 "count": { "type": "integer", "minimum": 0, "description": "How many there are in all, when `count=exact` was asked for." },
+                "facets": { "$ref": "#/$defs/Facets" },
             },
             "required": ["data", "next_cursor", "has_more"],
-            "$defs": { "Row": row },
+            "$defs": definitions,
         })
     }
 
@@ -75,6 +79,11 @@ impl<'k> Schemas<'k> {
         schema["properties"]["order_by"]["pattern"] = format!("^({})( (asc|desc))?$", either(sortable(self.kind))).into();
         let names = either(visible(self.kind));
         schema["properties"]["fields"]["pattern"] = format!("^({names})(,({names}))*$").into();
+        let names = either(countable(self.kind));
+        match &mut schema["properties"] {
+            Value::Object(properties) if names.is_empty() => drop(properties.remove("facets")),
+            properties => properties["facets"]["pattern"] = format!("^({names})(,({names})){{0,9}}$").into(),
+        }
         schema["properties"]["cursor"]["pattern"] = "^[A-Za-z0-9_-]+$".into();
         schema
     }
