@@ -172,7 +172,7 @@ impl App {
 
 /// Every kind of the installation, in one list.
 pub(crate) fn kinds() -> Kinds {
-    let own = [steward_auth::kinds(), steward_identity::kinds(), steward_fleet::kinds()];
+    let own = [steward_auth::kinds(), steward_identity::kinds(), steward_fleet::kinds(), steward_work::kinds()];
     own.into_iter().flatten().fold(Kinds::new(), Kinds::with)
 }
 

@@ -2,6 +2,7 @@
 
 use steward_observe::Observe;
 use steward_web::{Operations, events, health, openapi};
+use steward_work::Work;
 
 use crate::app::App;
 use crate::{console, problems};
@@ -10,7 +11,7 @@ use crate::{console, problems};
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Every operation there is: nothing else is routed.
-pub(crate) fn operations(app: &App, observe: &Observe) -> Operations {
+pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operations {
     Operations::new()
         .tag("meta", "The document of this API.")
         .tag("health", "Whether the process lives and can serve.")
@@ -25,6 +26,8 @@ pub(crate) fn operations(app: &App, observe: &Observe) -> Operations {
         .tag("sample", "A sample company to look around in.")
         .tag("agent", "What agents call.")
         .tag("jobs", "Background work: what waits, runs, and has failed for good.")
+        .tag("schedules", "Jobs that the clock queues.")
+        .tag("sagas", "Work in steps that is done whole or undone.")
         .tag("events", "What happened, in order, and live.")
         .tag("logs", "Log lines: in, out and live.")
         .tag("metrics", "Metric points: in, and series out.")
@@ -34,8 +37,13 @@ pub(crate) fn operations(app: &App, observe: &Observe) -> Operations {
         .with(steward_identity::operations(app.identity()))
         .with(app.fleet().operations())
         .with(observe.operations())
-        .with(steward_work::operations(app.store()))
+        .with(work.operations())
         .with(events::operations(app.store()))
         .with(problems::operations())
         .with(console::operations())
+}
+
+/// The background work of every role.
+pub(crate) fn work(app: &App) -> Work {
+    Work::new(app.store().clone(), steward_work::Options::default())
 }

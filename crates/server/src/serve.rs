@@ -7,7 +7,6 @@ use steward_base::{Error, ErrorKind, Result, Secret};
 use steward_observe::Observe;
 use steward_telemetry::Telemetry;
 use steward_web::{Limits, Serving, Settings, Site, Version};
-use steward_work::Work;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,10 +28,11 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let telemetry = telemetry(&config, &app).await?;
     let site = site(&config, &app)?;
     let observe = Observe::new(app.store().clone(), telemetry.clone());
-    let router = roles::operations(&app, &observe).router(&site);
+    let work = roles::work(&app);
+    let router = roles::operations(&app, &observe, &work).router(&site);
     add_health(&site, &app, &telemetry);
 
-    let worker = Work::new(app.store().clone(), steward_work::Options::default()).start().await?;
+    let worker = work.start().await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(app.fleet().clone().run(stop.child_token()));
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));

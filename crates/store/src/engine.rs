@@ -28,7 +28,10 @@ pub(crate) struct Surroundings {
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// Tenants whose jobs changed.
     pub(crate) stirred: Arc<Stirred>,
+    /// Tenants with new events.
+    pub(crate) told: Arc<Stirred>,
 }
 
 impl Engine {

@@ -121,8 +121,8 @@ impl Marks {
         idle.map(|(tenant, _)| *tenant).collect()
     }
 
-    /// Replaces the mark of an idle namespace by what it waits for.
-    pub(crate) async fn settle(&self, engine: &Engine, seen: Seen<'_>, tenant: TenantId) -> Result<(), Error> {
+    /// Replaces the mark of an idle namespace by what it waits for, unless it has events after `handled`.
+    pub(crate) async fn settle(&self, engine: &Engine, seen: Seen<'_>, tenant: TenantId, handled: i64) -> Result<(), Error> {
         let _lane = self.lane(tenant).lock().await;
         {
             let mut dirty = self.dirty.lock();
@@ -131,6 +131,10 @@ impl Marks {
             }
             // Whoever commits from here on waits for the lane and marks it again.
             dirty.remove(&tenant);
+        }
+        if engine.head(tenant).await?.0 > handled {
+            self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
+            return Ok(());
         }
         let due = engine.next_due(tenant, None).await?.map(|due| Mark::Due(Timestamp::from_micros(due)));
         write(engine, seen, tenant, due).await

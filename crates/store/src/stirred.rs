@@ -1,4 +1,4 @@
-//! Which tenants have jobs that changed: a set, so that a thousand changes are one wake-up and none is lost.
+//! Which tenants have something to look at, jobs that changed or new events: a set, so that a thousand changes are one wake-up and none is lost.
 
 use std::collections::HashSet;
 

@@ -59,6 +59,7 @@ struct Inner {
     clock: Clock,
     random: Random,
     stirred: Arc<Stirred>,
+    told: Arc<Stirred>,
     marks: Arc<Marks>,
     /// For what the store itself writes into control.
     control: Ctx,
@@ -71,10 +72,11 @@ impl Store {
     pub async fn open(options: Options, kinds: Kinds, clock: Clock, random: Random) -> Result<Self, Error> {
         kinds.verify().map_err(Error::internal)?;
         let kinds = Arc::new(kinds);
-        let stirred = Arc::new(Stirred::default());
-        let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), stirred: stirred.clone() };
+        let (stirred, told) = (Arc::new(Stirred::default()), Arc::new(Stirred::default()));
+        let (jobs, events) = (stirred.clone(), told.clone());
+        let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), stirred: jobs, told: events };
         let engine = Engine::open(options.backend, surroundings).await?;
-        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, marks: Arc::default(), control: control() }));
+        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, told, marks: Arc::default(), control: control() }));
         store.provision(TenantId::OPERATOR).await?;
         Ok(store)
     }
@@ -239,6 +241,14 @@ impl Store {
         }
     }
 
+    /// Of the events after a position, those of wanted types; also the position of the last one that was looked at, the given one if there are none.
+    pub async fn events_of(&self, ctx: &Ctx, after: i64, limit: usize, wants: impl Fn(&str) -> bool) -> Result<(Vec<Event>, i64), Error> {
+        let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
+        let last = stored.last().map_or(after, |event| event.position);
+        let wanted = stored.iter().filter(|event| crate::chain::event_type(&event.body).is_none_or(&wants));
+        Ok((wanted.map(|event| crate::chain::decode(ctx.tenant(), event)).collect::<Result<_, _>>()?, last))
+    }
+
     /// Takes jobs that are due: each is running under a lease from now on.
     pub async fn claim(&self, ctx: &Ctx, claim: Claim) -> Result<Vec<Job>, Error> {
         let mut unit = UnitOfWork::new();
@@ -287,14 +297,15 @@ impl Store {
         !self.0.engine.is_alone()
     }
 
-    /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due.
-    pub async fn settle(&self, idle: std::time::Duration) -> Result<(), Error> {
+    /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due. `handled` says up to which
+    /// position somebody has seen to a tenant's events: one with later ones keeps its mark.
+    pub async fn settle(&self, idle: std::time::Duration, handled: impl Fn(TenantId) -> i64) -> Result<(), Error> {
         // Another process may be writing where this one is idle, and relies on its mark.
         if self.is_shared() {
             return Ok(());
         }
         for tenant in self.0.marks.idle(&self.0.clock, idle) {
-            self.0.marks.settle(&self.0.engine, self.seen(), tenant).await?;
+            self.0.marks.settle(&self.0.engine, self.seen(), tenant, handled(tenant)).await?;
         }
         Ok(())
     }
@@ -302,6 +313,11 @@ impl Store {
     /// The tenants whose jobs changed since it was last asked: for the one task of this process that hands out work.
     pub fn stirred(&self) -> &Stirred {
         &self.0.stirred
+    }
+
+    /// The tenants with new events since it was last asked: for the one task of this process that hands them to consumers.
+    pub fn told(&self) -> &Stirred {
+        &self.0.told
     }
 
     /// What a counter stands at.

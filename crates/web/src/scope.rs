@@ -48,7 +48,7 @@ pub fn outside(noun: &str) -> Error {
 }
 
 /// The refusal of a scoped permission by an operation that does not look at scopes.
-pub(crate) fn not_supported() -> Error {
+pub fn not_supported() -> Error {
     let detail = "Your permission for this is limited to a part of the tenant, and this works on the whole of it. Use one without a scope.";
     Error::new(ErrorKind::Forbidden, "scope_not_supported", detail)
 }

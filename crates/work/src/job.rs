@@ -14,6 +14,9 @@ pub trait JobHandler: Send + Sync + 'static {
     /// An imperative, as in `send_mail`; jobs are queued under it.
     const KIND: &'static str;
 
+    /// The permission that lets a person put it on a schedule, as in `backups:execute`; none for what only the platform queues.
+    const SCHEDULED_WITH: Option<&'static str> = None;
+
     /// What the job needs to know.
     type Payload: DeserializeOwned + Send;
 

@@ -94,7 +94,7 @@ impl From<Job> for JobView {
 }
 
 /// `jobs.list`, `jobs.get`, `jobs.cancel` and `jobs.redrive`.
-pub fn operations(store: &Store) -> Vec<Operation> {
+pub(crate) fn operations(store: &Store) -> Vec<Operation> {
     vec![
         operation("jobs.list", Method::GET, "/api/v1/jobs")
             .summary("Jobs, newest first")

@@ -12,13 +12,20 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use steward_base::{Ctx, Error, ErrorKind, Parts, Principal, TenantId};
 use steward_store::{Claim, Job, Lease, Mark, Store, UnitOfWork};
+use steward_web::Operation;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backoff;
+use crate::consume::{Consumer, Known, Redeliver};
+use crate::follow::{Followed, Follower};
 use crate::job::{Failure, JobHandler, Policy, Running};
+use crate::lags::Lags;
+use crate::reconcile::{self, Reconcile, Reconciler, Reconcilers};
+use crate::saga::{self, RunSaga, Saga, Sagas};
+use crate::schedules::{self, Schedulable, Tick, Ticking};
 use crate::turns::Turns;
+use crate::{backoff, operations};
 
 /// How a worker works.
 #[derive(Clone, Copy, Debug)]
@@ -56,17 +63,64 @@ struct Handler {
     run: Run,
 }
 
-/// The kinds of jobs that a process knows.
+/// The background work that a process knows.
 pub struct Work {
     store: Store,
     options: Options,
     handlers: HashMap<&'static str, Handler>,
+    schedulable: Schedulable,
+    reconcilers: Reconcilers,
+    sagas: Sagas,
+    consumers: Vec<Known>,
+    followed: Arc<Followed>,
 }
 
 impl Work {
-    /// Nothing known yet.
+    /// Nothing known yet but schedules.
     pub fn new(store: Store, options: Options) -> Self {
-        Self { store, options, handlers: HashMap::new() }
+        let (handlers, schedulable, reconcilers, sagas) = (HashMap::new(), Schedulable::default(), Reconcilers::default(), Sagas::new());
+        let work = Self { store, options, handlers, schedulable, reconcilers, sagas, consumers: Vec::new(), followed: Arc::default() };
+        work.with(Tick).consumer(Ticking)
+    }
+
+    /// Adds a reconciler.
+    #[must_use]
+    pub fn reconciler(mut self, reconciler: impl Reconciler) -> Self {
+        self.reconcilers.add(reconciler);
+        self
+    }
+
+    /// Adds a consumer.
+    ///
+    /// # Panics
+    /// When there is one of its name.
+    #[must_use]
+    pub fn consumer<C: Consumer>(mut self, consumer: C) -> Self {
+        assert!(self.consumers.iter().all(|known| known.name != C::NAME), "two consumers are called {}", C::NAME);
+        self.consumers.push(Known::of(consumer));
+        self
+    }
+
+    /// Adds a saga.
+    ///
+    /// # Panics
+    /// When there is one of its name.
+    #[must_use]
+    pub fn saga(mut self, saga: Saga) -> Self {
+        let name = saga.name();
+        assert!(self.sagas.insert(name, saga).is_none(), "two sagas are called {name}");
+        self
+    }
+
+    /// What a person may do about all of it.
+    pub fn operations(&self) -> Vec<Operation> {
+        let consumers = self.consumers.iter().map(|known| known.name).collect();
+        let lags = Lags { store: self.store.clone(), consumers, followed: self.followed.clone() };
+        let mut all = operations::operations(&self.store);
+        all.extend(schedules::operations(&self.store, &self.schedulable));
+        all.extend(saga::operations(&self.store));
+        all.push(lags.operation());
+        all
     }
 
     /// Adds a kind of job.
@@ -86,11 +140,30 @@ impl Work {
         });
         let before = self.handlers.insert(H::KIND, Handler { policy, run });
         assert!(before.is_none(), "two handlers for {}", H::KIND);
+        if let Some(permission) = H::SCHEDULED_WITH {
+            let permission = permission.parse().unwrap_or_else(|error| panic!("{}: {error}", H::KIND));
+            self.schedulable.0.insert(H::KIND, permission);
+        }
         self
     }
 
     /// Starts to work; returns once every tenant that has work waiting is known.
-    pub async fn start(self) -> Result<Worker, Error> {
+    pub async fn start(mut self) -> Result<Worker, Error> {
+        let (reconcilers, sagas, consumers) =
+            (std::mem::take(&mut self.reconcilers), std::mem::take(&mut self.sagas), std::mem::take(&mut self.consumers));
+        let (reconciled, consumers): (Vec<_>, _) = (reconcilers.names().collect(), Arc::new(consumers));
+        let this = self.with(Reconcile(reconcilers)).with(RunSaga(Arc::new(sagas))).with(Redeliver(consumers.clone()));
+        this.begin(&reconciled, consumers).await
+    }
+
+    async fn begin(self, reconciled: &[&str], consumers: Arc<Vec<Known>>) -> Result<Worker, Error> {
+        if !reconciled.is_empty() {
+            // Every start is a signal.
+            let unit = reconciled.iter().fold(UnitOfWork::new(), |unit, name| reconcile::queue(&self.store, name, unit));
+            self.store.commit(&steward_auth::system(TenantId::OPERATOR, "start"), unit).await?;
+        }
+        let stopping = CancellationToken::new();
+        let follower = Follower { store: self.store.clone(), consumers, followed: self.followed.clone(), stopping: stopping.clone() };
         let shared = Arc::new(Shared {
             kinds: self.handlers.keys().map(|kind| (*kind).to_owned()).collect(),
             store: self.store,
@@ -100,18 +173,21 @@ impl Work {
             held_up: Mutex::default(),
             freed: Notify::new(),
             ended: Notify::new(),
-            stopping: CancellationToken::new(),
+            followed: self.followed,
+            stopping,
             dropping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         let mut turns = Turns::default();
         turns.now(TenantId::OPERATOR);
-        for (tenant, mark) in shared.store.marked().await? {
+        let marked = shared.store.marked().await?;
+        for (tenant, mark) in &marked {
             match mark {
-                Mark::Dirty => turns.now(tenant),
-                Mark::Due(time) => turns.at(tenant, time),
+                Mark::Dirty => turns.now(*tenant),
+                Mark::Due(time) => turns.at(*tenant, *time),
             }
         }
+        shared.tasks.spawn(Arc::new(follower).run(marked));
         shared.tasks.spawn(hand_out(shared.clone(), turns));
         shared.tasks.spawn(renew(shared.clone()));
         shared.tasks.spawn(settle(shared.clone()));
@@ -148,6 +224,7 @@ struct Shared {
     running: Mutex<HashMap<(TenantId, Lease), Running>>,
     /// Tenants that have as many jobs in hand as one tenant may, and more waiting.
     held_up: Mutex<HashSet<TenantId>>,
+    followed: Arc<Followed>,
     /// A job ended: there is room for another.
     freed: Notify,
     /// The same, for whoever waits for the last one.
@@ -387,7 +464,7 @@ async fn settle(shared: Arc<Shared>) {
                 }
             }
         }
-        if let Err(error) = shared.store.settle(shared.options.idle).await {
+        if let Err(error) = shared.store.settle(shared.options.idle, |tenant| shared.followed.seen(tenant)).await {
             tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "marks of idle tenants cannot be written now");
         }
     }

@@ -142,6 +142,8 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "Look at errors for the field, and create what it refers to first.",
     ),
     code("referenced", &[409], "Other records refer to this one.", "Delete or change those first."),
+    code("saga_finished", &[409], "The saga is not running any more.", "Look at its state; what is parked can be retried."),
+    code("saga_not_parked", &[409], "Only a parked saga can be retried.", "Wait until it is finished, or call it off."),
     code("sample_exists", &[409], "The sample company is there already.", "Remove it first to get a fresh one."),
     code(
         "scope_not_supported",
@@ -207,10 +209,16 @@ pub(crate) const PROBLEMS: &[Code] = &[
 pub(crate) const FIELDS: &[Code] = &[
     said("after_to", "The range ends before it begins.", FIX),
     said("any_of", "The value has none of the forms that are expected.", FIX),
+    said(
+        "cron_invalid",
+        "The text is no cron expression of five fields.",
+        "Write minute, hour, day of month, month and day of week, as in 30 2 * * 1-5.",
+    ),
     said("draining", "The server is shutting down.", "Send requests to another node."),
     said("enum", "The value is none of those that are allowed.", "Use one that the detail names."),
     said("format", "The text has not the form that is expected.", FIX),
     said("invalid_key", "The public key is not one.", "Send 32 bytes in base64url."),
+    said("job_unknown", "No job of this kind can be scheduled.", "Choose one that the detail names."),
     said("malformed_line", "The line is no JSON object.", FIX),
     said("max_items", "The list is too long.", FIX),
     said("max_length", "The text is too long.", FIX),
@@ -233,6 +241,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("reference", "The text is not the id of a record of the kind that is referred to.", FIX),
     said("repeated_parameter", "A parameter is given more than once.", "Give it once."),
     said("required", "The field is missing.", "Add it."),
+    said("time_zone_unknown", "The text is no time zone.", "Write an IANA name such as Europe/Berlin or UTC."),
     said("too_deep", "Lists and objects are nested too deep.", FIX),
     said("too_many_steps", "The range has too many steps.", "Take longer steps, or a shorter range."),
     said("too_short", "The step is too short.", "Take a longer one."),

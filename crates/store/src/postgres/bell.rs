@@ -99,8 +99,9 @@ fn hear(shared: &Shared, text: &str) {
     let mut words = text.split(' ');
     let (Some(tenant), Some(position)) = (words.next(), words.next()) else { return };
     let (Ok(tenant), Ok(position)) = (tenant.parse::<TenantId>(), position.parse()) else { return };
-    if let Some(namespace) = shared.known(tenant) {
-        namespace.reached(position);
+    // A tenant that this process never looked at may still have a consumer waiting here.
+    if shared.known(tenant).is_none_or(|namespace| namespace.reached(position)) {
+        shared.surroundings.told.add(tenant);
     }
     if words.next() == Some("jobs") {
         shared.surroundings.stirred.add(tenant);
@@ -112,8 +113,9 @@ async fn poll(shared: &Arc<Shared>) {
     for namespace in shared.all() {
         if namespace.position.receiver_count() > 0
             && let Ok((position, _)) = shared.head(&namespace).await
+            && namespace.reached(position)
         {
-            namespace.reached(position);
+            shared.surroundings.told.add(namespace.tenant);
         }
     }
 }

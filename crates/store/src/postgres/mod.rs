@@ -376,11 +376,14 @@ impl Shared {
     /// Nobody can tell whether it happened: whoever would be told of it looks for himself.
     fn leave_open(&self, namespace: &Namespace, batch: Vec<Pending>) {
         self.surroundings.stirred.add(namespace.tenant);
+        self.surroundings.told.add(namespace.tenant);
         refuse(batch, &outcome_unknown());
     }
 
     fn answer(&self, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
-        namespace.reached(committed.position);
+        if namespace.reached(committed.position) {
+            self.surroundings.told.add(namespace.tenant);
+        }
         let jobs = committed.answers.iter().flatten().any(crate::plan::Done::touches_jobs);
         if jobs {
             self.surroundings.stirred.add(namespace.tenant);

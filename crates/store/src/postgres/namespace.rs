@@ -91,8 +91,8 @@ impl Namespace {
         }
     }
 
-    /// Positions only grow: a late message never takes one back.
-    pub(super) fn reached(&self, position: i64) {
-        self.position.send_if_modified(|known| position > *known && std::mem::replace(known, position) != position);
+    /// Positions only grow: a late message never takes one back. Answers whether this one is news.
+    pub(super) fn reached(&self, position: i64) -> bool {
+        self.position.send_if_modified(|known| position > *known && std::mem::replace(known, position) != position)
     }
 }

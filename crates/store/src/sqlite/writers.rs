@@ -159,7 +159,9 @@ fn one_by_one(shared: &Shared, namespace: &Namespace, open: &Open, writer: &Conn
 }
 
 fn answer(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
-    namespace.position.send_if_modified(|known| std::mem::replace(known, committed.position) != committed.position);
+    if namespace.position.send_if_modified(|known| std::mem::replace(known, committed.position) != committed.position) {
+        shared.surroundings.told.add(namespace.tenant);
+    }
     if committed.answers.iter().flatten().any(crate::plan::Done::touches_jobs) {
         shared.surroundings.stirred.add(namespace.tenant);
     }

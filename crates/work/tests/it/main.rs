@@ -1,6 +1,10 @@
 //! Background work through its public interface.
 
+mod consumers;
 mod generated;
+mod reconcilers;
 mod running;
+mod sagas;
+mod schedules;
 mod starting;
 mod support;

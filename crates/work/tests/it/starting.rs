@@ -33,9 +33,9 @@ async fn a_mark_says_what_a_tenant_waits_for() {
     let draft = JobDraft::new("work", json!(Number { number: 1 })).at(later);
     world.store.commit(&waiting, UnitOfWork::new().enqueue(world.store.mint_id(), draft)).await.expect("queues");
     assert_eq!(marks(&world).await, [None, Some(Mark::Dirty), Some(Mark::Dirty)], "before anything is known");
-    world.store.settle(Duration::from_secs(60)).await.expect("settles");
+    world.store.settle(Duration::from_secs(60), |_| i64::MAX).await.expect("settles");
     assert_eq!(marks(&world).await, [None, Some(Mark::Dirty), Some(Mark::Dirty)], "nobody has been idle for so long");
-    world.store.settle(Duration::ZERO).await.expect("settles");
+    world.store.settle(Duration::ZERO, |_| i64::MAX).await.expect("settles");
     assert_eq!(marks(&world).await, [None, None, Some(Mark::Due(later))]);
     // Who commits again is dirty again, whatever it had been.
     world.store.commit(&done, trace(&world.store, 2)).await.expect("commits");
@@ -56,7 +56,7 @@ async fn whoever_commits_while_marks_are_settled_is_not_forgotten() {
     };
     let settles = async {
         for _ in 0..200 {
-            world.store.settle(Duration::ZERO).await.expect("settles");
+            world.store.settle(Duration::ZERO, |_| i64::MAX).await.expect("settles");
         }
     };
     tokio::join!(commits, settles);
@@ -76,12 +76,12 @@ async fn a_commit_that_nobody_waits_for_keeps_its_mark() {
         let commit = tokio::spawn(async move { store.commit(&own, trace(&store, number)).await });
         tokio::task::yield_now().await;
         commit.abort();
-        world.store.settle(Duration::ZERO).await.expect("settles");
+        world.store.settle(Duration::ZERO, |_| i64::MAX).await.expect("settles");
     }
     world.store.commit(&ctx, trace(&world.store, 200)).await.expect("commits");
     // What was abandoned may still be on its way.
     until(async || {
-        world.store.settle(Duration::ZERO).await.expect("settles");
+        world.store.settle(Duration::ZERO, |_| i64::MAX).await.expect("settles");
         let marks = world.store.marked().await.expect("reads");
         marks.iter().all(|(tenant, _)| *tenant != ctx.tenant())
     })

@@ -35,22 +35,27 @@ pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
 }
 
-pub(crate) async fn open(folder: &TempDir) -> Store {
+pub(crate) async fn open(folder: &TempDir, clock: Clock) -> Store {
     let backend = Backend::Sqlite { dir: folder.path().to_owned() };
-    let kinds = Kinds::new().with(Kind::of::<Trace>());
-    Store::open(steward_store::Options { backend }, kinds, Clock::system(), Random::system()).await.expect("opens")
+    let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Trace>()), Kinds::with);
+    Store::open(steward_store::Options { backend }, kinds, clock, Random::system()).await.expect("opens")
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::at(Clock::system()).await
+    }
+
+    /// With a clock of the test's own.
+    pub(crate) async fn at(clock: Clock) -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-        Self { store: open(&folder).await, folder }
+        Self { store: open(&folder, clock).await, folder }
     }
 
     /// The same folder after everything let go of it.
     pub(crate) async fn reopened(self) -> Self {
         self.store.close().await;
-        Self { store: open(&self.folder).await, folder: self.folder }
+        Self { store: open(&self.folder, self.store.clock().clone()).await, folder: self.folder }
     }
 
     pub(crate) async fn tenant(&self) -> Ctx {

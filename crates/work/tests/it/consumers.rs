@@ -1,0 +1,155 @@
+//! Consumers: what follows from events happens once, in order, from the first event or from a snapshot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use steward_base::{Event, RecordId};
+use steward_store::{Bounds, JobQuery, JobState, Record, UnitOfWork};
+use steward_work::{Consumer, Failure, Handling, Poison, Work};
+
+use crate::support::{World, options, trace, unavailable, until};
+
+/// Counts the traces of a tenant in a counter, and remembers in which order it saw them.
+#[derive(Clone, Default)]
+struct Counting {
+    order: Arc<Mutex<Vec<i64>>>,
+}
+
+impl Consumer for Counting {
+    const NAME: &'static str = "counting";
+    const WANTS: &'static [&'static str] = &["trace.created"];
+
+    async fn handle(&self, _: Handling, events: Vec<Event>) -> Result<UnitOfWork, Failure> {
+        self.order.lock().extend(events.iter().map(|event| event.position));
+        Ok(UnitOfWork::new().add("counted", events.len() as i64, Bounds::NATURAL))
+    }
+}
+
+async fn counted(world: &World, ctx: &steward_base::Ctx) -> i64 {
+    world.store.counter(ctx, "counted").await.expect("reads")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_takes_effect_once_whoever_follows() {
+    let world = World::new().await;
+    let (a, b) = (world.tenant().await, world.tenant().await);
+    let counting = Counting::default();
+    let work = || Work::new(world.store.clone(), options()).consumer(counting.clone());
+    for number in 0..30 {
+        world.store.commit(&a, trace(&world.store, number)).await.expect("commits");
+    }
+    let workers = [work().start().await.expect("starts"), work().start().await.expect("starts")];
+    for number in 0..300 {
+        let ctx = if number % 3 == 0 { &b } else { &a };
+        world.store.commit(ctx, trace(&world.store, number)).await.expect("commits");
+    }
+    until(async || counted(&world, &a).await == 230 && counted(&world, &b).await == 100).await;
+    for worker in &workers {
+        worker.stop(Duration::from_secs(5)).await;
+    }
+    assert_eq!((counted(&world, &a).await, counted(&world, &b).await), (230, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_before_a_restart_is_seen_to_after_it_in_order() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    for number in 0..700 {
+        world.store.commit(&ctx, trace(&world.store, number)).await.expect("commits");
+    }
+    let world = world.reopened().await;
+    let counting = Counting::default();
+    let worker = Work::new(world.store.clone(), options()).consumer(counting.clone()).start().await.expect("starts");
+    until(async || counted(&world, &ctx).await == 700).await;
+    worker.stop(Duration::from_secs(5)).await;
+    let order = counting.order.lock().clone();
+    assert_eq!(order, (1..=700).collect::<Vec<i64>>());
+    assert_eq!(world.store.cursor(&ctx, "counting").await.expect("reads"), 700);
+}
+
+/// Fails for one number until it is mended.
+struct Picky {
+    mended: Arc<AtomicBool>,
+}
+
+impl Consumer for Picky {
+    const NAME: &'static str = "picky";
+    const WANTS: &'static [&'static str] = &["trace.*"];
+
+    async fn handle(&self, _: Handling, events: Vec<Event>) -> Result<UnitOfWork, Failure> {
+        let bad = |event: &Event| event.data["after"]["number"] == 13;
+        if events.iter().any(bad) && !self.mended.load(Ordering::SeqCst) {
+            return Err(Failure::Never(unavailable()));
+        }
+        Ok(UnitOfWork::new().add("counted", events.len() as i64, Bounds::NATURAL))
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::SetAside
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_handled_is_set_aside_and_can_be_handed_over_again() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let mended = Arc::new(AtomicBool::new(false));
+    for number in 10..20 {
+        world.store.commit(&ctx, trace(&world.store, number)).await.expect("commits");
+    }
+    let worker = Work::new(world.store.clone(), options()).consumer(Picky { mended: mended.clone() }).start().await.expect("starts");
+    until(async || counted(&world, &ctx).await == 9).await;
+    let dead = JobQuery { state: Some(JobState::Dead), ..JobQuery::default() };
+    until(async || !world.store.jobs(&ctx, dead.clone()).await.expect("lists").is_empty()).await;
+    let letter = world.store.jobs(&ctx, dead.clone()).await.expect("lists").remove(0);
+    assert_eq!(letter.kind, "redeliver");
+    mended.store(true, Ordering::SeqCst);
+    world.store.commit(&ctx, UnitOfWork::new().redrive(letter.id)).await.expect("queues");
+    until(async || counted(&world, &ctx).await == 10).await;
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+/// Is shown records before it follows.
+#[derive(Clone, Default)]
+struct Late {
+    shown: Arc<Mutex<Vec<RecordId>>>,
+}
+
+impl Consumer for Late {
+    const NAME: &'static str = "late";
+    const WANTS: &'static [&'static str] = &["trace.created"];
+
+    async fn handle(&self, _: Handling, events: Vec<Event>) -> Result<UnitOfWork, Failure> {
+        Ok(UnitOfWork::new().add("counted", events.len() as i64, Bounds::NATURAL))
+    }
+
+    fn snapshot(&self) -> &'static [&'static str] {
+        &["trace"]
+    }
+
+    async fn introduce(&self, _: Handling, records: Vec<Record>) -> Result<UnitOfWork, Failure> {
+        self.shown.lock().extend(records.iter().map(|record| record.id));
+        Ok(UnitOfWork::new())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_consumer_is_shown_what_is_there_and_follows_from_then_on() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    for number in 0..450 {
+        world.store.commit(&ctx, trace(&world.store, number)).await.expect("commits");
+    }
+    let late = Late::default();
+    let worker = Work::new(world.store.clone(), options()).consumer(late.clone()).start().await.expect("starts");
+    until(async || world.store.cursor(&ctx, "late").await.expect("reads") == 450).await;
+    for number in 0..5 {
+        world.store.commit(&ctx, trace(&world.store, number)).await.expect("commits");
+    }
+    until(async || counted(&world, &ctx).await == 5).await;
+    worker.stop(Duration::from_secs(5)).await;
+    let shown = late.shown.lock().clone();
+    assert_eq!(shown.len(), 450, "each once");
+}

@@ -1,0 +1,181 @@
+//! Sagas end done, undone or parked, whatever fails: every step and every undo is failed once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::json;
+use steward_base::{Ctx, RecordId};
+use steward_store::{Expect, Model, UnitOfWork};
+use steward_work::{At, Done, Failure, NodeState, Saga, SagaRun, SagaState, Step, Work, Worker, begin, finished};
+
+use crate::support::{Trace, World, options, unavailable, until};
+
+/// What goes wrong, and how often.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    Again(usize),
+    Never,
+    Panic(usize),
+    /// The step's own effect is refused by the store.
+    Refused,
+}
+
+/// The step and whether its undo is meant.
+type Place = (&'static str, bool);
+
+#[derive(Clone, Default)]
+struct Faults(Arc<Mutex<Vec<(Place, Fault)>>>);
+
+impl Faults {
+    fn strike(&self, place: Place) -> Result<UnitOfWork, Failure> {
+        let mut faults = self.0.lock();
+        let Some(at) = faults.iter().position(|(known, _)| *known == place) else { return Ok(UnitOfWork::new()) };
+        let fault = faults[at].1;
+        match &mut faults[at].1 {
+            Fault::Again(left) | Fault::Panic(left) => {
+                *left -= 1;
+                if *left == 0 {
+                    faults.remove(at);
+                }
+            }
+            Fault::Never | Fault::Refused => {}
+        }
+        drop(faults);
+        match fault {
+            Fault::Again(_) => Err(unavailable().into()),
+            Fault::Panic(_) => panic!("a defect"),
+            Fault::Never => Err(Failure::Never(unavailable())),
+            Fault::Refused => Ok(UnitOfWork::new().advance("somebody", 7, 8)),
+        }
+    }
+}
+
+/// Leaves a trace under an id that the saga knows; undoing takes it away.
+struct Leave<const N: u8>(Faults);
+
+fn own(saga: RecordId, number: u8) -> RecordId {
+    let mut bytes = saga.bytes();
+    bytes[15] ^= number;
+    RecordId::from_bytes(bytes)
+}
+
+impl<const N: u8> Step for Leave<N> {
+    const NAME: &'static str = ["", "first", "left", "right", "last"][N as usize];
+
+    async fn run(&self, at: At) -> Result<Done, Failure> {
+        let unit = self.0.strike((Self::NAME, false))?;
+        assert_eq!(at.input::<serde_json::Value>()?["for"], "test");
+        if N == 4 {
+            assert_eq!(at.output::<Leave<2>, u8>()?, 2);
+        }
+        Ok(Done { output: json!(N), unit: unit.create(own(at.saga, N), &Trace { number: N.into() }) })
+    }
+
+    async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
+        let unit = self.0.strike((Self::NAME, true))?;
+        Ok(unit.delete(Trace::KIND, own(at.saga, N), Expect::Any))
+    }
+}
+
+const STEPS: [&str; 4] = ["first", "left", "right", "last"];
+
+fn saga(faults: &Faults) -> Saga {
+    let saga = Saga::new("leave_traces").patience(3, Duration::from_millis(1));
+    let saga = saga.then(Leave::<1>(faults.clone())).after(&["first"], Leave::<2>(faults.clone()));
+    saga.after(&["first"], Leave::<3>(faults.clone())).after(&["left", "right"], Leave::<4>(faults.clone()))
+}
+
+async fn worker(world: &World, faults: &Faults) -> Worker {
+    Work::new(world.store.clone(), options()).saga(saga(faults)).start().await.expect("starts")
+}
+
+async fn start(world: &World, ctx: &Ctx, key: &str) -> RecordId {
+    let id = world.store.mint_id();
+    let unit = begin(UnitOfWork::new(), id, "leave_traces", key, json!({ "for": "test" }));
+    world.store.commit(ctx, unit).await.expect("begins");
+    id
+}
+
+async fn end(world: &World, ctx: &Ctx, id: RecordId) -> SagaRun {
+    let run = finished(&world.store, ctx, id, Duration::from_secs(30)).await.expect("reads");
+    assert!(run.state.is_finished(), "{run:?}");
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_step_and_every_undo_fails_once_in_every_way() {
+    let world = World::new().await;
+    let faults = Faults::default();
+    let worker = worker(&world, &faults).await;
+    let ways = [Fault::Again(1), Fault::Panic(2), Fault::Again(3), Fault::Never, Fault::Refused];
+    let mut seen = 0;
+    for step in STEPS {
+        for way in ways {
+            for undo in [None, Some(Fault::Again(2)), Some(Fault::Panic(1)), Some(Fault::Never)] {
+                let ctx = world.tenant().await;
+                *faults.0.lock() = vec![((step, false), way)];
+                if let Some(undo) = undo {
+                    faults.0.lock().push(((step, true), undo));
+                }
+                let id = start(&world, &ctx, "case").await;
+                let run = end(&world, &ctx, id).await;
+                let fails = !matches!(way, Fault::Again(1) | Fault::Panic(2));
+                let expected = match undo {
+                    _ if !fails => SagaState::Done,
+                    Some(Fault::Never) => SagaState::Parked,
+                    _ => SagaState::Undone,
+                };
+                assert_eq!(run.state, expected, "{step} {way:?} {undo:?}: {run:?}");
+                let traces = world.traces(&ctx).await;
+                match expected {
+                    SagaState::Done => assert_eq!(traces, 4),
+                    SagaState::Undone => assert_eq!(traces, 0, "{step} {way:?} {undo:?}: {run:?}"),
+                    _ => assert!(run.error.as_deref().is_some_and(|error| error.contains(step))),
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 80);
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_has_one_unfinished_saga() {
+    let world = World::new().await;
+    let (ctx, faults) = (world.tenant().await, Faults::default());
+    let id = start(&world, &ctx, "same").await;
+    let second = begin(UnitOfWork::new(), world.store.mint_id(), "leave_traces", "same", json!({ "for": "test" }));
+    assert_eq!(world.store.commit(&ctx, second).await.expect_err("is refused").code(), "unique_taken");
+    let worker = worker(&world, &faults).await;
+    end(&world, &ctx, id).await;
+    let again = start(&world, &ctx, "same").await;
+    assert_eq!(end(&world, &ctx, again).await.state, SagaState::Done);
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_worker_began_another_ends() {
+    let world = World::new().await;
+    let (ctx, faults) = (world.tenant().await, Faults::default());
+    // The step goes on failing for as long as the first worker is there.
+    *faults.0.lock() = vec![(("right", false), Fault::Again(usize::MAX))];
+    let patient = |faults: &Faults| {
+        let work = Work::new(world.store.clone(), options());
+        work.saga(saga(faults).patience(i32::MAX, Duration::from_millis(5)))
+    };
+    let first = patient(&faults).start().await.expect("starts");
+    let id = start(&world, &ctx, "handed over").await;
+    until(async || {
+        let record = world.store.get(&ctx, SagaRun::KIND, id).await.expect("reads").expect("is there");
+        record.decode::<SagaRun>().expect("decodes").step("left") == NodeState::Done
+    })
+    .await;
+    first.stop(Duration::ZERO).await;
+    faults.0.lock().clear();
+    let second = patient(&faults).start().await.expect("starts");
+    assert_eq!(end(&world, &ctx, id).await.state, SagaState::Done);
+    assert_eq!(world.traces(&ctx).await, 4, "no effect twice: a second one would be refused");
+    second.stop(Duration::from_secs(5)).await;
+}
