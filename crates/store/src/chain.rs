@@ -91,7 +91,7 @@ pub(crate) async fn verify(engine: &Engine, tenant: TenantId) -> Result<i64, Err
         for event in events {
             position += 1;
             hash = link(&hash, &event.body);
-            let holds = event.position == position && event.hash == hash && names_itself(tenant, &event);
+            let holds = event.position == position && event.hash == hash && names(tenant, position, &event.body);
             if !holds || (position == head.0 && hash != head.1) {
                 return Err(broken_at(position));
             }
@@ -103,9 +103,10 @@ pub(crate) async fn verify(engine: &Engine, tenant: TenantId) -> Result<i64, Err
     if position < head.0 { Err(broken_at(position + 1)) } else { Ok(position) }
 }
 
-fn names_itself(tenant: TenantId, event: &EventRow) -> bool {
-    let told = serde_json::from_slice::<Map<String, Value>>(event.body.get(1..).unwrap_or_default());
-    told.is_ok_and(|told| told.get("position") == Some(&event.position.into()) && told.get("tenant_id") == Some(&tenant.to_string().into()))
+/// Whether an encoded event says that it is of this tenant and stands at this position.
+pub(crate) fn names(tenant: TenantId, position: i64, body: &[u8]) -> bool {
+    let told = serde_json::from_slice::<Map<String, Value>>(body.get(1..).unwrap_or_default());
+    told.is_ok_and(|told| told.get("position") == Some(&position.into()) && told.get("tenant_id") == Some(&tenant.to_string().into()))
 }
 
 fn broken_at(position: i64) -> Error {
@@ -113,7 +114,8 @@ fn broken_at(position: i64) -> Error {
     Error::new(ErrorKind::Internal, "chain_broken", detail)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As lowercase hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -6,6 +6,7 @@ use steward_base::{Clock, Error, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
 use crate::building::Building;
+use crate::dump::{Reader, Writer};
 use crate::job::{Job, JobQuery};
 use crate::kind::Kinds;
 use crate::list::{Range, Scan, Scanned};
@@ -169,6 +170,22 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.marks().await,
             Self::Postgres(engine) => engine.marks().await,
+        }
+    }
+
+    /// For reading all of a tenant.
+    pub(crate) async fn reader(&self, tenant: TenantId) -> Result<Reader, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.reader(tenant).await.map(Reader::Sqlite),
+            Self::Postgres(engine) => engine.reader(tenant).await.map(Reader::Postgres),
+        }
+    }
+
+    /// For loading a tenant that has no namespace.
+    pub(crate) async fn writer(&self, tenant: TenantId) -> Result<Writer, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.writer(tenant).await.map(Writer::Sqlite),
+            Self::Postgres(engine) => engine.writer(tenant).await.map(Writer::Postgres),
         }
     }
 

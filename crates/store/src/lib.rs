@@ -6,6 +6,7 @@
 mod body;
 mod building;
 mod chain;
+mod dump;
 mod engine;
 mod job;
 mod kind;
@@ -27,6 +28,7 @@ mod value;
 
 pub use body::Body;
 pub use building::Unclaimed;
+pub use dump::{Dump, Loading, Position};
 pub use job::{Claim, JOB_PREFIX, Job, JobDraft, JobQuery, JobState, Lease, Priority};
 pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChecker, ValueType};
 pub use list::{Facet, FacetQuery, FacetValue, Facets};

@@ -9,6 +9,7 @@ use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Parts, Principal, Random
 use tokio::sync::watch;
 
 use crate::building::{Role, Unclaimed};
+use crate::dump::{self, Dump, Loading};
 use crate::engine::{Engine, Surroundings};
 use crate::job::{Claim, Job, JobChange, JobQuery};
 use crate::kind::{Kind, Kinds, Model};
@@ -342,6 +343,30 @@ impl Store {
     /// The position of the tenant's last event; 0 before the first.
     pub async fn head(&self, ctx: &Ctx) -> Result<i64, Error> {
         self.0.engine.head(ctx.tenant()).await.map(|(position, _)| position)
+    }
+
+    /// Everything of a tenant as one stream, or what changed after a position: see [`Dump`]. Commits go on meanwhile; it ends at a position of
+    /// its own.
+    ///
+    /// Errors: `dump_position` in the stream when there is no event at the position.
+    pub async fn dump(&self, tenant: TenantId, after: Option<i64>) -> Result<Dump, Error> {
+        let reader = self.0.engine.reader(tenant).await?;
+        Ok(dump::begin(reader, tenant, &self.0.kinds, after))
+    }
+
+    /// Begins to load a tenant that has no namespace: see [`Loading`]. Fails with `tenant_exists` and `tenant_busy`.
+    pub async fn load(&self, tenant: TenantId) -> Result<Loading, Error> {
+        Ok(Loading::begin(tenant, self.0.engine.writer(tenant).await?))
+    }
+
+    /// Makes what was loaded the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.
+    pub async fn publish(&self, loading: Loading) -> Result<(), Error> {
+        // Its jobs may be due.
+        let tenant = loading.tenant();
+        let _using = self.0.marks.begin(&self.0.engine, self.seen(), tenant).await?;
+        loading.finish().await?;
+        self.0.stirred.add(tenant);
+        Ok(())
     }
 
     /// The last committed position of a tenant, now and whenever it changes: a wake-up, not a queue. 0 until the first is known.

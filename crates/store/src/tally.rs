@@ -47,6 +47,11 @@ pub(crate) enum TallyKey {
 /// What the names of marks begin with.
 pub(crate) const MARK: &str = "mark:";
 
+/// Whether a number says something about this installation's copy of a tenant rather than about the tenant.
+pub(crate) fn is_of_installation(name: &str) -> bool {
+    name.starts_with(MARK)
+}
+
 impl TallyKey {
     /// As it is stored.
     pub(crate) fn text(&self) -> String {

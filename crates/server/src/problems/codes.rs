@@ -50,6 +50,16 @@ pub(crate) const PROBLEMS: &[Code] = &[
     ),
     code("device_unknown", &[403], "The device that sends was removed.", "Enrol it again with a new token."),
     code("devices_only", &[403], "Only a device's own access token can be used here.", "Call it as a device."),
+    code("dump_cut", &[422], "The copy of a tenant breaks off before its end.", "Take another copy."),
+    code("dump_damaged", &[422], "The copy of a tenant does not hold what was written.", "Take another copy."),
+    code("dump_foreign", &[422], "The copy is of another tenant.", "Load it as the tenant that it is of."),
+    code("dump_newer", &[422], "The copy was written by a newer version of Steward.", "Load it with that version."),
+    code(
+        "dump_position",
+        &[409],
+        "The copy does not go on where the one before it ended.",
+        "Take a whole copy, or apply them in their order.",
+    ),
     code("enrollment_busy", &[503], "Too many machines enrol at the same moment.", WAIT),
     code("enrollment_token_used_up", &[403], "The enrolment token has no use left.", "Make a new one and start the agent with it."),
     code(
@@ -172,6 +182,8 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("telemetry_shared", &[503], "Another process writes to the same telemetry.", OPERATOR),
     code("telemetry_storage", &[503], "The telemetry log cannot be read or written.", OPERATOR),
     code("telemetry_version", &[503], "The telemetry log was written by a newer version of Steward.", OPERATOR),
+    code("tenant_busy", &[409], "The tenant is being loaded or moved.", "Wait until that has ended."),
+    code("tenant_exists", &[409], "The tenant is in this installation already.", "Erase it first, or load it into another installation."),
     code(
         "tenant_mismatch",
         &[403],

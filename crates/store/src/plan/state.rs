@@ -225,8 +225,19 @@ impl State {
         self.position
     }
 
+    /// Puts a row without judging it: it was judged where it comes from.
+    pub(crate) fn overwrite(&mut self, kinds: &Kinds, key: Key, row: Row) -> Result<(), Error> {
+        // What it replaces leaves its keys.
+        self.live(kinds, key)?;
+        let body = if row.deleted_at.is_none() { Some(row.parse()?) } else { None };
+        let live = body.map(|body| Live { entries: Arc::new(kinds.at(key.0).entries(&body)), body: Arc::new(body) });
+        self.slots.entry(key).or_insert(Slot { stored: None, stored_live: None, now: None }).now = Some((row, live));
+        self.touched.push(key);
+        Ok(())
+    }
+
     /// The rows that bring the database to this state.
-    pub(super) fn writes(&mut self) -> Writes {
+    pub(crate) fn writes(&mut self) -> Writes {
         let mut writes = Writes {
             events: std::mem::take(&mut self.events),
             head: self.head(),

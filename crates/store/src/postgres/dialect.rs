@@ -98,6 +98,12 @@ pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname
 /// A migration takes as long as it takes, and waits for the one of another process.
 pub(super) const BEGIN_UNLIMITED: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 pub(super) const LOCK_SCHEMA: &str = "SELECT pg_advisory_xact_lock(hashtextextended('steward:' || $1, 0))";
+/// All of one moment, and for as long as whoever takes it needs.
+pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '10min'; SET LOCAL statement_timeout = 0";
+/// Held by the connection that loads, so that others leave its schema alone.
+pub(super) const TRY_LOCK_LOADING: &str = "SELECT pg_try_advisory_lock(hashtextextended('steward:' || $1, 1))";
+pub(super) const UNLOCK_LOADING: &str = "SELECT pg_advisory_unlock(hashtextextended('steward:' || $1, 1))";
+pub(super) const LOADING_SCHEMAS: &str = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, 'loading_')";
 pub(super) const CAN_WRITE: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
 pub(super) const IS_DURABLE: &str = "SELECT current_setting('fsync') = 'on' AND current_setting('synchronous_commit') <> 'off'";
 pub(super) const RING: &str = "SELECT pg_notify('steward', $1)";
@@ -288,6 +294,14 @@ impl Statements {
 
     pub(super) fn create_schema(&self) -> String {
         format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema)
+    }
+
+    pub(super) fn drop_schema(&self) -> String {
+        format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.schema)
+    }
+
+    pub(super) fn rename_schema(&self, name: &str) -> String {
+        format!("ALTER SCHEMA \"{}\" RENAME TO \"{name}\"", self.schema)
     }
 
     /// Rows along an index. The inner query is one index scan and bounds what the outer one looks up.

@@ -8,7 +8,10 @@ mod jobs;
 mod migrate;
 mod namespace;
 mod read;
+mod reader;
+mod tables;
 mod write;
+mod writer;
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -36,7 +39,9 @@ use connect::Connections;
 use failure::{Failure, outcome_unknown, unavailable};
 use migrate::{Missing, migrate};
 use namespace::{Namespace, Pending};
+pub(crate) use reader::Reader;
 use write::Outcome;
+pub(crate) use writer::Writer;
 
 /// How long the server is asked what became of a batch.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
@@ -68,6 +73,7 @@ impl Postgres {
             tasks: TaskTracker::new(),
         });
         shared.check_durable().await.map_err(Failure::into_error)?;
+        writer::clear_loading(&shared).await.map_err(Failure::into_error)?;
         shared.tasks.spawn(bell::run(Arc::downgrade(&shared)));
         Ok(Self(shared))
     }
@@ -157,6 +163,16 @@ impl Postgres {
         }
         let done = answered.await.map_err(Error::internal)??;
         Ok(done.into_committed(&self.0.surroundings.kinds))
+    }
+
+    /// For reading all of a tenant.
+    pub(crate) async fn reader(&self, tenant: TenantId) -> Result<Reader, Error> {
+        Ok(Reader::new(self.0.clone(), self.0.existing(tenant).await?))
+    }
+
+    /// For loading a tenant that has no schema.
+    pub(crate) async fn writer(&self, tenant: TenantId) -> Result<Writer, Error> {
+        Writer::begin(self.0.clone(), tenant).await.map_err(Failure::into_error)
     }
 
     pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {

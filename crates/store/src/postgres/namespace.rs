@@ -46,7 +46,15 @@ pub(super) struct Namespace {
 
 impl Namespace {
     pub(super) fn new(tenant: TenantId) -> Self {
-        let schema = if tenant == TenantId::OPERATOR { "control".to_owned() } else { tenant.record().wire("t") };
+        Self::in_schema(tenant, if tenant == TenantId::OPERATOR { "control".to_owned() } else { tenant.record().wire("t") })
+    }
+
+    /// One that is being loaded.
+    pub(super) fn loading(tenant: TenantId) -> Self {
+        Self::in_schema(tenant, tenant.record().wire("loading"))
+    }
+
+    fn in_schema(tenant: TenantId, schema: String) -> Self {
         Self {
             tenant,
             statements: Statements::of(&schema),

@@ -236,7 +236,7 @@ impl Loaded {
 }
 
 /// Sends every table's statement and the commit without waiting in between.
-async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, writes: &Writes) -> Result<(), Failure> {
+pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Planner<'_>, writes: &Writes) -> Result<(), Failure> {
     let statements = &namespace.statements;
     let tenant = namespace.tenant.record().uuid();
     let (put, leave, enter) = (Put::of(planner, writes), Entries::of(planner, &writes.index_gone), Entries::of(planner, &writes.index_new));
@@ -350,7 +350,7 @@ impl<'a> Entries<'a> {
 }
 
 /// Unique keys by column.
-struct Claims<'a> {
+pub(super) struct Claims<'a> {
     kinds: Vec<&'a str>,
     fields: Vec<&'a str>,
     values: Vec<&'a [u8]>,
@@ -358,7 +358,7 @@ struct Claims<'a> {
 }
 
 impl<'a> Claims<'a> {
-    fn of(planner: &Planner<'a>, claims: &'a [(UniqueKey, steward_base::RecordId)]) -> Self {
+    pub(super) fn of(planner: &Planner<'a>, claims: &'a [(UniqueKey, steward_base::RecordId)]) -> Self {
         Self {
             kinds: claims.iter().map(|((kind, ..), _)| planner.kinds.at(*kind).name()).collect(),
             fields: claims.iter().map(|((kind, field, _), _)| planner.kinds.at(*kind).fields()[*field].path.as_str()).collect(),
@@ -367,7 +367,7 @@ impl<'a> Claims<'a> {
         }
     }
 
-    fn bound<'b>(&'b self, tenant: &'b Uuid) -> Vec<&'b (dyn ToSql + Sync)> {
+    pub(super) fn bound<'b>(&'b self, tenant: &'b Uuid) -> Vec<&'b (dyn ToSql + Sync)> {
         vec![tenant, &self.kinds, &self.fields, &self.values, &self.ids]
     }
 }

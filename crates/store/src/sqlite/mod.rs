@@ -6,10 +6,13 @@ mod failure;
 mod jobs;
 mod namespace;
 mod read;
+mod reader;
+mod tables;
 mod write;
+mod writer;
 mod writers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -33,12 +36,16 @@ use crate::unit::Committed;
 use codes::Codes;
 use failure::{Failure, system};
 use namespace::{Namespace, Open, Pending};
+pub(crate) use reader::Reader;
+pub(crate) use writer::Writer;
 use writers::Line;
 
 /// Most files open at once.
 const OPEN_FILES: usize = 128;
 /// Lists, counts and event reads that run at once; point reads and short scans run where they are asked for.
 const LONG_READS: usize = 8;
+/// The folder of files that are not whole.
+const LOADING: &str = "loading";
 /// Rows of a scan that costs less than handing it to another thread and back.
 const SHORT_SCAN: usize = 128;
 
@@ -57,6 +64,8 @@ struct Shared {
     long_reads: Semaphore,
     /// Namespaces whose last write the disk refused, and why.
     failing: Mutex<HashMap<TenantId, &'static str>>,
+    /// Tenants whose files are being loaded.
+    loading: Mutex<HashSet<TenantId>>,
     turn: AtomicU64,
     closed: AtomicBool,
     /// The threads have ended.
@@ -78,6 +87,7 @@ impl Sqlite {
             builds: Line::default(),
             long_reads: Semaphore::new(LONG_READS),
             failing: Mutex::default(),
+            loading: Mutex::default(),
             turn: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             gone: CancellationToken::new(),
@@ -193,6 +203,23 @@ impl Sqlite {
             () = self.shared.gone.cancelled() => return Err(closed()),
         };
         Ok(done.into_committed(&self.shared.surroundings.kinds))
+    }
+
+    /// For reading all of a tenant.
+    pub(crate) async fn reader(&self, tenant: TenantId) -> Result<Reader, Error> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let namespace = shared.namespace(tenant)?;
+            let reader = shared.open(&namespace).and_then(|open| Reader::new(open, shared.dir.clone()));
+            reader.map_err(|failure| failure.into_error(&shared.dir))
+        })
+        .await
+    }
+
+    /// For loading a tenant that has no file.
+    pub(crate) async fn writer(&self, tenant: TenantId) -> Result<Writer, Error> {
+        let shared = self.shared.clone();
+        blocking(move || Writer::begin(&shared, tenant)).await
     }
 
     pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
@@ -390,7 +417,17 @@ fn lock(dir: &std::path::Path) -> Result<File, Error> {
             system(error.into())
         }
     })?;
+    clear_loading(&dir.join(LOADING)).map_err(system)?;
     Ok(file)
+}
+
+/// What a crash left half loaded belongs to nobody.
+fn clear_loading(folder: &std::path::Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        std::fs::remove_file(entry?.path())?;
+    }
+    Ok(())
 }
 
 fn spawn(name: String, shared: &Arc<Shared>, life: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {

@@ -66,7 +66,7 @@ pub(super) struct Open {
     pub(super) writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
     pub(super) checkpointer: Mutex<Option<Connection>>,
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The checkpoint thread has been asked.
     pub(super) checkpoint_asked: AtomicBool,
     /// The checkpoint thread is done: what it left, the writer finishes, so that the log starts over.

@@ -57,7 +57,9 @@ fn inside(
     }
     let (answers, writes) = planner.batch(&mut state, units.iter().copied());
     let (position, rows) = (writes.head.0, writes.rows());
-    write(connection, codes, writes)?;
+    if !writes.is_empty() {
+        write(connection, codes, writes)?;
+    }
     Ok(Committed { answers, position, rows, worked: planner.clock.monotonic().saturating_sub(began) })
 }
 
@@ -103,10 +105,8 @@ fn referrers(connection: &Connection, codes: &Codes, planner: &Planner<'_>, targ
     Ok(found)
 }
 
-fn write(connection: &Connection, codes: &Codes, mut writes: Writes) -> Result<(), Failure> {
-    if writes.is_empty() {
-        return Ok(());
-    }
+/// Writes each table once.
+pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) -> Result<(), Failure> {
     let tenant = codes.tenant;
     let mut put = connection.prepare_cached(dialect::PUT_RECORD)?;
     for ((kind, id), row) in &writes.records {

@@ -5,6 +5,7 @@ mod changes;
 mod contract;
 mod differential;
 mod disk;
+mod dumps;
 mod encryption;
 mod facets;
 mod input;
