@@ -7,13 +7,13 @@ use serde::Deserialize;
 use steward_base::{
     Clock, Ctx, Effect, Error, ErrorKind, Grant, Origin, Parts, Principal, Random, RecordId, Result, Secret, TenantId, Timestamp, filter,
 };
-use steward_store::{Record, Store};
+use steward_store::{MasterKey, Record, Store};
 
 use crate::access_token::{self, AccessToken, Terms};
 use crate::minted::{Minted, MintedKind};
 use crate::permissions::{grants_of_role, permissions, shared};
 use crate::signing_key::SigningKeys;
-use crate::{MasterKey, system};
+use crate::system;
 
 /// A credential as a request presents it.
 #[derive(Debug)]

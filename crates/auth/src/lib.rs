@@ -6,7 +6,6 @@
 
 mod access_token;
 mod authority;
-mod master;
 mod minted;
 mod permissions;
 mod scope;
@@ -14,7 +13,6 @@ mod signing_key;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, ASSERTION_AHEAD, AccessToken, Assertion, verify_assertion};
 pub use authority::{Authority, Occasion, Presented};
-pub use master::MasterKey;
 pub use minted::{Minted, MintedKind};
 pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
 pub use scope::Scope;

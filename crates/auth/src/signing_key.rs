@@ -13,9 +13,9 @@ use parking_lot::RwLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use steward_base::{Clock, Error, Random, RecordId, Result, TenantId, base32};
-use steward_store::{ListQuery, Model, Store, UnitOfWork};
+use steward_store::{ListQuery, MasterKey, Model, Store, UnitOfWork};
 
-use crate::{MasterKey, system};
+use crate::system;
 
 const LABEL: &str = "signing-key";
 
@@ -29,7 +29,7 @@ pub struct SigningKey {
     /// The public point's y, base64url.
     pub y: String,
     /// The private key (PKCS#8), sealed.
-    #[schemars(extend("secret" = true))]
+    #[schemars(extend("secret" = "hashed"))]
     pub sealed: String,
 }
 

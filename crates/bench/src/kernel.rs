@@ -9,7 +9,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
-use steward_store::{Backend, Kind, Kinds, Model, Options, Store, UnitOfWork};
+use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Store, UnitOfWork};
 use tokio::task::JoinSet;
 
 use crate::Failure;
@@ -96,7 +96,7 @@ pub(crate) async fn measure(arguments: &Kernel) -> Result<(), Failure> {
         (None, None) => return Err("name a folder or a database".into()),
     };
     let kinds = Kinds::new().with(Kind::of::<Asset>());
-    let store = Store::open(Options { backend }, kinds, clock.clone(), Random::system()).await?;
+    let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, clock.clone(), Random::system()).await?;
     let tenant = TenantId::new(&clock, &Random::system());
     store.provision(tenant).await?;
     let ctx = steward_auth::system(tenant, "bench");

@@ -304,7 +304,7 @@ pub struct EnrollmentToken {
     #[schemars(extend("indexed" = true))]
     pub expires_at: Option<Timestamp>,
     /// Of the secret.
-    #[schemars(extend("secret" = true, "readOnly" = true))]
+    #[schemars(extend("secret" = "hashed", "readOnly" = true))]
     pub digest: String,
 }
 

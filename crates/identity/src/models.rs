@@ -59,7 +59,7 @@ pub struct Person {
     #[schemars(length(min = 1, max = 120), extend("personal" = true))]
     pub name: String,
     /// Argon2id, PHC string.
-    #[schemars(extend("secret" = true))]
+    #[schemars(extend("secret" = "hashed"))]
     pub password_hash: String,
     /// The tenants they belong to; what they may do there is the member's affair.
     #[schemars(length(max = 1000))]
@@ -94,7 +94,7 @@ pub struct Session {
     #[schemars(extend("indexed" = true))]
     pub person_id: PersonId,
     /// Of the cookie's secret.
-    #[schemars(extend("secret" = true))]
+    #[schemars(extend("secret" = "hashed"))]
     pub digest: String,
     /// When it ends by itself.
     #[schemars(extend("indexed" = true))]
@@ -124,7 +124,7 @@ pub struct ApiKey {
     #[schemars(extend("indexed" = true))]
     pub expires_at: Option<Timestamp>,
     /// Of the secret.
-    #[schemars(extend("secret" = true))]
+    #[schemars(extend("secret" = "hashed"))]
     pub digest: String,
 }
 
@@ -137,7 +137,7 @@ impl Model for ApiKey {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SetUpLink {
     /// Of the link's secret.
-    #[schemars(extend("secret" = true))]
+    #[schemars(extend("secret" = "hashed"))]
     pub digest: String,
     /// An hour after it was made.
     pub expires_at: Timestamp,

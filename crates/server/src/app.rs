@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steward_auth::{Authority, MasterKey, system};
+use steward_auth::{Authority, system};
 use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
 use steward_fleet::{Fleet, NewEnrollmentToken};
 use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus};
-use steward_store::{Backend, Kinds, ListQuery, Model as _, Options, Store};
+use steward_store::{Backend, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 
 use crate::admin::{Answer, Request};
 use crate::config::Config;
+use crate::master;
 
 /// How long the token that this machine enrols with is good: the agent uses it at once.
 const OWN_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -47,8 +48,8 @@ impl App {
             "" => Backend::Sqlite { dir: config.data_dir.join("records") },
             url => Backend::Postgres { url: Secret::new(url.to_owned()), connections: DATABASE_CONNECTIONS },
         };
-        let store = Store::open(Options { backend }, kinds(), clock.clone(), random.clone()).await?;
-        let master = MasterKey::load_or_create(&config.data_dir.join("master.key"), &random)?;
+        let master = master::load(config, &random).await?;
+        let store = Store::open(Options { backend, master: master.clone() }, kinds(), clock.clone(), random.clone()).await?;
         let authority = Authority::new(store.clone(), master.clone(), clock.clone(), random.clone(), public_url);
         let identity = Identity::new(steward_identity::Options {
             store: store.clone(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use steward_base::{Error, ErrorKind, Result};
+use steward_base::{Error, ErrorKind, Result, Secret};
 use toml::{Table, Value};
 
 /// One setting: what `config explain` shows and what the three upper layers may name.
@@ -27,6 +27,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         key: "database_url",
         doc: "PostgreSQL to keep records in; empty keeps them in SQLite files under `data_dir`.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "master_key_file",
+        doc: "File with the master key, one key per line and the current one first; empty is `master.key` under `data_dir`. Made at the first start.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "master_key",
+        doc: "The master key itself in place of a file, several separated by commas with the current one first; meant for the environment.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "master_key_command",
+        doc: "Command that prints the master key, in place of a file; it is run by `sh` at every start and may take 30 seconds.",
         default: "\"\"",
     },
     Setting {
@@ -66,6 +81,9 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: String,
     pub(crate) database_url: String,
+    pub(crate) master_key_file: String,
+    pub(crate) master_key: Secret<String>,
+    pub(crate) master_key_command: String,
     pub(crate) tls_cert_file: String,
     pub(crate) tls_key_file: String,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -130,6 +148,7 @@ impl Layers {
             let source = self.sources.get(setting.key).map_or("default", String::as_str);
             let value = match setting.key {
                 "database_url" => hide_password(&self.values[setting.key]),
+                "master_key" if self.values[setting.key].as_str() != Some("") => "\"hidden\"".to_owned(),
                 key => self.values[key].to_string(),
             };
             (setting, value, source)
@@ -202,6 +221,10 @@ impl Config {
     fn check(&self) -> Result<()> {
         if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
             return Err(invalid("tls_cert_file and tls_key_file go together: set both or neither.".to_owned()));
+        }
+        let sources = [!self.master_key_file.is_empty(), !self.master_key.expose().is_empty(), !self.master_key_command.is_empty()];
+        if sources.into_iter().filter(|set| *set).count() > 1 {
+            return Err(invalid("master_key_file, master_key and master_key_command exclude each other: set one.".to_owned()));
         }
         if self.connections == 0 || self.connections_per_address == 0 {
             return Err(invalid("connections and connections_per_address are at least 1: without any nobody is served.".to_owned()));
@@ -309,5 +332,8 @@ mod tests {
             layers.config().expect("is valid");
             assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")), "{url}");
         }
+        let layers = Layers::read(None, &environment(&[("STEWARD_MASTER_KEY", "open-sesame")]), &[]).expect("reads");
+        assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")));
+        assert!(!format!("{:?}", layers.config().expect("is valid")).contains("open-sesame"));
     }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod console;
 mod logs;
+mod master;
 mod problems;
 mod roles;
 mod serve;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::building::Building;
 use crate::dump::{Reader, Writer};
 use crate::job::{Job, JobQuery};
+use crate::keys::{KeyRow, Which};
 use crate::kind::Kinds;
 use crate::list::{Range, Scan, Scanned};
 use crate::postgres::Postgres;
@@ -162,6 +163,14 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.tally(tenant, name).await,
             Self::Postgres(engine) => engine.tally(tenant, name).await,
+        }
+    }
+
+    /// Data keys of a tenant, wrapped.
+    pub(crate) async fn data_keys(&self, tenant: TenantId, which: Which) -> Result<Vec<KeyRow>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.data_keys(tenant, which).await,
+            Self::Postgres(engine) => engine.data_keys(tenant, which).await,
         }
     }
 

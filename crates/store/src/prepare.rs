@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
 
 use crate::job::{JobChange, MAX_CLAIM, MAX_PAYLOAD};
+use crate::keys::{KeyRow, Sealer};
 use crate::kind::{Canonical, Kind, Kinds};
 use crate::marks::Using;
 use crate::rows::Key;
@@ -31,6 +32,8 @@ pub(crate) struct Prepared {
     pub(crate) jobs: Vec<JobChange>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) sweep: bool,
+    /// Data keys to be kept from now on.
+    pub(crate) keys: Vec<KeyRow>,
     /// Keeps the namespace's mark until the unit is answered, whether or not anybody waits for the answer.
     pub(crate) using: Option<Using>,
     pub(crate) ctx: Ctx,
@@ -90,7 +93,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
     let mut writes = Vec::with_capacity(unit.writes.len());
     for mut write in unit.writes {
         hold_places(&mut write, &unit.tallies);
-        let prepared = prepare_write(kinds, write, &told)?;
+        let prepared = prepare_write(kinds, write, &told, unit.sealer.as_ref())?;
         if !seen.insert(prepared.key) {
             return Err(Error::internal("a unit of work writes one record twice"));
         }
@@ -112,6 +115,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         jobs,
         tallies,
         sweep: unit.sweep,
+        keys: unit.keys,
         using: None,
         actor: ctx.actor().into(),
         ctx: ctx.clone(),
@@ -161,11 +165,12 @@ fn check_jobs(jobs: &[JobChange]) -> Result<(), Error> {
     Ok(())
 }
 
-fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>) -> Result<PreparedWrite, Error> {
+fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>, sealer: Option<&Sealer>) -> Result<PreparedWrite, Error> {
     let number = kinds.index(&write.kind).ok_or_else(|| unknown_kind(&write.kind))?;
     let change = match write.becomes {
         Becomes::Live(body) => {
-            let canonical = kinds.at(number).canonical(body)?;
+            let kind = kinds.at(number);
+            let canonical = if kind.seals() { kind.sealed(write.id, body, sealer)? } else { kind.canonical(body)? };
             let targets = targets(kinds, kinds.at(number), &canonical.body)?;
             Change::Put(canonical, targets)
         }

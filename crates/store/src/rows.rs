@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use steward_base::{Error, RecordId, Timestamp};
 
 use crate::job::Job;
+use crate::keys::KeyRow;
 use crate::kind::Kind;
 use crate::tally::TallyKey;
 use crate::{Body, Record};
@@ -89,6 +90,8 @@ pub(crate) struct Writes {
     pub(crate) received: Vec<(String, String, i64)>,
     /// Remove what was over at this time.
     pub(crate) sweep: Option<Timestamp>,
+    /// New data keys.
+    pub(crate) keys: Vec<KeyRow>,
     /// Position and hash of the last event.
     pub(crate) head: (i64, [u8; 32]),
 }
@@ -96,7 +99,7 @@ pub(crate) struct Writes {
 impl Writes {
     pub(crate) fn is_empty(&self) -> bool {
         let plain = self.records.is_empty() && self.events.is_empty();
-        plain && self.jobs.is_empty() && self.tallies.is_empty() && self.received.is_empty() && self.sweep.is_none()
+        plain && self.jobs.is_empty() && self.tallies.is_empty() && self.received.is_empty() && self.sweep.is_none() && self.keys.is_empty()
     }
 
     /// Rows to be written, for the budget of a batch.
@@ -110,5 +113,6 @@ impl Writes {
             + self.jobs.len() * 3
             + self.tallies.len()
             + self.received.len()
+            + self.keys.len()
     }
 }

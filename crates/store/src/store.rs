@@ -12,6 +12,7 @@ use crate::building::{Role, Unclaimed};
 use crate::dump::{self, Dump, Loading};
 use crate::engine::{Engine, Surroundings};
 use crate::job::{Claim, Job, JobChange, JobQuery};
+use crate::keys::{MasterKey, Vault};
 use crate::kind::{Kind, Kinds, Model};
 use crate::list::{FacetQuery, Facets};
 use crate::marks::{Mark, Marks, Seen};
@@ -48,6 +49,8 @@ pub enum Backend {
 pub struct Options {
     /// Where the data is.
     pub backend: Backend,
+    /// Wraps the keys that secrets and personal data are sealed under.
+    pub master: MasterKey,
 }
 
 /// The record kernel. Clones are one store.
@@ -61,6 +64,7 @@ struct Inner {
     random: Random,
     stirred: Arc<Stirred>,
     told: Arc<Stirred>,
+    vault: Vault,
     marks: Arc<Marks>,
     /// For what the store itself writes into control.
     control: Ctx,
@@ -75,10 +79,13 @@ impl Store {
         let kinds = Arc::new(kinds);
         let (stirred, told) = (Arc::new(Stirred::default()), Arc::new(Stirred::default()));
         let (jobs, events) = (stirred.clone(), told.clone());
+        let vault = Vault::new(options.master);
         let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), stirred: jobs, told: events };
         let engine = Engine::open(options.backend, surroundings).await?;
-        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, told, marks: Arc::default(), control: control() }));
+        let control = own(TenantId::OPERATOR, "marks");
+        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, told, vault, marks: Arc::default(), control }));
         store.provision(TenantId::OPERATOR).await?;
+        store.check_master().await?;
         Ok(store)
     }
 
@@ -176,7 +183,8 @@ impl Store {
     ///
     /// Errors: `invalid` with fields, `version_conflict`, `already_exists`, `not_found`, `unique_taken`, `reference_missing`, `referenced`,
     /// `record_too_large`, `unit_too_large`, `job_too_large`, `job_not_finished`, `lease_lost`, `counter_bound`, `cursor_moved`, `already_received`, `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
-    pub async fn commit(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<Committed, Error> {
+    pub async fn commit(&self, ctx: &Ctx, mut unit: UnitOfWork) -> Result<Committed, Error> {
+        self.with_sealer(ctx, &mut unit).await?;
         let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
         prepared.using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
         self.0.engine.commit(ctx.tenant(), prepared).await
@@ -388,18 +396,26 @@ impl Store {
         Seen { kinds: &self.0.kinds, clock: &self.0.clock, control: &self.0.control }
     }
 
-    fn kind(&self, name: &str) -> Result<usize, Error> {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    pub(crate) fn kind(&self, name: &str) -> Result<usize, Error> {
         self.0.kinds.index(name).ok_or_else(|| unknown_kind(name))
     }
 }
 
 /// The store's own context: it restores what it promised.
-fn control() -> Ctx {
+pub(crate) fn own(tenant: TenantId, reason: &str) -> Ctx {
     Ctx::mint(Parts {
         principal: Principal::System,
-        tenant: TenantId::OPERATOR,
+        tenant,
         grants: Arc::new([]),
-        reason: "marks".into(),
+        reason: reason.into(),
         origin: None,
         trace_id: None,
         request_id: None,

@@ -7,6 +7,7 @@ use steward_base::{Error, RecordId, Timestamp};
 
 use crate::Record;
 use crate::job::{Job, JobChange, JobDraft, Lease};
+use crate::keys::{KeyRow, Sealer};
 use crate::kind::Model;
 use crate::tally::{Bounds, Tally};
 
@@ -31,6 +32,10 @@ pub struct UnitOfWork {
     pub(crate) tallies: Vec<Tally>,
     /// Removes what nobody will ask for any more.
     pub(crate) sweep: bool,
+    /// Seals its secrets; the store sees to it.
+    pub(crate) sealer: Option<Sealer>,
+    /// Data keys to be kept from now on.
+    pub(crate) keys: Vec<KeyRow>,
     /// The first thing that could not be said; the commit answers it.
     pub(crate) problem: Option<Error>,
 }
@@ -213,7 +218,7 @@ impl UnitOfWork {
     /// Whether it would change or check nothing.
     pub fn is_empty(&self) -> bool {
         let plain = self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty();
-        plain && self.jobs.is_empty() && self.tallies.is_empty() && !self.sweep && self.problem.is_none()
+        plain && self.jobs.is_empty() && self.tallies.is_empty() && self.keys.is_empty() && !self.sweep && self.problem.is_none()
     }
 
     fn fail(&mut self, error: Error) {

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use steward_auth::{Authority, MasterKey, system};
+use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
 use steward_identity::{Identity, Member, NewApiKey, Owner};
-use steward_store::{Backend, Kind, Kinds, ListQuery, Model as _, Options, Store};
+use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 use steward_web::{Limits, Operation, Operations, Serving, Settings, Site, Version, events, health, openapi, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -98,8 +98,11 @@ impl TestApp {
         let (clock, random) = (setup.clock.unwrap_or_else(Clock::system), Random::system());
         let kinds = [setup.kinds, steward_auth::kinds(), steward_identity::kinds()].into_iter().flatten().fold(Kinds::new(), Kinds::with);
         let backend = Backend::Sqlite { dir: folder.path().join("records") };
-        let store = Store::open(Options { backend }, kinds, clock.clone(), random.clone()).await.expect("a fresh store opens");
-        let authority = Authority::new(store.clone(), MasterKey::new([7; 32]), clock.clone(), random.clone(), &public_url);
+        let master = MasterKey::new([7; 32]);
+        let store = Store::open(Options { backend, master: master.clone() }, kinds, clock.clone(), random.clone())
+            .await
+            .expect("a fresh store opens");
+        let authority = Authority::new(store.clone(), master, clock.clone(), random.clone(), &public_url);
         let options = steward_identity::Options {
             store: store.clone(),
             authority: authority.clone(),

@@ -54,7 +54,9 @@ fn flatten(object: &mut Map<String, Value>) {
 
 /// Takes out what the kind's schema marks as `secret`: it is in no answer.
 pub(crate) fn without_secrets(schema: &mut Value) {
-    each_subschema(schema, &mut |object| drop_properties(object, |property| property["secret"] == true));
+    each_subschema(schema, &mut |object| {
+        drop_properties(object, |property| !matches!(property["secret"], Value::Null | Value::Bool(false)))
+    });
 }
 
 /// Removes properties, from `required` too.

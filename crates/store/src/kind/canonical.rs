@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Number, Value};
-use steward_base::{Error, ErrorKind, Timestamp};
+use steward_base::{Error, ErrorKind, RecordId, Timestamp};
 
 use super::schema::RECORD_FIELDS;
 use super::{Kind, ValueType};
+use crate::keys::{SEALED, Sealer, Sealing};
 
 const MAX_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 32;
 const MAX_ENTRIES: usize = 200;
 /// Beyond this a JSON number is not exact in every client.
 const MAX_NUMBER: f64 = 9_007_199_254_740_992.0;
-/// Marks a sealed value in bodies and events: `{"$sealed": …}` is written by the store only.
-const SEALED: &str = "$sealed";
+
+const RESERVED: &str = "reserved_name";
 
 /// A body that may be stored, with everything that is derived from it.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Canonical {
     pub(crate) body: Arc<Map<String, Value>>,
     pub(crate) text: Arc<str>,
     pub(crate) entries: Arc<Entries>,
+    /// What its secrets are held against at its turn.
+    pub(crate) sealing: Option<Arc<Sealing>>,
 }
 
 /// The keys of a body: index values and unique keys by field number.
@@ -32,11 +35,26 @@ pub(crate) struct Entries {
 }
 
 impl Kind {
-    /// Checks limits and schema and brings the body into its one stored form.
-    pub(crate) fn canonical(&self, mut body: Map<String, Value>) -> Result<Canonical, Error> {
+    /// Checks limits and schema and brings the body into its one stored form. Secrets are sealed already.
+    pub(crate) fn canonical(&self, body: Map<String, Value>) -> Result<Canonical, Error> {
+        self.finished(self.checked(body)?)
+    }
+
+    /// The same for a body that may hold secrets in the clear.
+    pub(crate) fn sealed(&self, id: RecordId, body: Map<String, Value>, sealer: Option<&Sealer>) -> Result<Canonical, Error> {
+        let mut body = self.checked(body)?;
+        let sealer = sealer.ok_or_else(|| Error::internal(format!("a {} was about to be written unsealed", self.name())))?;
+        let sealing = sealer.seal(self, id, &mut body)?;
+        Ok(Canonical { sealing: Some(Arc::new(sealing)), ..self.finished(body)? })
+    }
+
+    fn checked(&self, mut body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
         let mut problems = Vec::new();
         let mut pointer = String::new();
         normalise_object(&mut body, 1, &mut pointer, &mut problems);
+        if self.seals() {
+            problems.retain(|(pointer, code, _)| *code != RESERVED || !self.is_sealed_at(pointer));
+        }
         if !problems.is_empty() {
             return Err(problems
                 .into_iter()
@@ -46,7 +64,10 @@ impl Kind {
         }
         self.normalise_times(&mut body);
         self.drop_nulls(&mut body);
-        let body = self.check_stored(body)?;
+        self.check_stored(body)
+    }
+
+    fn finished(&self, body: Map<String, Value>) -> Result<Canonical, Error> {
         let text = serde_json::to_string(&body).map_err(Error::internal)?;
         if text.len() > MAX_BYTES {
             let detail = format!("A record holds at most {} KiB; this one has {}.", MAX_BYTES / 1024, text.len().div_ceil(1024));
@@ -58,7 +79,15 @@ impl Kind {
                 format!("A record has at most {MAX_ENTRIES} index entries; this one has {}: shorten its lists.", entries.index.len());
             return Err(Error::new(ErrorKind::Invalid, "too_many_index_entries", detail));
         }
-        Ok(Canonical { body: Arc::new(body), text: text.into(), entries: Arc::new(entries) })
+        Ok(Canonical { body: Arc::new(body), text: text.into(), entries: Arc::new(entries), sealing: None })
+    }
+
+    /// Whether a pointer leads into a secret that was read sealed.
+    fn is_sealed_at(&self, pointer: &str) -> bool {
+        let Some(field) = pointer.strip_suffix(SEALED).and_then(|field| field.strip_suffix('/')) else { return false };
+        let named = field.split('/').skip(1).filter(|segment| !segment.bytes().all(|byte| byte.is_ascii_digit()));
+        let named: Vec<String> = named.map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect();
+        self.fields().iter().any(|field| field.sealed && field.segments == named)
     }
 
     /// The index values and unique keys of a body.
@@ -122,7 +151,7 @@ fn normalise_object(object: &mut Map<String, Value>, depth: usize, pointer: &mut
         if name.contains('\0') {
             problems.push((pointer.clone(), "null_character", "A name may not contain U+0000.".into()));
         } else if name == SEALED {
-            problems.push((pointer.clone(), "reserved_name", format!("The name {SEALED} is reserved.")));
+            problems.push((pointer.clone(), RESERVED, format!("The name {SEALED} is reserved.")));
         } else {
             normalise(value, depth + 1, pointer, problems);
         }

@@ -66,6 +66,8 @@ pub struct Field {
     pub personal: bool,
     /// Never in events, answers, search or unique keys.
     pub secret: bool,
+    /// A secret that the store seals. Others were hashed or sealed by whoever wrote them and are stored as they are.
+    pub sealed: bool,
     /// Written by the platform only; clients may send it back unchanged.
     pub read_only: bool,
     /// Stamped on the events of the record: permissions are scoped by it.
@@ -191,6 +193,12 @@ fn collect(root: &Value, schema: &Value, path: &mut Vec<String>, list: bool, fie
 fn field(path: &[String], property: &Value, value: ValueType, list: bool) -> Result<Field, String> {
     let flag = |keyword: &str| property.get(keyword) == Some(&Value::Bool(true));
     let dotted = path.join(".");
+    let sealed = match property.get("secret") {
+        None | Some(Value::Bool(false)) => None,
+        Some(Value::Bool(true)) => Some(true),
+        Some(Value::String(by)) if by == "hashed" => Some(false),
+        Some(_) => return Err(format!("secret of {dotted} is neither true nor \"hashed\"")),
+    };
     let reference = match property.get("reference").map(Value::as_str) {
         None => None,
         Some(None) => return Err(format!("reference of {dotted} is not the name of a kind")),
@@ -209,7 +217,8 @@ fn field(path: &[String], property: &Value, value: ValueType, list: bool) -> Res
         unique: flag("unique"),
         searchable: flag("searchable"),
         personal: flag("personal"),
-        secret: flag("secret"),
+        secret: sealed.is_some(),
+        sealed: sealed == Some(true),
         read_only: flag("readOnly"),
         // The fields that permissions are scoped by everywhere need no keyword.
         scope: flag("scope") || matches!(dotted.as_str(), "organization_id" | "project_id" | "device_id" | "owner_id" | "tags"),
@@ -222,6 +231,9 @@ fn field(path: &[String], property: &Value, value: ValueType, list: bool) -> Res
     let keyed = field.indexed || field.unique;
     if field.secret && (keyed || field.searchable) {
         return Err(format!("{} is secret and cannot be indexed, unique or searchable", field.path));
+    }
+    if field.sealed && field.value != ValueType::Text {
+        return Err(format!("{} is secret and must be text", field.path));
     }
     if keyed && field.value == ValueType::Any {
         return Err(format!("{} has no single type and cannot be indexed or unique", field.path));

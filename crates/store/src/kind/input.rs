@@ -6,6 +6,7 @@ use steward_base::{Error, FieldError};
 use super::schema::{RECORD_FIELDS, properties};
 use super::{Kind, check};
 use crate::Record;
+use crate::keys::names_sealed;
 
 impl Kind {
     /// The body for a new record from what a client sent. `readOnly` fields may not be sent: there is nothing yet that they could equal.
@@ -48,6 +49,11 @@ impl Kind {
             }
         }
         unknown(self.input_schema(), &changes, "", &mut problems);
+        // What is stored sealed is replaced as a whole or left out: nobody who asks has seen it.
+        for (name, _) in changes.iter().filter(|(_, value)| names_sealed(value)) {
+            let detail = "Send the value itself, or leave the field out.".to_owned();
+            problems.push(FieldError { pointer: check::below("", name), code: "reserved_name".into(), detail });
+        }
         let mut body = stored.clone();
         merge(&mut body, &changes);
         // What a caller takes out is the default again, as what is left out of a new record is: filters find it there.

@@ -24,7 +24,8 @@ pub use fields::{Field, OnDelete, Reference, ValueType};
 ///
 /// Its doc comments become the schema's descriptions. Keywords go on properties as `#[schemars(extend("indexed" = true))]`: `indexed`,
 /// `unique`, `searchable`, `personal`, `secret`, `readOnly`, `scope`, `reference` (a kind's name) with `on_delete` (`restrict`, the default,
-/// `cascade` or `clear`). The type must tolerate unknown fields: strictness lives in the input schema only.
+/// `cascade` or `clear`). A secret is sealed by the store when the keyword is `true` (the type is then [`crate::Sealed`]); with `"hashed"` its
+/// owner hashed or sealed it, and it is stored as it is. The type must tolerate unknown fields: strictness lives in the input schema only.
 pub trait Model: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// Singular, snake case, as in `api_key`; event types begin with it.
     const KIND: &'static str;
@@ -43,6 +44,8 @@ pub struct Kind {
     registry: Registry,
     stored_check: SchemaChecker,
     input_check: SchemaChecker,
+    /// Has a secret that the store seals.
+    seals: bool,
 }
 
 impl Kind {
@@ -62,16 +65,18 @@ impl Kind {
         let fields = fields::extract(&stored)?;
         let input = schema::strict(&stored);
         let output = schema::output(&stored, prefix);
+        let seals = fields.iter().any(|field| field.sealed);
         Ok(Self {
             name: name.into(),
             prefix: prefix.into(),
             registry: registry::of(&stored),
-            stored_check: SchemaChecker::compile(&stored)?,
+            stored_check: if seals { SchemaChecker::compile(&schema::with_sealed(&stored))? } else { SchemaChecker::compile(&stored)? },
             input_check: SchemaChecker::compile(&input)?,
             stored,
             input,
             output,
             fields,
+            seals,
         })
     }
 
@@ -107,6 +112,11 @@ impl Kind {
     /// The typed fields that a filter may name: those of the body and the record's own.
     pub fn filter_registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Whether it has a secret that the store seals.
+    pub(crate) fn seals(&self) -> bool {
+        self.seals
     }
 
     /// Fields of the body that carry a value or a keyword, nested ones by dotted path.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use steward_base::filter::{FieldType, Registry};
 
 use super::fields::{MAX_NESTING, ValueType, item_of, settle, value_type};
-use super::schema::properties;
+use super::schema::{is_secret, properties};
 
 /// Fields of the body and the record's own; secrets are left out.
 pub(super) fn of(schema: &Value) -> Registry {
@@ -29,7 +29,7 @@ fn typed_fields(root: &Value, schema: &Value, path: &mut Vec<String>, list: bool
     let Some(object) = settle(root, schema).as_object().filter(|_| path.len() <= MAX_NESTING) else { return };
     for (name, property) in properties(object) {
         // A secret can be neither read nor guessed at by filtering.
-        if property.get("secret") == Some(&Value::Bool(true)) {
+        if is_secret(property) {
             continue;
         }
         path.push(name.clone());

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use crate::keys::SEALED;
+
 /// Fields that every record has beside its body; a body may not declare them.
 pub(super) const RECORD_FIELDS: [&str; 7] = ["id", "revision", "created_at", "created_by", "updated_at", "updated_by", DELETED_AT];
 /// The only one that live records lack.
@@ -95,6 +97,32 @@ pub(super) fn properties(object: &Map<String, Value>) -> impl Iterator<Item = (&
 
 pub(super) fn is_read_only(property: &Value) -> bool {
     property.get("readOnly") == Some(&Value::Bool(true))
+}
+
+pub(super) fn is_secret(property: &Value) -> bool {
+    property.get("secret").is_some_and(|secret| *secret != Value::Bool(false))
+}
+
+/// The form that stored bodies are checked against: a secret that the store seals is what its schema says, or sealed already.
+pub(super) fn with_sealed(stored: &Value) -> Value {
+    let mut schema = stored.clone();
+    walk(&mut schema, &mut |object| {
+        let Some(Value::Object(properties)) = object.get_mut("properties") else { return };
+        for property in properties.values_mut().filter(|property| property.get("secret") == Some(&Value::Bool(true))) {
+            let plain = property.take();
+            let sealed = json!({ "properties": { SEALED: { "type": "string" } }, "additionalProperties": false });
+            let is_sealed = json!({ "type": "object", "required": [SEALED] });
+            *property = match plain.get("items") {
+                Some(item) => {
+                    let mut list = plain.clone();
+                    list["items"] = json!({ "if": is_sealed, "then": sealed, "else": item });
+                    list
+                }
+                None => json!({ "if": is_sealed, "then": sealed, "else": plain }),
+            };
+        }
+    });
+    schema
 }
 
 /// Calls `visit` on every subschema that is an object, outermost first.

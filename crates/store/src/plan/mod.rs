@@ -24,6 +24,7 @@ use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
 use crate::unit::{Committed, Expect};
 pub(crate) use state::{Inbound, State, Wanted};
+pub(crate) use told::scope_of;
 
 /// Decides one batch after another.
 pub(crate) struct Planner<'a> {
@@ -115,6 +116,7 @@ impl Planner<'_> {
         let position = state.apply(&mut effects, events);
         state.tallies.apply(tallies);
         state.sweep = state.sweep.or(unit.sweep.then_some(now));
+        state.keys.extend(unit.keys.iter().cloned());
         let touched = jobs.list.clone();
         state.jobs.apply(jobs);
         let asked = unit.writes.iter().filter_map(|write| effects.by_key.get(&write.key).map(|at| &effects.list[*at]));
@@ -135,7 +137,11 @@ impl Planner<'_> {
         let row = state.row(write.key);
         self.check_expected(write, before.is_some(), row.as_ref())?;
         let effect = match &write.change {
-            Change::Put(canonical, _) => self.put(unit, now, write, before, row, numbered.unwrap_or(canonical)),
+            Change::Put(canonical, _) => {
+                let canonical = numbered.unwrap_or(canonical);
+                let settled = self.settled(write.key, canonical, row.as_ref())?;
+                self.put(unit, now, write, before, row, settled.as_ref().unwrap_or(canonical))
+            }
             Change::Delete => match (before, row) {
                 (Some(before), Some(row)) => deleted(write.key, before, row, now, &unit.actor, write.told),
                 // `Any` deletes what there is, here nothing.
@@ -163,6 +169,15 @@ impl Planner<'_> {
             (Expect::Version(expected), true, Some(row)) if row.version != expected => Err(version_conflict(&noun, row.version)),
             _ => Ok(()),
         }
+    }
+
+    /// The body with secrets that did not change as they are stored, where it has such.
+    fn settled(&self, key: Key, canonical: &Canonical, row: Option<&Row>) -> Result<Option<Canonical>, Error> {
+        let Some(sealing) = &canonical.sealing else { return Ok(None) };
+        let kind = self.kinds.at(key.0);
+        let stored = row.map(Row::parse).transpose()?;
+        let settled = sealing.settle(kind, key.1, stored.as_ref(), &canonical.body)?;
+        settled.map(|body| kind.canonical(body)).transpose()
     }
 
     fn put(

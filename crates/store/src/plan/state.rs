@@ -8,6 +8,7 @@ use steward_base::{Error, RecordId, Timestamp};
 use super::jobs::{Jobs, WantedJobs};
 use super::tallies::{Message, Tallies};
 use super::{Effects, Live};
+use crate::keys::KeyRow;
 use crate::kind::{Entries, Kinds};
 use crate::prepare::{Change, Prepared, inbound};
 use crate::rows::{EventRow, IndexField, IndexKey, Key, Row, UniqueKey, Writes};
@@ -98,6 +99,8 @@ pub(crate) struct State {
     pub(crate) jobs: Jobs,
     pub(crate) tallies: Tallies,
     pub(super) sweep: Option<Timestamp>,
+    /// Data keys that came with the units so far.
+    pub(super) keys: Vec<KeyRow>,
     events: Vec<EventRow>,
     /// Records in the order in which they were first touched.
     touched: Vec<Key>,
@@ -117,6 +120,7 @@ impl State {
             jobs,
             tallies,
             sweep: None,
+            keys: Vec::new(),
             events: Vec::new(),
             touched: Vec::new(),
         }
@@ -245,6 +249,7 @@ impl State {
             tallies: self.tallies.changed(),
             received: self.tallies.newly_received(),
             sweep: self.sweep,
+            keys: std::mem::take(&mut self.keys),
             ..Writes::default()
         };
         for key in &self.touched {

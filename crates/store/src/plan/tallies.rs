@@ -121,7 +121,8 @@ impl Planner<'_> {
         };
         let mut body = (*changes.numbered.get(&record).unwrap_or(canonical).body).clone();
         body.insert(field.to_owned(), number.into());
-        changes.numbered.insert(record, self.kinds.at(kind).canonical(body)?);
+        let sealing = canonical.sealing.clone();
+        changes.numbered.insert(record, Canonical { sealing, ..self.kinds.at(kind).canonical(body)? });
         Ok(())
     }
 }

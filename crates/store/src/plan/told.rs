@@ -41,7 +41,7 @@ impl Planner<'_> {
                 subject_id: effect.key.1.wire(kind.prefix()),
                 version: 1,
                 data: &data,
-                scope: scope_of(kind, effect),
+                scope: scope_after(kind, effect),
                 causation_id: None,
             };
             events.push(self.event(&mut head, unit, now, &telling)?);
@@ -102,7 +102,7 @@ impl Planner<'_> {
 
     fn scope_of_subject(&self, effects: &Effects, told: &PreparedEvent) -> Map<String, Value> {
         let about = effects.list.iter().find(|effect| effect.key.1 == told.subject);
-        about.map(|effect| scope_of(self.kinds.at(effect.key.0), effect)).unwrap_or_default()
+        about.map(|effect| scope_after(self.kinds.at(effect.key.0), effect)).unwrap_or_default()
     }
 }
 
@@ -140,12 +140,17 @@ fn withheld(kind: &Kind, name: &str) -> bool {
 }
 
 /// The scope fields of the record as the unit leaves it, or as it was.
-fn scope_of(kind: &Kind, effect: &Effect) -> Map<String, Value> {
-    let Some(live) = effect.after.as_ref().or(effect.before.as_ref()) else { return Map::new() };
+fn scope_after(kind: &Kind, effect: &Effect) -> Map<String, Value> {
+    let live = effect.after.as_ref().or(effect.before.as_ref());
+    live.map(|live| scope_of(kind, &live.body)).unwrap_or_default()
+}
+
+/// The scope fields of a body.
+pub(crate) fn scope_of(kind: &Kind, body: &Map<String, Value>) -> Map<String, Value> {
     let fields = kind.fields().iter().filter(|field| field.scope && !field.secret && !field.personal);
     let held = fields.filter_map(|field| {
         let mut scalars = Vec::new();
-        field.scalars(&live.body, &mut scalars);
+        field.scalars(body, &mut scalars);
         let value = match (field.list, scalars.as_slice()) {
             (_, []) => return None,
             (false, [one, ..]) => (*one).clone(),

@@ -1,14 +1,16 @@
 //! Every statement of the PostgreSQL engine. Names are qualified by schema, since a pooled connection serves many; which schema, the caller
 //! says once. Values never depend on a collation: texts that are compared are `"C"`, ids are `uuid`, index values are `bytea`.
 
+use super::keys::KeyStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 4] = [
+pub(super) const MIGRATIONS: [(&str, &str); 5] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
     ("recycle bin by kind", RECYCLE_BIN),
+    ("data keys", DATA_KEYS_TABLE),
 ];
 
 const FIRST_TABLES: &str = r#"
@@ -92,6 +94,17 @@ DROP INDEX {s}.record_deleted;
 CREATE INDEX record_deleted ON {s}.record (tenant, kind, deleted_at, id) WHERE deleted_at IS NOT NULL;
 ";
 
+/// A key without a subject is for the tenant's secrets.
+const DATA_KEYS_TABLE: &str = r#"
+CREATE TABLE {s}.data_key (
+    tenant uuid, id uuid, subject uuid, wrapped text NOT NULL, created_at bigint NOT NULL, PRIMARY KEY (tenant, id));
+CREATE INDEX data_key_secrets ON {s}.data_key (tenant, id) WHERE subject IS NULL;
+CREATE UNIQUE INDEX data_key_subject ON {s}.data_key (tenant, subject) WHERE subject IS NOT NULL;
+ALTER TABLE {s}.data_key ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {s}.data_key FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON {s}.data_key USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+"#;
+
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
@@ -151,6 +164,7 @@ pub(super) struct Statements {
     pub(super) purge: String,
     pub(super) count: String,
     pub(super) jobs: JobStatements,
+    pub(super) keys: KeyStatements,
 }
 
 /// The statements of one schema for jobs and numbers.
@@ -285,6 +299,7 @@ impl Statements {
             count: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_index
                 WHERE tenant = $1 AND kind = $2 AND field = $3 AND value BETWEEN $4 AND $5 LIMIT $6) entries"),
             jobs: JobStatements::of(schema),
+            keys: KeyStatements::of(schema),
         }
     }
 

@@ -5,6 +5,7 @@ mod connect;
 mod dialect;
 mod failure;
 mod jobs;
+mod keys;
 mod migrate;
 mod namespace;
 mod read;
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use crate::building::{Building, Role};
 use crate::engine::{Surroundings, closed};
 use crate::job::{Job, JobQuery};
+use crate::keys::{KeyRow, Which};
 use crate::list::{Range, Scan, Scanned};
 use crate::plan::Planner;
 use crate::prepare::Prepared;
@@ -142,6 +144,10 @@ impl Postgres {
 
     pub(crate) async fn next_due(&self, tenant: TenantId, kinds: Option<Vec<String>>) -> Result<Option<i64>, Error> {
         self.read(tenant, async |client, namespace| jobs::next_due(client, namespace, kinds.as_deref()).await).await
+    }
+
+    pub(crate) async fn data_keys(&self, tenant: TenantId, which: Which) -> Result<Vec<KeyRow>, Error> {
+        self.read(tenant, async |client, namespace| keys::keys(client, namespace, &which).await).await
     }
 
     pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::dialect;
 use super::failure::Failure;
 use super::jobs::{Putting, Receiving, Sweeping, Tallying};
+use super::keys::Keeping;
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
@@ -243,7 +244,8 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let (free, claim, append) = (Claims::of(planner, &writes.unique_gone), Claims::of(planner, &writes.unique_new), Append::of(writes));
     let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
     let sweeping = Sweeping::of(writes.sweep);
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 13] = [
+    let keeping = Keeping::of(&writes.keys);
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 14] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
@@ -251,6 +253,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
         (&statements.claim, claim.ids.len(), claim.bound(&tenant)),
         (&statements.append, append.positions.len(), append.bound(&tenant)),
         (&statements.move_head, append.positions.len(), vec![&tenant, &append.position, &append.hash]),
+        (&statements.keys.put, writes.keys.len(), keeping.bound(&tenant)),
         (&statements.jobs.put, writes.jobs.len(), jobs.bound(&tenant)),
         (&statements.jobs.put_tallies, writes.tallies.len(), tallies.bound(&tenant)),
         (&statements.jobs.receive, writes.received.len(), receive.bound(&tenant)),

@@ -1,11 +1,12 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 4] = [
+pub(super) const MIGRATIONS: [(&str, &str); 5] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
     ("recycle bin by kind", RECYCLE_BIN),
+    ("data keys", DATA_KEYS_TABLE),
 ];
 
 pub(super) const MIGRATION_TABLE: &str =
@@ -98,6 +99,21 @@ const RECYCLE_BIN: &str = "
 DROP INDEX record_deleted;
 CREATE INDEX record_deleted ON record (tenant, kind, deleted_at, id) WHERE deleted_at IS NOT NULL;
 ";
+
+/// A key without a subject is for the tenant's secrets.
+const DATA_KEYS_TABLE: &str = "
+CREATE TABLE data_key (
+    tenant INTEGER NOT NULL, id BLOB NOT NULL, subject BLOB, wrapped TEXT NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX data_key_secrets ON data_key (tenant, id) WHERE subject IS NULL;
+CREATE UNIQUE INDEX data_key_subject ON data_key (tenant, subject) WHERE subject IS NOT NULL;
+";
+
+pub(super) const SECRET_KEYS: &str =
+    "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND subject IS NULL ORDER BY id";
+pub(super) const DATA_KEYS: &str =
+    "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+pub(super) const PUT_DATA_KEY: &str = "INSERT INTO data_key (tenant, id, subject, wrapped, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
 pub(super) const REMEMBER_MIGRATION: &str = "INSERT INTO migration VALUES (?1, ?2, ?3)";

@@ -4,6 +4,7 @@ mod codes;
 mod dialect;
 mod failure;
 mod jobs;
+mod keys;
 mod namespace;
 mod read;
 mod reader;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::building::Building;
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::job::{Job, JobQuery};
+use crate::keys::{KeyRow, Which};
 use crate::list::{Range, Scan, Scanned};
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
@@ -177,6 +179,10 @@ impl Sqlite {
 
     pub(crate) async fn next_due(&self, tenant: TenantId, kinds: Option<Vec<String>>) -> Result<Option<i64>, Error> {
         self.point_read(tenant, move |connection, codes| jobs::next_due(connection, codes, kinds.as_deref())).await
+    }
+
+    pub(crate) async fn data_keys(&self, tenant: TenantId, which: Which) -> Result<Vec<KeyRow>, Error> {
+        self.long_read(tenant, move |connection, codes| keys::keys(connection, codes, &which)).await
     }
 
     pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {

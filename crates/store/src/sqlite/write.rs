@@ -8,7 +8,7 @@ use steward_base::Error;
 
 use super::codes::{Codes, id_at};
 use super::failure::Failure;
-use super::{dialect, jobs, read};
+use super::{dialect, jobs, keys, read};
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{Key, Writes};
@@ -148,5 +148,6 @@ pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) 
     if !writes.events.is_empty() {
         connection.prepare_cached(dialect::MOVE_HEAD)?.execute(params![tenant, writes.head.0, &writes.head.1[..]])?;
     }
+    keys::write(connection, codes, &writes)?;
     jobs::write(connection, codes, &writes)
 }

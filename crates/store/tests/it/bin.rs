@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use steward_base::filter::parse;
 use steward_base::{Clock, Random, Secret, TenantId, Timestamp};
-use steward_store::{Among, Backend, EventDraft, Expect, ListQuery, Options, Order, Store, UnitOfWork};
+use steward_store::{Among, Backend, EventDraft, Expect, ListQuery, MasterKey, Options, Order, Store, UnitOfWork};
 
 use crate::support::{Bench, Team, Thing, ctx, filter, kinds, members, on_each, postgres_url};
 
@@ -153,7 +153,8 @@ async fn history_is_the_records_own() {
 
 /// A store whose time the test sets.
 async fn at(backend: Backend, clock: &Clock) -> (Store, steward_base::Ctx) {
-    let store = Store::open(Options { backend }, kinds(), clock.clone(), Random::system()).await.expect("opens");
+    let store =
+        Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), clock.clone(), Random::system()).await.expect("opens");
     let tenant = TenantId::new(clock, store.random());
     store.provision(tenant).await.expect("provisions");
     (store, ctx(tenant))

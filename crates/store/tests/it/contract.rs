@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use steward_base::{ErrorKind, RecordId, TenantId};
-use steward_store::{EventDraft, Expect, UnitOfWork};
+use steward_store::{EventDraft, Expect, Sealed, UnitOfWork};
 
 use crate::support::{Team, Thing, members, object, on_each};
 
@@ -132,8 +132,12 @@ async fn events_tell_what_changed_and_are_chained() {
     on_each(async |bench| {
         let (store, ctx) = (&bench.store, &bench.ctx);
         let (id, team) = (store.mint_id(), store.mint_id());
-        let thing =
-            Thing { pin: Some("1234".into()), contact: Some("ann@example.org".into()), tags: vec!["t".into()], ..Thing::named("Lamp") };
+        let thing = Thing {
+            pin: Some(Sealed::new("1234")),
+            contact: Some("ann@example.org".into()),
+            tags: vec!["t".into()],
+            ..Thing::named("Lamp")
+        };
         let watch = store.watch(ctx.tenant());
         store.commit(ctx, UnitOfWork::new().create(id, &thing)).await.expect("creates");
         store

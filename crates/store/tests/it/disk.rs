@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use steward_base::{Clock, ErrorKind, Random, TenantId};
-use steward_store::{Backend, Options, Store, UnitOfWork};
+use steward_store::{Backend, MasterKey, Options, Store, UnitOfWork};
 
 use crate::support::{Thing, ctx, kinds};
 
@@ -43,7 +43,13 @@ impl Drop for SmallDisk {
 }
 
 async fn open(dir: &Path) -> Result<Store, steward_base::Error> {
-    Store::open(Options { backend: Backend::Sqlite { dir: dir.to_owned() } }, kinds(), Clock::system(), Random::system()).await
+    Store::open(
+        Options { backend: Backend::Sqlite { dir: dir.to_owned() }, master: MasterKey::new([7; 32]) },
+        kinds(),
+        Clock::system(),
+        Random::system(),
+    )
+    .await
 }
 
 #[tokio::test]

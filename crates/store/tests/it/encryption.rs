@@ -1,7 +1,7 @@
 //! The way to PostgreSQL: encrypted and verified, or refused with a word on what to do.
 
 use steward_base::{Clock, Error, Random, Secret};
-use steward_store::{Backend, Options, Store};
+use steward_store::{Backend, MasterKey, Options, Store};
 
 use crate::support::{Thing, bench_on, kinds, postgres_url};
 
@@ -18,7 +18,8 @@ fn backend(url: String) -> Backend {
 }
 
 async fn refused(url: String) -> Error {
-    let opened = Store::open(Options { backend: backend(url) }, kinds(), Clock::system(), Random::system()).await;
+    let opened =
+        Store::open(Options { backend: backend(url), master: MasterKey::new([7; 32]) }, kinds(), Clock::system(), Random::system()).await;
     opened.map(|_| ()).expect_err("is refused")
 }
 

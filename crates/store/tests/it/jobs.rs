@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward_base::{Clock, Ctx, Error, Random, Secret, TenantId, Timestamp};
-use steward_store::{Backend, Claim, Job, JobDraft, JobQuery, JobState, Options, Priority, Store, UnitOfWork};
+use steward_store::{Backend, Claim, Job, JobDraft, JobQuery, JobState, MasterKey, Options, Priority, Store, UnitOfWork};
 
 use crate::support::{Thing, ctx, kinds, postgres_url};
 
@@ -24,7 +24,7 @@ impl Frozen {
         let clock = Clock::manual("2026-03-01T12:00:00Z".parse().expect("a time"));
         let random = Random::system();
         let tenant = TenantId::new(&Clock::system(), &random);
-        let store = Store::open(Options { backend }, kinds(), clock.clone(), random).await.expect("opens");
+        let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), clock.clone(), random).await.expect("opens");
         store.provision(tenant).await.expect("provisions");
         Self { store, clock, ctx: ctx(tenant), _dir: dir }
     }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use steward_base::{Clock, Random, RecordId, TenantId};
-use steward_store::{Backend, ListQuery, Options, Store, UnitOfWork};
+use steward_store::{Backend, ListQuery, MasterKey, Options, Store, UnitOfWork};
 
 use crate::support::{Thing, ctx, kinds};
 
@@ -15,7 +15,8 @@ const ROUNDS: usize = 6;
 
 async fn open(dir: &std::path::Path) -> Store {
     let backend = Backend::Sqlite { dir: dir.to_owned() };
-    let store = Store::open(Options { backend }, kinds(), Clock::system(), Random::system()).await.expect("opens");
+    let store =
+        Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), Clock::system(), Random::system()).await.expect("opens");
     store.provision(tenant()).await.expect("provisions");
     store
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, Secret, TenantId, Timestamp};
-use steward_store::{Backend, Kind, Kinds, Model, Options, Record, Store};
+use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Record, Sealed, Store};
 
 /// A group of things; a thing may not outlive it unnoticed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,8 +49,7 @@ pub(crate) struct Thing {
     pub(crate) inside_id: Option<String>,
     #[schemars(extend("readOnly" = true))]
     pub(crate) status: Option<String>,
-    #[schemars(extend("secret" = true))]
-    pub(crate) pin: Option<String>,
+    pub(crate) pin: Option<Sealed>,
     #[schemars(extend("personal" = true))]
     pub(crate) contact: Option<String>,
 }
@@ -118,14 +117,14 @@ pub(crate) fn postgres_url() -> Option<String> {
 pub(crate) async fn bench_on(backend: Backend, engine: &'static str, dir: Option<tempfile::TempDir>) -> Bench {
     let (clock, random) = (Clock::system(), Random::system());
     let tenant = TenantId::new(&clock, &random);
-    let store = Store::open(Options { backend }, kinds(), clock, random).await.expect("opens");
+    let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), clock, random).await.expect("opens");
     store.provision(tenant).await.expect("provisions");
     Bench { store, ctx: ctx(tenant), engine, dir }
 }
 
 /// Another store over the same data, as a second process has it.
 pub(crate) async fn reopened(backend: Backend, kinds: Kinds) -> Store {
-    Store::open(Options { backend }, kinds, Clock::system(), Random::system()).await.expect("opens")
+    Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, Clock::system(), Random::system()).await.expect("opens")
 }
 
 pub(crate) async fn sqlite() -> Bench {

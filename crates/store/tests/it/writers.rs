@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use steward_base::{Clock, Random, TenantId};
-use steward_store::{Backend, Expect, Options, Store, UnitOfWork};
+use steward_store::{Backend, Expect, MasterKey, Options, Store, UnitOfWork};
 
 use crate::support::{Team, Thing, ctx, kinds, members, on_each};
 
@@ -60,7 +60,8 @@ async fn sixty_four_writers_leave_one_gapless_chain() {
 async fn what_was_committed_is_there_after_reopening() {
     let dir = tempfile::tempdir().expect("a folder");
     let backend = Backend::Sqlite { dir: dir.path().to_owned() };
-    let open = || Store::open(Options { backend: backend.clone() }, kinds(), Clock::system(), Random::system());
+    let open =
+        || Store::open(Options { backend: backend.clone(), master: MasterKey::new([7; 32]) }, kinds(), Clock::system(), Random::system());
     let tenant = TenantId::new(&Clock::system(), &Random::system());
     let ctx = ctx(tenant);
     let store = open().await.expect("opens");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use steward_auth::system;
 use steward_base::{Clock, Ctx, Error, Random, TenantId};
-use steward_store::{Backend, Job, JobDraft, JobQuery, JobState, Kind, Kinds, Model, Store, UnitOfWork};
+use steward_store::{Backend, Job, JobDraft, JobQuery, JobState, Kind, Kinds, MasterKey, Model, Store, UnitOfWork};
 use steward_work::{Failure, JobHandler, Options, Policy, Running, Work};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ pub(crate) struct World {
 pub(crate) async fn open(folder: &TempDir, clock: Clock) -> Store {
     let backend = Backend::Sqlite { dir: folder.path().to_owned() };
     let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Trace>()), Kinds::with);
-    Store::open(steward_store::Options { backend }, kinds, clock, Random::system()).await.expect("opens")
+    Store::open(steward_store::Options { backend, master: MasterKey::new([7; 32]) }, kinds, clock, Random::system()).await.expect("opens")
 }
 
 impl World {
