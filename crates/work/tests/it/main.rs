@@ -2,6 +2,7 @@
 
 mod consumers;
 mod generated;
+mod kill;
 mod reconcilers;
 mod running;
 mod sagas;
