@@ -4,9 +4,13 @@
 //! latencies and what the measured process spent: CPU seconds and bytes written. Over HTTP it talks to anything that serves the routes of
 //! Steward's projects, so that a peer is measured by the same code.
 
+mod jobs;
 mod kernel;
+mod live;
 mod load;
 mod process;
+mod queries;
+mod records;
 mod report;
 mod telemetry;
 mod workload;
@@ -35,6 +39,12 @@ enum Command {
     Http(Http),
     /// Load the record kernel in this process.
     Kernel(kernel::Kernel),
+    /// Queue jobs and work them off in this process.
+    Jobs(jobs::Jobs),
+    /// Ask the record kernel in this process over many records.
+    Queries(queries::Queries),
+    /// Follow the live events of a server and time what is created until it is told.
+    Live(live::Live),
 }
 
 #[derive(Args)]
@@ -66,6 +76,15 @@ fn main() -> ExitCode {
         Command::Http(http) => runtime(tokio::runtime::Builder::new_current_thread()).block_on(measure_http(&http)),
         Command::Kernel(kernel) => {
             runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { kernel::measure(&kernel).await.map(|()| 0) })
+        }
+        Command::Jobs(jobs) => {
+            runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { jobs::measure(&jobs).await.map(|()| 0) })
+        }
+        Command::Queries(queries) => {
+            runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { queries::measure(&queries).await.map(|()| 0) })
+        }
+        Command::Live(live) => {
+            runtime(tokio::runtime::Builder::new_current_thread()).block_on(async { live::measure(&live).await.map(|()| 0) })
         }
     };
     match outcome {

@@ -57,6 +57,11 @@ impl Target {
         Ok(sender)
     }
 
+    /// Opens a stream.
+    pub(crate) fn follow(&self, path: &str) -> Request<Full<Bytes>> {
+        self.request(Method::GET, path, "application/json", Bytes::new())
+    }
+
     fn request(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Request<Full<Bytes>> {
         Request::builder()
             .method(method)

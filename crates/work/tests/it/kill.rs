@@ -42,7 +42,8 @@ fn tenant() -> Ctx {
 
 async fn open(backend: Backend) -> Store {
     let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Trace>()), Kinds::with);
-    let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, Clock::system(), Random::system()).await.expect("opens");
+    let store =
+        Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, Clock::system(), Random::system()).await.expect("opens");
     store.provision(tenant().tenant()).await.expect("provisions");
     store
 }
