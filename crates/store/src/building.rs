@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use steward_base::{Error, ErrorKind, RecordId};
 
 use crate::kind::{Field, Kind, Kinds};
+use crate::rows::SEARCH;
 
 /// Records entered in one transaction; up to so many are entered before a namespace is opened.
 pub(crate) const BUILT_AT_ONCE: i64 = 200;
@@ -19,6 +20,8 @@ pub(crate) const BUILT_AT_ONCE: i64 = 200;
 pub(crate) enum Role {
     Index,
     Unique,
+    /// The search rows of a whole kind; the field's number means nothing.
+    Search,
 }
 
 impl Role {
@@ -26,11 +29,16 @@ impl Role {
         match self {
             Role::Index => "index",
             Role::Unique => "unique",
+            Role::Search => "search",
         }
     }
 
     pub(crate) fn named(name: &str) -> Self {
-        if name == "unique" { Role::Unique } else { Role::Index }
+        match name {
+            "unique" => Role::Unique,
+            "search" => Role::Search,
+            _ => Role::Index,
+        }
     }
 }
 
@@ -47,7 +55,8 @@ pub(crate) fn keys_of(kind: &Kind) -> BTreeSet<Key> {
         let (path, value) = (field.path.clone(), field.value.name());
         roles(field).into_iter().filter(|(has, _)| *has).map(move |(_, role)| (path.clone(), role.name(), value.to_owned()))
     };
-    kind.fields().iter().flat_map(of_field).collect()
+    let search = kind.search_rows().map(|rows| (SEARCH.to_owned(), Role::Search.name(), rows));
+    kind.fields().iter().flat_map(of_field).chain(search).collect()
 }
 
 /// A key as a namespace told it. One that was remembered before types were is of the type that the field has now.
@@ -58,7 +67,10 @@ pub(crate) fn key_told(kind: &Kind, field: String, role: &str, value: String) ->
 
 /// The field numbers and roles of keys that the kind has.
 pub(crate) fn numbered(kind: &Kind, keys: &BTreeSet<Key>) -> Vec<(usize, Role)> {
-    let number = |(path, role, _): &Key| Some((kind.fields().iter().position(|field| field.path == *path)?, Role::named(role)));
+    let number = |(path, role, _): &Key| match Role::named(role) {
+        Role::Search => Some((0, Role::Search)),
+        role => Some((kind.fields().iter().position(|field| field.path == *path)?, role)),
+    };
     keys.iter().filter_map(number).collect()
 }
 
@@ -96,8 +108,12 @@ impl Building {
         if !self.has(key) {
             return Ok(());
         }
-        let (kind, field) = (kinds.at(key.0), &kinds.at(key.0).fields()[key.1]);
-        let detail = format!("The index of {}.{} is still being built after an upgrade: try again in a moment.", kind.name(), field.path);
+        let kind = kinds.at(key.0);
+        let what = match key.2 {
+            Role::Search => format!("The full text of {} records", kind.name()),
+            Role::Index | Role::Unique => format!("The index of {}.{}", kind.name(), kind.fields()[key.1].path),
+        };
+        let detail = format!("{what} is still being built after an upgrade: try again in a moment.");
         Err(Error::new(ErrorKind::Unavailable, "index_building", detail).with_retry_after(std::time::Duration::from_secs(5)))
     }
 }
@@ -108,6 +124,7 @@ pub(crate) fn entries(kind: &Kind, body: &Map<String, Value>, keys: &[(usize, Ro
         let values = match role {
             Role::Index => kind.fields()[*field].index_values(body),
             Role::Unique => kind.fields()[*field].unique_values(body),
+            Role::Search => kind.terms(body).into_iter().map(|term| term.into_boxed_bytes().into_vec()).collect(),
         };
         let (field, role) = (*field, *role);
         values.into_iter().map(move |value| (field, role, value))

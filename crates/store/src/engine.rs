@@ -10,7 +10,7 @@ use crate::dump::{Reader, Writer};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
 use crate::kind::Kinds;
-use crate::list::{Range, Scan, Scanned};
+use crate::list::{Find, Range, Scan, Scanned};
 use crate::postgres::Postgres;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
@@ -125,6 +125,30 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.history(tenant, subject, before, limit).await,
             Self::Postgres(engine) => engine.history(tenant, subject, before, limit).await,
+        }
+    }
+
+    /// How many search rows begin so, counting no further than `most`.
+    pub(crate) async fn count_found(&self, tenant: TenantId, kind: usize, start: Box<str>, most: i64) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.count_found(tenant, kind, start, most).await,
+            Self::Postgres(engine) => engine.count_found(tenant, kind, start, most).await,
+        }
+    }
+
+    /// The records of search rows, in no order, perhaps several times.
+    pub(crate) async fn found(&self, tenant: TenantId, find: Find) -> Result<Vec<RecordId>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.found(tenant, find).await,
+            Self::Postgres(engine) => engine.found(tenant, find).await,
+        }
+    }
+
+    /// The live ones of these records, in no order.
+    pub(crate) async fn some(&self, tenant: TenantId, kind: usize, ids: Vec<RecordId>) -> Result<Vec<(RecordId, Row)>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.some(tenant, kind, ids).await,
+            Self::Postgres(engine) => engine.some(tenant, kind, ids).await,
         }
     }
 

@@ -183,7 +183,9 @@ fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>, sealer: 
 impl PreparedWrite {
     fn weight(&self) -> usize {
         match &self.change {
-            Change::Put(canonical, _) => 3 + canonical.entries.index.len() + canonical.entries.unique.len() + canonical.text.len() / 2048,
+            Change::Put(canonical, _) => {
+                3 + canonical.entries.index.len() + canonical.entries.unique.len() + canonical.terms.len() + canonical.text.len() / 2048
+            }
             Change::Delete | Change::Restore => 10,
         }
     }

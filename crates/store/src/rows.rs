@@ -54,6 +54,9 @@ pub(crate) type UniqueKey = (usize, usize, Vec<u8>);
 /// An index entry: kind, field, value, record.
 pub(crate) type IndexKey = (usize, IndexField, Vec<u8>, RecordId);
 
+/// A term that a record is found by: kind, term, record.
+pub(crate) type TermKey = (usize, Box<str>, RecordId);
+
 /// What an index entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum IndexField {
@@ -62,6 +65,9 @@ pub(crate) enum IndexField {
     /// A field of the body, by its number.
     Body(usize),
 }
+
+/// The name under which a namespace remembers the state of a kind's search rows; no body may declare it.
+pub(crate) const SEARCH: &str = "$search";
 
 /// The name under which the entries of [`IndexField::CreatedAt`] are kept; no body may declare it.
 pub(crate) const CREATED_AT: &str = "created_at";
@@ -83,6 +89,8 @@ pub(crate) struct Writes {
     pub(crate) index_new: Vec<IndexKey>,
     pub(crate) unique_gone: Vec<(UniqueKey, RecordId)>,
     pub(crate) unique_new: Vec<(UniqueKey, RecordId)>,
+    pub(crate) terms_gone: Vec<TermKey>,
+    pub(crate) terms_new: Vec<TermKey>,
     pub(crate) events: Vec<EventRow>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) tallies: Vec<(TallyKey, i64)>,
@@ -109,6 +117,8 @@ impl Writes {
             + self.index_new.len()
             + self.unique_gone.len()
             + self.unique_new.len()
+            + self.terms_gone.len()
+            + self.terms_new.len()
             + self.events.len()
             + self.jobs.len() * 3
             + self.tallies.len()

@@ -14,7 +14,7 @@ use crate::engine::{Engine, Surroundings};
 use crate::job::{Claim, Job, JobChange, JobQuery};
 use crate::keys::{MasterKey, Vault};
 use crate::kind::{Kind, Kinds, Model};
-use crate::list::{FacetQuery, Facets};
+use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::marks::{Mark, Marks, Seen};
 use crate::query::{ListQuery, MAX_LIMIT, Page};
 use crate::stirred::Stirred;
@@ -177,6 +177,13 @@ impl Store {
     pub async fn facets(&self, ctx: &Ctx, query: FacetQuery) -> Result<Facets, Error> {
         let kind = self.kind(&query.kind)?;
         list::facets(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
+    }
+
+    /// The live records that have some words in their searchable fields, newest first, over several kinds.
+    ///
+    /// Errors: `cursor`, and `index_building` while an upgrade made other fields searchable.
+    pub async fn search(&self, ctx: &Ctx, query: SearchQuery) -> Result<SearchPage, Error> {
+        list::search(&self.0.engine, ctx.tenant(), &self.0.kinds, query).await
     }
 
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.

@@ -23,7 +23,7 @@ pub(crate) fn entered(kinds: &Kinds, rows: &[Vec<Cell>]) -> Result<(Writes, Vec<
             state.overwrite(kinds, key, row)?;
         }
     }
-    let mut writes = state.writes();
+    let mut writes = state.writes(kinds);
     writes.records.clear();
     let claims = std::mem::take(&mut writes.unique_new);
     Ok((writes, claims))
@@ -38,7 +38,7 @@ pub(crate) fn left(kinds: &Kinds, rows: &[Vec<Cell>]) -> Result<Writes, Error> {
             state.overwrite(kinds, key, Row { deleted_at: row.deleted_at.or(Some(0)), ..row })?;
         }
     }
-    let mut writes = state.writes();
+    let mut writes = state.writes(kinds);
     writes.records.clear();
     Ok(writes)
 }

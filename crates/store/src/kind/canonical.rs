@@ -6,7 +6,7 @@ use serde_json::{Map, Number, Value};
 use steward_base::{Error, ErrorKind, RecordId, Timestamp};
 
 use super::schema::RECORD_FIELDS;
-use super::{Kind, ValueType};
+use super::{Kind, Terms, ValueType};
 use crate::keys::{SEALED, Sealer, Sealing};
 
 const MAX_BYTES: usize = 256 * 1024;
@@ -25,6 +25,7 @@ pub(crate) struct Canonical {
     pub(crate) entries: Arc<Entries>,
     /// What its secrets are held against at its turn.
     pub(crate) sealing: Option<Arc<Sealing>>,
+    pub(crate) terms: Arc<Terms>,
 }
 
 /// The keys of a body: index values and unique keys by field number.
@@ -79,7 +80,8 @@ impl Kind {
                 format!("A record has at most {MAX_ENTRIES} index entries; this one has {}: shorten its lists.", entries.index.len());
             return Err(Error::new(ErrorKind::Invalid, "too_many_index_entries", detail));
         }
-        Ok(Canonical { body: Arc::new(body), text: text.into(), entries: Arc::new(entries), sealing: None })
+        let terms = Arc::new(self.terms(&body));
+        Ok(Canonical { body: Arc::new(body), text: text.into(), entries: Arc::new(entries), terms, sealing: None })
     }
 
     /// Whether a pointer leads into a secret that was read sealed.

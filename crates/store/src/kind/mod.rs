@@ -6,6 +6,7 @@ mod fields;
 mod input;
 mod registry;
 mod schema;
+mod terms;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use steward_base::filter::Registry;
 pub(crate) use canonical::{Canonical, Entries};
 pub use check::{NO_NUL, SchemaChecker};
 pub use fields::{Field, OnDelete, Reference, ValueType};
+pub(crate) use terms::{Terms, asked, meets};
 
 /// A Rust type that is the body of a kind.
 ///

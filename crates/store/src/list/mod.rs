@@ -2,6 +2,7 @@
 
 mod choose;
 mod facets;
+mod search;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use steward_base::{Error, ErrorKind, RecordId, TenantId};
 
 use crate::building::Role;
 use crate::engine::Engine;
-use crate::kind::{Kind, Kinds};
+use crate::kind::{Kind, Kinds, Terms, meets};
 use crate::query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 use crate::record::RecordRow;
 use crate::rows::{IndexField, Row};
@@ -19,6 +20,8 @@ use crate::{Record, value};
 use choose::{Candidate, SELECTIVE};
 pub(crate) use facets::facets;
 pub use facets::{Facet, FacetQuery, FacetValue, Facets};
+pub(crate) use search::{Find, past, search};
+pub use search::{SearchCursor, SearchPage, SearchQuery};
 
 const DEFAULT_LIMIT: usize = 50;
 /// Most rows looked at for one page.
@@ -62,7 +65,9 @@ pub(crate) enum Drive {
 /// A filter, and what it looks at.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    filter: Expr,
+    filter: Option<Expr>,
+    /// Beginnings of words that the text must have.
+    words: Terms,
     /// Names at the top of the body; `None` is all of them, for words are looked for everywhere.
     names: Option<Vec<String>>,
 }
@@ -71,7 +76,26 @@ impl Asked {
     fn new(filter: Expr) -> Self {
         let mut names = Some(Vec::new());
         collect_names(&filter, &mut names);
-        Self { filter, names }
+        Self { filter: Some(filter), words: Terms::new(), names }
+    }
+
+    /// For a search.
+    fn words(kind: &Kind, words: Terms, filter: Option<Expr>) -> Self {
+        let searched = kind.fields().iter().filter(|field| field.searchable).filter_map(|field| field.segments.first().cloned());
+        let mut names = Some(searched.collect());
+        if let Some(filter) = &filter {
+            collect_names(filter, &mut names);
+        }
+        Self { filter, words, names }
+    }
+
+    fn passes(&self, kind: &Kind, record: &Record) -> Result<bool, Error> {
+        let body = record.body.pick(|name| self.reads(name))?;
+        if !self.words.is_empty() && !meets(&kind.terms(&body), &self.words) {
+            return Ok(false);
+        }
+        let body = Value::Object(body);
+        Ok(self.filter.as_ref().is_none_or(|filter| matches(filter, &RecordRow { kind, record, body: &body })))
     }
 
     fn reads(&self, name: &str) -> bool {
@@ -127,10 +151,7 @@ impl Scan {
         let record = row.into_record(&self.model, id);
         let passes = match &self.filter {
             None => true,
-            Some(asked) => {
-                let body = Value::Object(record.body.pick(|name| asked.reads(name))?);
-                matches(&asked.filter, &RecordRow { kind: &self.model, record: &record, body: &body })
-            }
+            Some(asked) => asked.passes(&self.model, &record)?,
         };
         scanned.last = Some((value.clone(), id));
         if passes {
@@ -306,9 +327,13 @@ fn by_deletion(order: &[Order]) -> Result<(By, Direction), Error> {
     Err(Error::new(ErrorKind::Invalid, "order_unsupported", detail).with_field("/order_by", "order_unsupported", detail))
 }
 
+fn stale_cursor() -> Error {
+    Error::new(ErrorKind::Invalid, "cursor", "The cursor does not belong to this list: start again without it.")
+}
+
 /// By id, the index value in a position is unused and empty.
 fn resume(by: By, cursor: &Cursor) -> Result<(Vec<u8>, RecordId), Error> {
-    let stale = || Error::new(ErrorKind::Invalid, "cursor", "The cursor does not belong to this list: start again without it.");
+    let stale = stale_cursor;
     match (by, cursor.parts().ok_or_else(stale)?) {
         (By::Id, (None, id)) => Ok((Vec::new(), id)),
         (By::Field(_), (Some(value), id)) => Ok((value, id)),

@@ -6,6 +6,7 @@
 mod jobs;
 mod references;
 mod restore;
+mod search;
 mod state;
 mod tallies;
 mod told;
@@ -19,7 +20,7 @@ use steward_base::{Clock, Error, ErrorKind, Random, RecordId, TenantId};
 use crate::Record;
 use crate::building::{Building, Role};
 use crate::job::Job;
-use crate::kind::{Canonical, Entries, Kinds};
+use crate::kind::{Canonical, Entries, Kind, Kinds, Terms};
 use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
 use crate::unit::{Committed, Expect};
@@ -40,6 +41,20 @@ pub(crate) struct Planner<'a> {
 pub(crate) struct Live {
     body: Arc<Map<String, Value>>,
     entries: Arc<Entries>,
+    /// What its text is found by, where that was read already: it is asked for only when the text changes.
+    terms: Option<Arc<Terms>>,
+}
+
+impl Live {
+    /// A body that is about to be stored.
+    fn of(canonical: Canonical) -> Self {
+        Self { body: canonical.body, entries: canonical.entries, terms: Some(canonical.terms) }
+    }
+
+    /// A body that is stored already.
+    fn stored(kind: &Kind, body: Map<String, Value>) -> Self {
+        Self { entries: Arc::new(kind.entries(&body)), body: Arc::new(body), terms: None }
+    }
 }
 
 /// What one unit makes of one record.
@@ -90,7 +105,7 @@ impl Planner<'_> {
     /// Decides every unit in order; what is answered holds only if the writes are committed.
     pub(crate) fn batch<'u>(&self, state: &mut State, units: impl Iterator<Item = &'u Prepared>) -> (Vec<Result<Done, Error>>, Writes) {
         let answers = units.map(|unit| self.unit(state, unit)).collect();
-        let writes = state.writes();
+        let writes = state.writes(self.kinds);
         (answers, writes)
     }
 
@@ -189,7 +204,7 @@ impl Planner<'_> {
         row: Option<Row>,
         canonical: &Canonical,
     ) -> Effect {
-        let after = Some(Live { body: canonical.body.clone(), entries: canonical.entries.clone() });
+        let after = Some(Live::of(canonical.clone()));
         let (row, changed) = match (row, &before) {
             (Some(row), Some(_)) => {
                 let parent = write.parent.or(row.parent);

@@ -63,8 +63,9 @@ impl Planner<'_> {
                 let mut body = (*before.body).clone();
                 clear(&mut body, &field.segments, &target.1.wire(self.kinds.at(target.0).prefix()));
                 let canonical = kind.canonical(body).map_err(|_| self.referenced(target, kind))?;
-                let row = Row { version: row.version + 1, body: canonical.text, updated_at: now, updated_by: unit.actor.clone(), ..row };
-                let after = Some(super::Live { body: canonical.body, entries: canonical.entries });
+                let row =
+                    Row { version: row.version + 1, body: canonical.text.clone(), updated_at: now, updated_by: unit.actor.clone(), ..row };
+                let after = Some(super::Live::of(canonical));
                 effects.add(super::Effect {
                     key: referrer.key,
                     before: Some(before),
@@ -99,8 +100,8 @@ impl Planner<'_> {
                 let mut body = (*after.body).clone();
                 clear(&mut body, &kind.fields()[referrer.field].segments, &target.1.wire(self.kinds.at(target.0).prefix()));
                 let canonical = kind.canonical(body).map_err(|_| self.referenced(target, kind))?;
-                effect.row.body = canonical.text;
-                effect.after = Some(super::Live { body: canonical.body, entries: canonical.entries });
+                effect.row.body = canonical.text.clone();
+                effect.after = Some(super::Live::of(canonical));
                 Ok(())
             }
         }

@@ -1,7 +1,5 @@
 //! Records that come back from the recycle bin: what they need is read off their stored bodies.
 
-use std::sync::Arc;
-
 use steward_base::{Error, ErrorKind};
 
 use super::{Effect, Effects, Live, Planner, State, Wanted, version_conflict};
@@ -13,9 +11,7 @@ use crate::unit::Expect;
 impl Planner<'_> {
     /// The record as it was when it was deleted. Its body is not checked again: it may be from before the kind changed, as live ones may.
     pub(super) fn restored(&self, unit: &Prepared, now: i64, write: &PreparedWrite, row: Row) -> Result<Effect, Error> {
-        let body = row.parse()?;
-        let entries = self.kinds.at(write.key.0).entries(&body);
-        let after = Some(Live { body: Arc::new(body), entries: Arc::new(entries) });
+        let after = Some(Live::stored(self.kinds.at(write.key.0), row.parse()?));
         let row = Row { version: row.version + 1, updated_at: now, updated_by: unit.actor.clone(), deleted_at: None, ..row };
         Ok(Effect { key: write.key, before: None, row, after, changed: true, told: write.told, restored: true })
     }

@@ -1,7 +1,6 @@
 //! What a batch knows: the records, keys and references it asked for, as they are after its units so far.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use steward_base::{Error, RecordId, Timestamp};
 
@@ -184,9 +183,7 @@ impl State {
         if slot.stored_live.is_none()
             && let Some(row) = slot.stored.as_ref().filter(|row| row.deleted_at.is_none())
         {
-            let body = row.parse()?;
-            let entries = kinds.at(key.0).entries(&body);
-            slot.stored_live = Some(Live { body: Arc::new(body), entries: Arc::new(entries) });
+            slot.stored_live = Some(Live::stored(kinds.at(key.0), row.parse()?));
         }
         Ok(slot.stored_live.clone())
     }
@@ -234,14 +231,14 @@ impl State {
         // What it replaces leaves its keys.
         self.live(kinds, key)?;
         let body = if row.deleted_at.is_none() { Some(row.parse()?) } else { None };
-        let live = body.map(|body| Live { entries: Arc::new(kinds.at(key.0).entries(&body)), body: Arc::new(body) });
+        let live = body.map(|body| Live::stored(kinds.at(key.0), body));
         self.slots.entry(key).or_insert(Slot { stored: None, stored_live: None, now: None }).now = Some((row, live));
         self.touched.push(key);
         Ok(())
     }
 
     /// The rows that bring the database to this state.
-    pub(crate) fn writes(&mut self) -> Writes {
+    pub(crate) fn writes(&mut self, kinds: &Kinds) -> Writes {
         let mut writes = Writes {
             events: std::mem::take(&mut self.events),
             head: self.head(),
@@ -271,6 +268,7 @@ impl State {
                 writes.index_gone.extend(was);
                 writes.index_new.extend(is);
             }
+            super::search::changed(kinds, *key, (stored_live.as_ref(), live.as_ref()), &mut writes);
             writes.records.push((*key, row.clone()));
         }
         writes

@@ -5,12 +5,13 @@ use super::keys::KeyStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 5] = [
+pub(super) const MIGRATIONS: [(&str, &str); 6] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
     ("recycle bin by kind", RECYCLE_BIN),
     ("data keys", DATA_KEYS_TABLE),
+    ("full text", FULL_TEXT),
 ];
 
 const FIRST_TABLES: &str = r#"
@@ -105,6 +106,14 @@ ALTER TABLE {s}.data_key FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON {s}.data_key USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
 "#;
 
+/// What records are found by: derived from them, and built anew where it is not there.
+const FULL_TEXT: &str = r#"
+CREATE TABLE {s}.record_search (tenant uuid, kind text COLLATE "C", term bytea, id uuid, PRIMARY KEY (tenant, kind, term, id));
+ALTER TABLE {s}.record_search ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {s}.record_search FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON {s}.record_search USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+"#;
+
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
@@ -137,6 +146,12 @@ pub(super) struct Statements {
     pub(super) forget_index: String,
     pub(super) forget_unique: String,
     pub(super) forget_unclaimed: String,
+    pub(super) forget_search: String,
+    pub(super) find_missing: String,
+    pub(super) tell: String,
+    pub(super) untell: String,
+    pub(super) count_found: String,
+    pub(super) found_ids: String,
     pub(super) next_live: String,
     pub(super) enter_missing: String,
     pub(super) claim_missing: String,
@@ -250,6 +265,15 @@ impl Statements {
             forget_index: at("DELETE FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3"),
             forget_unique: at("DELETE FROM {s}.record_unique WHERE tenant = $1 AND kind = $2 AND field = $3"),
             forget_unclaimed: at("DELETE FROM {s}.unclaimed WHERE tenant = $1 AND kind = $2 AND field = $3"),
+            forget_search: at("DELETE FROM {s}.record_search WHERE tenant = $1 AND kind = $2"),
+            find_missing: at("INSERT INTO {s}.record_search SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::uuid[]) ON CONFLICT DO NOTHING"),
+            tell: at("INSERT INTO {s}.record_search SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::uuid[])"),
+            untell: at("DELETE FROM {s}.record_search s USING unnest($2::text[], $3::bytea[], $4::uuid[]) k (kind, term, id)
+                WHERE s.tenant = $1 AND s.kind = k.kind AND s.term = k.term AND s.id = k.id"),
+            count_found: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_search
+                WHERE tenant = $1 AND kind = $2 AND term >= $3 AND term < $4 LIMIT $5) terms"),
+            found_ids: at("SELECT id FROM {s}.record_search
+                WHERE tenant = $1 AND kind = $2 AND term >= $3 AND term < $4 AND ($5::uuid IS NULL OR id < $5) LIMIT $6"),
             next_live: at("SELECT id, body FROM {s}.record
                 WHERE tenant = $1 AND kind = $2 AND deleted_at IS NULL AND id > $3 ORDER BY id LIMIT $4"),
             enter_missing: at("INSERT INTO {s}.record_index SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])

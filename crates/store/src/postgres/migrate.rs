@@ -111,10 +111,16 @@ async fn settle_keys(client: &Client, namespace: &Namespace, kinds: &Kinds, numb
     let wanted = building::keys_of(kind);
     let (stored, building) = known_keys(client, namespace, kind).await?;
     for (field, role, _) in stored.difference(&wanted) {
-        let forget = if *role == "index" { &statements.forget_index } else { &statements.forget_unique };
-        client.execute(forget, &[&tenant, &kind.name(), field]).await?;
-        if *role == "unique" {
-            client.execute(&statements.forget_unclaimed, &[&tenant, &kind.name(), field]).await?;
+        let forget: &[&str] = match Role::named(role) {
+            Role::Index => &[&statements.forget_index],
+            Role::Unique => &[&statements.forget_unique, &statements.forget_unclaimed],
+            Role::Search => &[],
+        };
+        for sql in forget {
+            client.execute(*sql, &[&tenant, &kind.name(), field]).await?;
+        }
+        if Role::named(role) == Role::Search {
+            client.execute(&statements.forget_search, &[&tenant, &kind.name()]).await?;
         }
         client.execute(&statements.key_gone, &[&kind.name(), field, role]).await?;
     }
@@ -160,16 +166,24 @@ async fn enter(
     client.query(&statements.lock_head, &[&tenant]).await?;
     let after = after.map_or(Uuid::nil(), RecordId::uuid);
     let rows = client.query(&statements.next_live, &[&tenant, &kind.name(), &after, &BUILT_AT_ONCE]).await?;
-    let (mut index, mut unique) = (Columns::default(), Columns::default());
+    let (mut index, mut unique, mut search) = (Columns::default(), Columns::default(), Columns::default());
     for row in &rows {
         let body = Body::stored(row.get::<_, &str>(1).into()).object()?;
         for (field, role, value) in building::entries(kind, &body, keys) {
-            let columns = if role == Role::Index { &mut index } else { &mut unique };
+            let columns = match role {
+                Role::Index => &mut index,
+                Role::Unique => &mut unique,
+                Role::Search => &mut search,
+            };
             columns.add(kind, field, value, row.get(0));
         }
     }
     if !index.ids.is_empty() {
         client.execute(&statements.enter_missing, &index.bound(&tenant)).await?;
+    }
+    if !search.ids.is_empty() {
+        let bound: [&(dyn ToSql + Sync); 4] = [&tenant, &search.kinds, &search.values, &search.ids];
+        client.execute(&statements.find_missing, &bound).await?;
     }
     if !unique.ids.is_empty() {
         client.execute(&statements.claim_missing, &unique.bound(&tenant)).await?;

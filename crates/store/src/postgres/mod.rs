@@ -10,6 +10,7 @@ mod migrate;
 mod namespace;
 mod read;
 mod reader;
+mod search;
 mod tables;
 mod write;
 mod writer;
@@ -31,7 +32,7 @@ use crate::building::{Building, Role};
 use crate::engine::{Surroundings, closed};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
-use crate::list::{Range, Scan, Scanned};
+use crate::list::{Find, Range, Scan, Scanned};
 use crate::plan::Planner;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
@@ -128,6 +129,21 @@ impl Postgres {
 
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.read(tenant, async |client, namespace| read::history(client, namespace, subject, before, limit).await).await
+    }
+
+    pub(crate) async fn count_found(&self, tenant: TenantId, kind: usize, start: Box<str>, most: i64) -> Result<i64, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::count_found(client, namespace, kinds.at(kind), &start, most).await).await
+    }
+
+    pub(crate) async fn found(&self, tenant: TenantId, find: Find) -> Result<Vec<RecordId>, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::found(client, namespace, kinds, &find).await).await
+    }
+
+    pub(crate) async fn some(&self, tenant: TenantId, kind: usize, ids: Vec<RecordId>) -> Result<Vec<(RecordId, Row)>, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::some(client, namespace, kinds.at(kind), &ids).await).await
     }
 
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {

@@ -10,7 +10,7 @@ use super::dialect;
 use super::failure::Failure;
 use super::namespace::Namespace;
 use crate::kind::{Kind, Kinds};
-use crate::list::{Drive, Range, Scan, Scanned};
+use crate::list::{Drive, Find, Range, Scan, Scanned, past};
 use crate::query::Direction;
 use crate::rows::{CREATED_AT, EventRow, IndexField, Row};
 use crate::value;
@@ -84,6 +84,31 @@ pub(super) async fn history(
 
 fn event_of(row: &SqlRow) -> EventRow {
     EventRow { position: row.get(0), subject: id_at(row, 1), hash: hash_at(row, 2), body: row.get(3) }
+}
+
+pub(super) async fn count_found(client: &Client, namespace: &Namespace, kind: &Kind, start: &str, most: i64) -> Result<i64, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let bound: [Bound<'_>; 5] = [&tenant, &kind.name(), &start.as_bytes(), &past(start), &most];
+    let rows = query(client, namespace, &namespace.statements.count_found, &bound).await?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+pub(super) async fn found(client: &Client, namespace: &Namespace, kinds: &Kinds, find: &Find) -> Result<Vec<RecordId>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let (kind, below) = (kinds.at(find.kind).name(), find.below.map(RecordId::uuid));
+    let bound: [Bound<'_>; 6] = [&tenant, &kind, &find.start.as_bytes(), &past(&find.start), &below, &find.most];
+    let rows = query(client, namespace, &namespace.statements.found_ids, &bound).await?;
+    Ok(rows.iter().map(|row| id_at(row, 0)).collect())
+}
+
+/// The live ones of these records, in no order.
+pub(super) async fn some(client: &Client, namespace: &Namespace, kind: &Kind, ids: &[RecordId]) -> Result<Vec<(RecordId, Row)>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let kinds = vec![kind.name(); ids.len()];
+    let rows = query(client, namespace, &namespace.statements.records, &[&tenant, &kinds, &ids]).await?;
+    let live = rows.iter().map(|row| (id_at(row, 9), row_of(row))).filter(|(_, row)| row.deleted_at.is_none());
+    Ok(live.collect())
 }
 
 /// Kind, field and record of claims that could not be made; of kinds and fields that are gone nothing is told.

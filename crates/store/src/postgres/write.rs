@@ -15,6 +15,7 @@ use super::jobs::{Putting, Receiving, Sweeping, Tallying};
 use super::keys::Keeping;
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
+use super::search::Telling;
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{IndexKey, Key, UniqueKey, Writes};
@@ -242,13 +243,16 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let tenant = namespace.tenant.record().uuid();
     let (put, leave, enter) = (Put::of(planner, writes), Entries::of(planner, &writes.index_gone), Entries::of(planner, &writes.index_new));
     let (free, claim, append) = (Claims::of(planner, &writes.unique_gone), Claims::of(planner, &writes.unique_new), Append::of(writes));
+    let (untell, tell) = (Telling::of(planner, &writes.terms_gone), Telling::of(planner, &writes.terms_new));
     let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
     let sweeping = Sweeping::of(writes.sweep);
     let keeping = Keeping::of(&writes.keys);
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 14] = [
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 16] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
+        (&statements.untell, untell.ids.len(), untell.bound(&tenant)),
+        (&statements.tell, tell.ids.len(), tell.bound(&tenant)),
         (&statements.free, free.ids.len(), free.bound(&tenant)),
         (&statements.claim, claim.ids.len(), claim.bound(&tenant)),
         (&statements.append, append.positions.len(), append.bound(&tenant)),

@@ -10,7 +10,7 @@ use super::failure::Failure;
 use crate::Body;
 use crate::building::{self, BUILT_AT_ONCE, Building, Key, KeyId, Role};
 use crate::kind::{Kind, Kinds};
-use crate::rows::{CREATED_AT, IndexField};
+use crate::rows::{CREATED_AT, IndexField, SEARCH};
 
 /// The numbers of one file.
 pub(super) struct Codes {
@@ -94,6 +94,7 @@ fn migrate_inside(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant:
     }
     connection.execute(dialect::INTERN_TENANT, [&tenant.bytes()[..]])?;
     connection.execute(dialect::INTERN_FIELD, [CREATED_AT])?;
+    connection.execute(dialect::INTERN_FIELD, [SEARCH])?;
     for kind in kinds.iter() {
         connection.execute(dialect::INTERN_KIND, [kind.name()])?;
         for field in kind.fields() {
@@ -152,10 +153,16 @@ fn settle_keys(connection: &Connection, kinds: &Kinds, codes: &Codes, number: us
     let (stored, building) = known_keys(connection, kind, code)?;
     for (path, role, _) in stored.difference(&wanted) {
         let field: i64 = connection.query_row(dialect::FIELD, [path], |row| row.get(0))?;
-        let forget = if *role == "index" { dialect::FORGET_INDEX } else { dialect::FORGET_UNIQUE };
-        connection.execute(forget, params![codes.tenant, code, field])?;
-        if *role == "unique" {
-            connection.execute(dialect::FORGET_UNCLAIMED, params![codes.tenant, code, field])?;
+        let forget: &[&str] = match Role::named(role) {
+            Role::Index => &[dialect::FORGET_INDEX],
+            Role::Unique => &[dialect::FORGET_UNIQUE, dialect::FORGET_UNCLAIMED],
+            Role::Search => &[],
+        };
+        for sql in forget {
+            connection.execute(sql, params![codes.tenant, code, field])?;
+        }
+        if Role::named(role) == Role::Search {
+            connection.execute(dialect::FORGET_SEARCH, params![codes.tenant, code])?;
         }
         connection.execute(dialect::KEY_GONE, params![code, field, role])?;
     }
@@ -188,6 +195,10 @@ pub(super) fn build(
     while let Some(row) = rows.next()? {
         let (id, body) = (id_at(row, 0)?, Body::stored(row.get(1)?).object()?);
         for (field, role, value) in building::entries(kind, &body, keys) {
+            if role == Role::Search {
+                connection.prepare_cached(dialect::FIND_MISSING)?.execute(params![codes.tenant, code, value, &id.bytes()[..]])?;
+                continue;
+            }
             let sql = if role == Role::Index { dialect::ENTER_MISSING } else { dialect::CLAIM_MISSING };
             let bound = params![codes.tenant, code, codes.field(number, field), value, &id.bytes()[..]];
             let entered = connection.prepare_cached(sql)?.execute(bound)?;

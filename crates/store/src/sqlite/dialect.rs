@@ -1,12 +1,13 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 5] = [
+pub(super) const MIGRATIONS: [(&str, &str); 6] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
     ("recycle bin by kind", RECYCLE_BIN),
     ("data keys", DATA_KEYS_TABLE),
+    ("full text", FULL_TEXT),
 ];
 
 pub(super) const MIGRATION_TABLE: &str =
@@ -115,6 +116,13 @@ pub(super) const DATA_KEYS: &str =
     "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 pub(super) const PUT_DATA_KEY: &str = "INSERT INTO data_key (tenant, id, subject, wrapped, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
 
+/// What records are found by: derived from them, and built anew where it is not there.
+const FULL_TEXT: &str = "
+CREATE TABLE record_search (
+    tenant INTEGER NOT NULL, kind INTEGER NOT NULL, term BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (tenant, kind, term, id)
+) STRICT, WITHOUT ROWID;
+";
+
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
 pub(super) const REMEMBER_MIGRATION: &str = "INSERT INTO migration VALUES (?1, ?2, ?3)";
 
@@ -132,11 +140,13 @@ pub(super) const KEYS_READY: &str = "UPDATE key_state SET state = 'ready' WHERE 
 pub(super) const KEY_GONE: &str = "DELETE FROM key_state WHERE kind = ?1 AND field = ?2 AND role = ?3";
 pub(super) const FORGET_INDEX: &str = "DELETE FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
 pub(super) const FORGET_UNIQUE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
+pub(super) const FORGET_SEARCH: &str = "DELETE FROM record_search WHERE tenant = ?1 AND kind = ?2";
 pub(super) const FORGET_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
 pub(super) const NEXT_LIVE: &str =
     "SELECT id, body FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4";
 pub(super) const ENTER_MISSING: &str = "INSERT INTO record_index VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 pub(super) const CLAIM_MISSING: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+pub(super) const FIND_MISSING: &str = "INSERT INTO record_search VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 pub(super) const REMEMBER_UNCLAIMED: &str = "INSERT INTO unclaimed VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
 pub(super) const UNCLAIMED: &str = "SELECT kind, field, id FROM unclaimed WHERE tenant = ?1 ORDER BY kind, field, id LIMIT 1000";
 
@@ -164,6 +174,12 @@ pub(super) const FREE: &str = "DELETE FROM record_unique WHERE tenant = ?1 AND k
 
 pub(super) const ENTER: &str = "INSERT INTO record_index VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const LEAVE: &str = "DELETE FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4 AND id = ?5";
+pub(super) const TELL: &str = "INSERT INTO record_search VALUES (?1, ?2, ?3, ?4)";
+pub(super) const UNTELL: &str = "DELETE FROM record_search WHERE tenant = ?1 AND kind = ?2 AND term = ?3 AND id = ?4";
+pub(super) const COUNT_FOUND: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM record_search WHERE tenant = ?1 AND kind = ?2 AND term >= ?3 AND term < ?4 LIMIT ?5)";
+pub(super) const FOUND: &str =
+    "SELECT id FROM record_search WHERE tenant = ?1 AND kind = ?2 AND term >= ?3 AND term < ?4 AND id < ?5 LIMIT ?6";
 pub(super) const REFERRERS: &str =
     "SELECT id FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4 ORDER BY id LIMIT ?5";
 

@@ -31,7 +31,7 @@ use crate::building::Building;
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
-use crate::list::{Range, Scan, Scanned};
+use crate::list::{Find, Range, Scan, Scanned};
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::unit::Committed;
@@ -163,6 +163,18 @@ impl Sqlite {
 
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.long_read(tenant, move |connection, codes| read::history(connection, codes, subject, before, limit)).await
+    }
+
+    pub(crate) async fn count_found(&self, tenant: TenantId, kind: usize, start: Box<str>, most: i64) -> Result<i64, Error> {
+        self.long_read(tenant, move |connection, codes| read::count_found(connection, codes, kind, &start, most)).await
+    }
+
+    pub(crate) async fn found(&self, tenant: TenantId, find: Find) -> Result<Vec<RecordId>, Error> {
+        self.long_read(tenant, move |connection, codes| read::found(connection, codes, &find)).await
+    }
+
+    pub(crate) async fn some(&self, tenant: TenantId, kind: usize, ids: Vec<RecordId>) -> Result<Vec<(RecordId, Row)>, Error> {
+        self.long_read(tenant, move |connection, codes| read::some(connection, codes, kind, &ids)).await
     }
 
     pub(crate) async fn head(&self, tenant: TenantId) -> Result<(i64, [u8; 32]), Error> {

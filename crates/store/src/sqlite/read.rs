@@ -9,7 +9,7 @@ use steward_base::{RecordId, Timestamp};
 use super::codes::{Codes, id_at};
 use super::dialect;
 use super::failure::Failure;
-use crate::list::{Drive, Range, Scan, Scanned};
+use crate::list::{Drive, Find, Range, Scan, Scanned, past};
 use crate::query::Direction;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::value;
@@ -70,6 +70,31 @@ pub(super) fn history(
 
 fn event_of(row: &SqlRow<'_>) -> rusqlite::Result<EventRow> {
     Ok(EventRow { position: row.get(0)?, subject: id_at(row, 1)?, hash: row.get(2)?, body: row.get(3)? })
+}
+
+pub(super) fn count_found(connection: &Connection, codes: &Codes, kind: usize, start: &str, most: i64) -> Result<i64, Failure> {
+    let mut statement = connection.prepare_cached(dialect::COUNT_FOUND)?;
+    let bound = params![codes.tenant, codes.kind(kind), start.as_bytes(), past(start), most];
+    Ok(statement.query_row(bound, |row| row.get(0))?)
+}
+
+pub(super) fn found(connection: &Connection, codes: &Codes, find: &Find) -> Result<Vec<RecordId>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::FOUND)?;
+    let below = find.below.map_or_else(|| LAST.to_vec(), |id| id.bytes().to_vec());
+    let bound = params![codes.tenant, codes.kind(find.kind), find.start.as_bytes(), past(&find.start), below, find.most];
+    let ids = statement.query_map(bound, |row| id_at(row, 0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// The live ones of these records, in no order.
+pub(super) fn some(connection: &Connection, codes: &Codes, kind: usize, ids: &[RecordId]) -> Result<Vec<(RecordId, Row)>, Failure> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(row) = record(connection, codes, kind, *id)?.filter(|row| row.deleted_at.is_none()) {
+            found.push((*id, row));
+        }
+    }
+    Ok(found)
 }
 
 /// Kind, field and record of claims that could not be made; of kinds and fields that are gone nothing is told.

@@ -83,8 +83,19 @@ mod tests {
     use crate::kind::Kinds;
 
     /// Numbers of the file, what is derived from records, and what belongs to the file itself.
-    const NOT_TOLD: [&str; 10] =
-        ["migration", "tenant", "kind", "field", "key_state", "tenant_head", "record_index", "record_unique", "unclaimed", "probe"];
+    const NOT_TOLD: [&str; 11] = [
+        "migration",
+        "tenant",
+        "kind",
+        "field",
+        "key_state",
+        "tenant_head",
+        "record_index",
+        "record_unique",
+        "record_search",
+        "unclaimed",
+        "probe",
+    ];
 
     #[test]
     fn a_dump_forgets_no_table_and_no_column() {

@@ -133,6 +133,13 @@ pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) 
             statement.execute(params![tenant, codes.kind(*kind), codes.index_field(*kind, *field), value, &id.bytes()[..]])?;
         }
     }
+    for (sql, terms) in [(dialect::UNTELL, &mut writes.terms_gone), (dialect::TELL, &mut writes.terms_new)] {
+        terms.sort_unstable();
+        let mut statement = connection.prepare_cached(sql)?;
+        for (kind, term, id) in terms.iter() {
+            statement.execute(params![tenant, codes.kind(*kind), term.as_bytes(), &id.bytes()[..]])?;
+        }
+    }
     let mut free = connection.prepare_cached(dialect::FREE)?;
     for ((kind, field, value), id) in &writes.unique_gone {
         free.execute(params![tenant, codes.kind(*kind), codes.field(*kind, *field), value, &id.bytes()[..]])?;

@@ -5,7 +5,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value};
 use steward_base::filter::matches;
 use steward_base::{Ctx, TenantId};
-use steward_store::{Among, FacetQuery, ListQuery, Order, Store};
+use steward_store::{Among, FacetQuery, ListQuery, Order, SearchQuery, Store};
 
 use crate::model::{Memory, Slot, Step, unit_of, units};
 use crate::support::{ctx, filter, members, postgres, sqlite};
@@ -70,6 +70,7 @@ async fn compare(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCa
     }
     compare_bin(store, ctx, memory).await?;
     compare_facets(store, ctx, memory).await?;
+    compare_search(store, ctx, memory).await?;
     prop_assert_eq!(store.verify_chain(ctx).await.map_err(|error| error.code()), Ok(memory.position));
     Ok(())
 }
@@ -124,6 +125,38 @@ async fn compare_facets(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(),
             }
             prop_assert_eq!((facet.missing, facet.others), (missing, 0), "{:?} {} after {} values", text, field, told);
             prop_assert!(facet.values.is_sorted_by_key(|known| std::cmp::Reverse(known.count)));
+        }
+    }
+    Ok(())
+}
+
+async fn compare_search(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCaseError> {
+    for text in ["thing", "re", "la bl", "GRÜ", "lampe gr", "red things", ""] {
+        for narrow in [None, Some("size < 3")] {
+            let narrow = narrow.map(|text| filter(store, "thing", text));
+            let kinds = vec![("thing".to_owned(), narrow.clone()), ("team".to_owned(), None)];
+            let query = SearchQuery { text: text.into(), kinds, limit: 3, after: None };
+            let mut got = Vec::new();
+            let mut after = None;
+            loop {
+                let page = store.search(ctx, SearchQuery { after, ..query.clone() }).await.expect("finds");
+                got.extend(page.records.into_iter().map(|record| (record.kind.to_string(), record.id)));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+            let found = |slot: &Slot, body: &Map<String, Value>| {
+                let name = body["name"].as_str().expect("has a name").to_lowercase();
+                let known = |word: &String| name.split(' ').any(|known| known.starts_with(&**word));
+                let passes = slot.kind() == "team" || narrow.as_ref().is_none_or(|narrow| matches(narrow, &Value::Object(body.clone())));
+                !words.is_empty() && words.iter().all(known) && passes
+            };
+            let live = memory.records.iter().filter(|(slot, entry)| entry.live.as_ref().is_some_and(|body| found(slot, body)));
+            let mut expected: Vec<_> = live.map(|(slot, _)| (slot.kind().to_owned(), slot.id())).collect();
+            expected.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+            prop_assert_eq!(got, expected, "{:?}", text);
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use steward_base::{Clock, Ctx, Error, RecordId, TenantId, Timestamp};
-use steward_store::{Bounds, EventDraft, Expect, JobDraft, JobQuery, ListQuery, Store, UnitOfWork};
+use steward_store::{Bounds, EventDraft, Expect, JobDraft, JobQuery, ListQuery, Sealed, Store, UnitOfWork};
 
 use crate::support::{Bench, Team, Thing, ctx, members, on_each, postgres, sqlite};
 
@@ -48,7 +48,7 @@ async fn fill(store: &Store, ctx: &Ctx) -> Vec<RecordId> {
             serial: Some(format!("S-{number}")),
             size: Some(number),
             team_id: Some(team.wire("tea")),
-            pin: Some("1234".into()),
+            pin: Some(Sealed::new("1234")),
             ..Thing::named(&format!("thing {number} ü"))
         };
         let unit = UnitOfWork::new().create(id, &thing).parent(id, team).number("things", id, "size").add("made", 1, Bounds::NATURAL);

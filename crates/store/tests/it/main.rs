@@ -17,6 +17,7 @@ mod model;
 mod outage;
 mod processes;
 mod references;
+mod search;
 mod secrets;
 mod support;
 mod tallies;

@@ -248,9 +248,10 @@ fn team() -> impl Strategy<Value = Map<String, Value>> {
 fn thing() -> impl Strategy<Value = Map<String, Value>> {
     let reference = |slot: fn(usize) -> Slot| prop::option::weighted(0.4, (0..SLOTS).prop_map(slot));
     let serial = prop::option::weighted(0.3, prop::sample::select(vec!["a", "A", "b"]));
-    (0..5i64, serial, reference(Slot::Team), reference(Slot::Team), reference(Slot::Thing)).prop_map(
-        |(size, serial, team, helper, inside)| {
-            let mut body = Map::from_iter([("name".to_owned(), json!("thing")), ("size".to_owned(), json!(size))]);
+    let name = prop::sample::select(vec!["thing", "Red thing", "blue lamp", "Lampe Grün"]);
+    (name, 0..5i64, serial, reference(Slot::Team), reference(Slot::Team), reference(Slot::Thing)).prop_map(
+        |(name, size, serial, team, helper, inside)| {
+            let mut body = Map::from_iter([("name".to_owned(), json!(name)), ("size".to_owned(), json!(size))]);
             for (field, slot) in [("team_id", team), ("helper_id", helper), ("inside_id", inside)] {
                 body.extend(slot.map(|slot| (field.to_owned(), json!(slot.wire()))));
             }

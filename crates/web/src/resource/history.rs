@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use steward_base::{Error, Event, filter};
 use steward_store::{Expect, Model, Shown, UnitOfWork};
 
 use super::one::{again, precondition, written};
-use super::{ById, Page, State};
+use super::{ById, State};
 use crate::call::Call;
 use crate::cursor::{Bound, Mark};
 use crate::events;
@@ -31,11 +31,19 @@ pub(super) struct HistoryParameters {
     cursor: Option<String>,
 }
 
+/// A page of a record's events.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct History {
+    /// The events, newest first.
+    data: Vec<Event>,
+    /// Give it as `cursor` for the next page; null at the end.
+    next_cursor: Option<String>,
+    /// Whether there is a next page. A page may be short, even empty, and have one.
+    has_more: bool,
+}
+
 /// An event is seen as it is in the log: within the scope of the caller at that time of the record, and by whom it came only for auditors.
-pub(super) async fn history<M: Model>(
-    state: Arc<State<M>>,
-    call: Call<ById<M>, HistoryParameters>,
-) -> Result<Reply<Json<Page<Event>>>, Error> {
+pub(super) async fn history<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, HistoryParameters>) -> Result<Reply<Json<History>>, Error> {
     let (id, store, ctx) = (call.path.id.record(), &state.store, &call.ctx);
     let scope_text = call.scope.as_ref().map(ToString::to_string).unwrap_or_default();
     let bound = Bound { tenant: ctx.tenant(), operation: state.history_id, shape: &[&id.wire(M::PREFIX), &scope_text] };
@@ -79,7 +87,7 @@ pub(super) async fn history<M: Model>(
         return Err(state.absent());
     }
     let next_cursor = before.filter(|_| more).map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
-    Ok(Reply::json(Page { data, has_more: next_cursor.is_some(), next_cursor, count: None }))
+    Ok(Reply::json(History { data, has_more: next_cursor.is_some(), next_cursor }))
 }
 
 /// The record as it was when it was deleted.
