@@ -84,7 +84,7 @@ impl Table {
 }
 
 /// In the order in which they are told of.
-pub(crate) static TABLES: [Table; 6] = [
+pub(crate) static TABLES: [Table; 7] = [
     Table {
         name: "record",
         told: Told::ByEvents,
@@ -111,6 +111,14 @@ pub(crate) static TABLES: [Table; 6] = [
         columns: &[has("position", Is::Int), has("subject", Is::Id), has("hash", Is::Bytes), has("body", Is::Bytes)],
         sqlite_order: &["position"],
         postgres_order: &["position"],
+    },
+    // Sealed under the master key of the installation: what it seals opens only where that key is.
+    Table {
+        name: "data_key",
+        told: Told::Whole,
+        columns: &[has("id", Is::Id), may_have("subject", Is::Id), has("wrapped", Is::Text), has("created_at", Is::Int)],
+        sqlite_order: &["id"],
+        postgres_order: &["id"],
     },
     Table {
         name: "job",
