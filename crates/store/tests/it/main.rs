@@ -16,6 +16,7 @@ mod lists;
 mod model;
 mod outage;
 mod processes;
+mod readers;
 mod references;
 mod search;
 mod secrets;
