@@ -49,6 +49,7 @@ impl fmt::Debug for Authority {
 
 struct Inner {
     store: Store,
+    master: MasterKey,
     clock: Clock,
     random: Random,
     keys: SigningKeys,
@@ -86,9 +87,9 @@ const DEVICE_PERMISSIONS: [&str; 3] = ["logs:write", "metrics:write", "devices:e
 impl Authority {
     /// An authority over the credentials in `store`; `public_url` is the audience of the access tokens it signs.
     pub fn new(store: Store, master: MasterKey, clock: Clock, random: Random, public_url: &str) -> Self {
-        let keys = SigningKeys::new(store.clone(), master, clock.clone(), random.clone());
+        let keys = SigningKeys::new(store.clone(), master.clone(), clock.clone(), random.clone());
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Self(Arc::new(Inner { store, clock, random, keys, public_url }))
+        Self(Arc::new(Inner { store, master, clock, random, keys, public_url }))
     }
 
     /// The context of whoever presents this credential.
@@ -112,6 +113,18 @@ impl Authority {
             trace_id: occasion.trace_id,
             request_id: occasion.request_id,
         }))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.0.master
+    }
+
+    pub(crate) fn random(&self) -> &Random {
+        &self.0.random
     }
 
     /// The context of a request that needs no credential: it holds no grants and stands in no tenant's data.

@@ -5,6 +5,7 @@
 //! secrets are compared in constant time and stored only as digests or sealed.
 
 mod access_token;
+mod answers;
 mod authority;
 mod minted;
 mod permissions;
@@ -12,6 +13,7 @@ mod scope;
 mod signing_key;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, ASSERTION_AHEAD, AccessToken, Assertion, verify_assertion};
+pub use answers::Earlier;
 pub use authority::{Authority, Occasion, Presented};
 pub use minted::{Minted, MintedKind};
 pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
@@ -37,7 +39,9 @@ pub fn system(tenant: TenantId, reason: &str) -> Ctx {
 
 /// As [`system`], keeping the origin, trace and request of the request that led to it.
 pub fn system_for(cause: &Ctx, tenant: TenantId, reason: &str) -> Ctx {
-    Ctx::mint(Parts { principal: Principal::System, tenant, grants: Arc::from([]), reason: reason.into(), ..cause.parts().clone() })
+    let parts = Parts { principal: Principal::System, tenant, grants: Arc::from([]), reason: reason.into(), ..cause.parts().clone() };
+    // What is done for the request in its own tenant claims its key as well.
+    Ctx::mint(parts).attempting(cause.attempt().cloned())
 }
 
 /// Every kind this crate owns.

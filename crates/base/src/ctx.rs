@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Grant, RecordId, TenantId};
+use crate::{Attempt, Grant, RecordId, TenantId};
 
 /// Who acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,59 +70,73 @@ pub struct Parts {
 
 /// The request context. Every call that touches data takes one, or the [`TenantId`] taken from one.
 #[derive(Clone, Debug)]
-pub struct Ctx(Arc<Parts>);
+pub struct Ctx {
+    parts: Arc<Parts>,
+    attempt: Option<Arc<Attempt>>,
+}
 
 impl Ctx {
     /// Makes a context. Only `auth` calls this, and `store` and `work` when they restore one; a test reads the sources and says so.
     pub fn mint(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), attempt: None }
+    }
+
+    /// The same context as part of a request that may be repeated under a key: its commits claim the key.
+    #[must_use]
+    pub fn attempting(self, attempt: Option<Arc<Attempt>>) -> Self {
+        Self { attempt, ..self }
+    }
+
+    /// The request that this is part of, when it came with a key and acts on this context's tenant.
+    pub fn attempt(&self) -> Option<&Arc<Attempt>> {
+        self.attempt.as_ref().filter(|attempt| attempt.tenant == self.tenant())
     }
 
     /// Who acts.
     pub fn principal(&self) -> &Principal {
-        &self.0.principal
+        &self.parts.principal
     }
 
     /// The tenant acted for.
     pub fn tenant(&self) -> TenantId {
-        self.0.tenant
+        self.parts.tenant
     }
 
     /// The grants to evaluate.
     pub fn grants(&self) -> &[Grant] {
-        &self.0.grants
+        &self.parts.grants
     }
 
     /// Why it is done.
     pub fn reason(&self) -> &str {
-        &self.0.reason
+        &self.parts.reason
     }
 
     /// Where the request came from.
     pub fn origin(&self) -> Option<&Origin> {
-        self.0.origin.as_deref()
+        self.parts.origin.as_deref()
     }
 
     /// The trace it belongs to.
     pub fn trace_id(&self) -> Option<&str> {
-        self.0.trace_id.as_deref()
+        self.parts.trace_id.as_deref()
     }
 
     /// The request it belongs to.
     pub fn request_id(&self) -> Option<&str> {
-        self.0.request_id.as_deref()
+        self.parts.request_id.as_deref()
     }
 
     /// The actor as events name it: a wire id, or `system:<reason>`.
     pub fn actor(&self) -> String {
-        match &self.0.principal {
-            Principal::System => format!("system:{}", self.0.reason),
+        match &self.parts.principal {
+            Principal::System => format!("system:{}", self.parts.reason),
             other => other.to_string(),
         }
     }
 
     /// What this was made of, to restore it elsewhere.
     pub fn parts(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }

@@ -3,6 +3,7 @@
 //! Invariants: nothing here does I/O; the wall clock and the random source are read only in `time` and `random`; a [`Ctx`] is minted only by
 //! `auth`, and by `store` and `work` when they restore one.
 
+mod attempt;
 pub mod base32;
 mod ctx;
 mod error;
@@ -14,6 +15,7 @@ mod random;
 mod secret;
 mod time;
 
+pub use attempt::{Attempt, AttemptKey};
 pub use ctx::{Ctx, Origin, Parts, Principal};
 pub use error::{Error, ErrorKind, FieldError};
 pub use event::{Event, EventHash};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use steward_base::{Clock, Error, Random, RecordId, TenantId};
+use steward_base::{AttemptKey, Clock, Error, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
+use crate::attempt::Remembered;
 use crate::building::Building;
 use crate::dump::{Reader, Writer};
 use crate::job::{Job, JobQuery};
@@ -195,6 +196,14 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.data_keys(tenant, which).await,
             Self::Postgres(engine) => engine.data_keys(tenant, which).await,
+        }
+    }
+
+    /// What is remembered under the key of a request, expired or not.
+    pub(crate) async fn remembered(&self, tenant: TenantId, key: AttemptKey) -> Result<Option<Remembered>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.remembered(tenant, key).await,
+            Self::Postgres(engine) => engine.remembered(tenant, key).await,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Invariants: nothing is written beside [`Store::commit`]; an answered commit is on disk; a unit of work is all or nothing; events are
 //! gapless per tenant and chained; every statement binds the tenant; a namespace has one writer at a time.
 
+mod attempt;
 mod body;
 mod building;
 mod chain;
@@ -28,6 +29,7 @@ mod tally;
 mod unit;
 mod value;
 
+pub use attempt::{Remembered, in_flight};
 pub use body::Body;
 pub use building::Unclaimed;
 pub use dump::{Dump, Loading, Position};

@@ -34,6 +34,8 @@ pub(crate) struct Prepared {
     pub(crate) sweep: bool,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
+    /// See [`UnitOfWork`].
+    pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     /// Keeps the namespace's mark until the unit is answered, whether or not anybody waits for the answer.
     pub(crate) using: Option<Using>,
     pub(crate) ctx: Ctx,
@@ -116,6 +118,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         tallies,
         sweep: unit.sweep,
         keys: unit.keys,
+        answer: unit.answer,
         using: None,
         actor: ctx.actor().into(),
         ctx: ctx.clone(),

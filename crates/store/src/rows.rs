@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use steward_base::{Error, RecordId, Timestamp};
+use steward_base::{AttemptKey, Error, RecordId, Timestamp};
 
+use crate::attempt::Remembered;
 use crate::job::Job;
 use crate::keys::KeyRow;
 use crate::kind::Kind;
@@ -96,6 +97,7 @@ pub(crate) struct Writes {
     pub(crate) tallies: Vec<(TallyKey, i64)>,
     /// Source, message, and until when it is remembered.
     pub(crate) received: Vec<(String, String, i64)>,
+    pub(crate) attempts: Vec<(AttemptKey, Remembered)>,
     /// Remove what was over at this time.
     pub(crate) sweep: Option<Timestamp>,
     /// New data keys.
@@ -107,7 +109,13 @@ pub(crate) struct Writes {
 impl Writes {
     pub(crate) fn is_empty(&self) -> bool {
         let plain = self.records.is_empty() && self.events.is_empty();
-        plain && self.jobs.is_empty() && self.tallies.is_empty() && self.received.is_empty() && self.sweep.is_none() && self.keys.is_empty()
+        plain
+            && self.jobs.is_empty()
+            && self.tallies.is_empty()
+            && self.received.is_empty()
+            && self.attempts.is_empty()
+            && self.sweep.is_none()
+            && self.keys.is_empty()
     }
 
     /// Rows to be written, for the budget of a batch.
@@ -124,5 +132,6 @@ impl Writes {
             + self.tallies.len()
             + self.received.len()
             + self.keys.len()
+            + self.attempts.len()
     }
 }

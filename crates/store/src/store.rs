@@ -8,6 +8,7 @@ use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Error, ErrorKind, Event, Parts, Principal, Random, RecordId, TenantId, Timestamp};
 use tokio::sync::watch;
 
+use crate::attempt::Remembered;
 use crate::building::{Role, Unclaimed};
 use crate::dump::{self, Dump, Loading};
 use crate::engine::{Engine, Surroundings};
@@ -189,7 +190,9 @@ impl Store {
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
     ///
     /// Errors: `invalid` with fields, `version_conflict`, `already_exists`, `not_found`, `unique_taken`, `reference_missing`, `referenced`,
-    /// `record_too_large`, `unit_too_large`, `job_too_large`, `job_not_finished`, `lease_lost`, `counter_bound`, `cursor_moved`, `already_received`, `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
+    /// `record_too_large`, `unit_too_large`, `job_too_large`, `job_not_finished`, `lease_lost`, `counter_bound`, `cursor_moved`,
+    /// `already_received`, `idempotency_key_reused` and `idempotency_in_flight` when another request has the key of the context,
+    /// `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, mut unit: UnitOfWork) -> Result<Committed, Error> {
         self.with_sealer(ctx, &mut unit).await?;
         let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
@@ -298,7 +301,7 @@ impl Store {
     }
 
     /// Removes some of what nobody will ask for any more: jobs finished a week ago, dead ones after 90 days, messages that may come
-    /// again, records that have been in the recycle bin for 30 days. Their history stays.
+    /// again, keys of requests that may come again, records that have been in the recycle bin for 30 days. Their history stays.
     pub async fn sweep(&self, ctx: &Ctx) -> Result<(), Error> {
         self.commit(ctx, UnitOfWork { sweep: true, ..UnitOfWork::new() }).await.map(|_| ())
     }
@@ -346,6 +349,22 @@ impl Store {
     pub async fn cursor(&self, ctx: &Ctx, consumer: &str) -> Result<i64, Error> {
         let position = self.0.engine.tally(ctx.tenant(), TallyKey::Cursor(consumer.to_owned()).text()).await?;
         Ok(position.unwrap_or(0))
+    }
+
+    /// What is remembered of an earlier request with the key of this one; `None` when it came without a key.
+    pub async fn remembered(&self, ctx: &Ctx) -> Result<Option<Remembered>, Error> {
+        let Some(attempt) = ctx.attempt() else { return Ok(None) };
+        let found = self.0.engine.remembered(ctx.tenant(), attempt.key.clone()).await?;
+        Ok(found.filter(|row| row.until > self.0.clock.now()))
+    }
+
+    /// Keeps what the request with the context's key is answered, for whoever repeats it; without the rest when that is too large to keep.
+    /// Nothing happens when the answer is kept already or the request came without a key.
+    pub async fn answer(&self, ctx: &Ctx, status: u16, rest: Option<Vec<u8>>) -> Result<(), Error> {
+        if ctx.attempt().is_none() {
+            return Ok(());
+        }
+        self.commit(ctx, UnitOfWork { answer: Some((status, rest)), ..UnitOfWork::new() }).await.map(|_| ())
     }
 
     /// Checks that every event of the tenant follows from the one before; answers the head's position.

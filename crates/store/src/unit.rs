@@ -36,6 +36,8 @@ pub struct UnitOfWork {
     pub(crate) sealer: Option<Sealer>,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
+    /// What the request that this is part of is answered: the status, and the rest unless it is too large.
+    pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     /// The first thing that could not be said; the commit answers it.
     pub(crate) problem: Option<Error>,
 }
@@ -218,7 +220,8 @@ impl UnitOfWork {
     /// Whether it would change or check nothing.
     pub fn is_empty(&self) -> bool {
         let plain = self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty();
-        plain && self.jobs.is_empty() && self.tallies.is_empty() && self.keys.is_empty() && !self.sweep && self.problem.is_none()
+        let beside = self.jobs.is_empty() && self.tallies.is_empty() && self.keys.is_empty() && self.answer.is_none();
+        plain && beside && !self.sweep && self.problem.is_none()
     }
 
     fn fail(&mut self, error: Error) {

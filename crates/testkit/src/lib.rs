@@ -6,7 +6,9 @@ mod app;
 mod client;
 pub mod conformance;
 mod live;
+mod repeats;
 
 pub use app::{Parts, Setup, TestApp, TestTenant};
 pub use client::{Answer, Ask};
 pub use live::{LiveEvents, Received};
+pub use repeats::{Succeeding, repeats};

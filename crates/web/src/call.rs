@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use crate::arrival::Arrival;
 use crate::credentials;
 use crate::etag;
+use crate::idempotency::{self, Asked};
 use crate::input::{self, Body, Fields};
 use crate::operation::{Access, HeaderInput, Spec};
 use crate::reply::{Output, Reply};
@@ -152,16 +153,25 @@ impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
             // Set once per request; a second value cannot come.
             let _ = tenant.set(ctx.tenant());
         }
+        let key = idempotency::key(spec, &parts.headers)?;
         let path = path.read_path(&pairs)?;
         // A page's query belongs to the application that the page holds.
         let sent = if spec.undocumented.is_some() { None } else { parts.uri.query() };
         let query = query.read_query(sent.unwrap_or_default())?;
-        let body = if spec.body.media_types.is_empty() {
-            B::read(input::RawPart::default(), &spec.body)?
+        let part = if spec.body.media_types.is_empty() {
+            input::RawPart::default()
         } else {
-            let part = input::collect(body, &parts.headers, &spec.body, site.limits()).await?;
-            B::read(part, &spec.body)?
+            input::collect(body, &parts.headers, &spec.body, site.limits()).await?
         };
+        let ctx = match key {
+            Some(key) => {
+                let asked = Asked { uri: &parts.uri, scope: scope.as_ref(), body: &part.bytes };
+                let attempt = idempotency::attempt(&site, spec, &ctx, key, &asked);
+                ctx.attempting(Some(attempt))
+            }
+            None => ctx,
+        };
+        let body = B::read(part, &spec.body)?;
         Ok(Self { ctx, path, query, body, headers: parts.headers, scope, arrival, site, access: spec.access.clone() })
     }
 }

@@ -11,6 +11,7 @@ use steward_base::Error;
 
 use crate::call::{self, Call};
 use crate::error_form::ErrorForm;
+use crate::idempotency::{self, Turn};
 use crate::input::{Body, Fields, Place};
 use crate::operation::{Access, Endpoint, HeaderInput, Operation, RateClass, Spec};
 use crate::reply::{Output, Reply};
@@ -259,6 +260,9 @@ impl Draft {
     {
         let access = self.access.take().unwrap_or_else(|| panic!("{} does not say who may call it", self.spec.id));
         self.spec.access = access;
+        if self.spec.may_be_repeated() {
+            self.spec.headers.push(HeaderInput::IdempotencyKey);
+        }
         let (path, query) = (Fields::of::<P>(Place::Path), Fields::of::<Q>(Place::Query));
         let replaced = self.body_schema.is_some();
         let mut body = B::rules(self.body_schema.take());
@@ -283,8 +287,16 @@ impl Draft {
             Box::pin(async move {
                 let call = Call::read(&spec, &inputs.0, &inputs.1, incoming).await?;
                 let conditions = call.headers.clone();
-                let reply = call::run(&spec, handler(state, call)).await.map_err(call::missing_reference)?;
-                call::respond(&spec, &conditions, reply)
+                let work = match idempotency::begin(&call.site, &call.ctx).await? {
+                    Turn::Work(work) => work,
+                    Turn::Again(response) => return Ok(response),
+                };
+                let own = Arc::clone(&spec);
+                call::run(&spec, async move {
+                    let reply = handler(state, call).await.map_err(call::missing_reference)?;
+                    work.end(call::respond(&own, &conditions, reply)?).await
+                })
+                .await
             })
         });
         Operation { spec, endpoint }

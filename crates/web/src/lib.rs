@@ -43,6 +43,7 @@ mod error_form;
 pub mod etag;
 pub mod events;
 pub mod health;
+mod idempotency;
 mod input;
 mod layers;
 pub mod live;

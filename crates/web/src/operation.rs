@@ -61,6 +61,8 @@ pub enum HeaderInput {
     IfNoneMatch,
     /// `Last-Event-ID` of a stream that reconnects.
     LastEventId,
+    /// `Idempotency-Key`: the request may be repeated.
+    IdempotencyKey,
 }
 
 /// Everything that is known about an operation besides its handler.
@@ -119,6 +121,11 @@ impl Spec {
     /// Whether it changes something.
     pub fn mutates(&self) -> bool {
         !matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// Whether a caller may repeat it under a key: what is known by its caller and committed to the store.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.method == Method::POST && self.access != Access::Public && self.rate != RateClass::Ingest
     }
 
     /// Whether it reads this header.

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::cursor::Cursors;
 use crate::health::Health;
+use crate::idempotency::InFlight;
 use crate::metrics::Metrics;
 
 /// What a server is told about itself.
@@ -99,6 +100,7 @@ struct Inner {
     metrics: Metrics,
     health: Health,
     drain: CancellationToken,
+    in_flight: InFlight,
     document: OnceLock<Bytes>,
     readers: OnceLock<BTreeMap<&'static str, Permission>>,
 }
@@ -118,6 +120,7 @@ impl Site {
             metrics: Metrics::default(),
             health: Health::default(),
             drain: CancellationToken::new(),
+            in_flight: InFlight::default(),
             document: OnceLock::new(),
             readers: OnceLock::new(),
         }))
@@ -176,6 +179,11 @@ impl Site {
     /// Cancelled when the server drains: streams end, consumers stop.
     pub fn drain(&self) -> &CancellationToken {
         &self.0.drain
+    }
+
+    /// The repeatable requests that are being worked on.
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.0.in_flight
     }
 
     /// The OpenAPI document, once there is a router.

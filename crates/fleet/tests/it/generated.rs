@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use steward_testkit::conformance;
+use steward_testkit::{conformance, repeats};
 use steward_web::Spec;
 
 use crate::world::World;
@@ -42,4 +42,22 @@ async fn every_operation_keeps_the_rules() {
     let own = ["/organizations", "/projects", "/services", "/devices", "/enrollment-tokens", "/agent/"];
     findings.retain(|finding| own.iter().any(|path| finding.contains(path)));
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_repeated_under_a_key_happens_once() {
+    let world = World::new().await;
+    let project = world.create("projects", &json!({ "name": "Shop" })).await["id"].clone();
+    let succeeding = |spec: &Spec| {
+        let body = match spec.id {
+            "organizations.create" | "projects.create" | "enrollment-tokens.create" => json!({ "name": "x" }),
+            "services.create" => json!({ "name": "x", "project_id": project }),
+            "sample.create" => json!({}),
+            _ => return None,
+        };
+        Some((spec.path.clone(), body))
+    };
+    let (findings, asked) = repeats(&world.app, &world.tenant, &succeeding).await;
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    assert_eq!(asked, 5);
 }

@@ -77,6 +77,20 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("filter_syntax", &[422], "A filter cannot be read.", "Look at the column that the detail names."),
     code("filter_type", &[422], "A filter compares a field with a value of another type.", "Look at the column that the detail names."),
     code("headers_too_large", &[431], "One header, or all of them together, are too large.", "Send fewer or shorter headers."),
+    code(
+        "idempotency_answer_lost",
+        &[409],
+        "The first request with this key had an effect, and its answer is lost or was too large to keep.",
+        "Look at the records that the entries under errors name; use a new key only for what is still to be done.",
+    ),
+    code("idempotency_in_flight", &[409], "The first request with this key is not answered yet.", WAIT),
+    code(
+        "idempotency_key_reused",
+        &[422],
+        "The key came with another request before.",
+        "Use a new key for every new request, and the same one only to repeat it unchanged.",
+    ),
+    code("idempotency_key_unsupported", &[400], "This operation cannot keep a key.", "Send the request without Idempotency-Key."),
     code("if_match_required", &[428], "A change must say which version it changes.", "Read the record and send its ETag as If-Match."),
     code("index_building", &[503], "After an upgrade, an index that this needs is still being built.", WAIT),
     code("internal", &[500], "Something went wrong inside Steward.", "Report it with the request id."),
@@ -109,6 +123,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("malformed_form", &[400], "The form is not UTF-8.", FIX),
     code("malformed_gzip", &[400], "The body is not the gzip stream that its encoding says.", FIX),
     code("malformed_idempotency_key", &[400], "The Idempotency-Key is empty or too long.", FIX),
+    code(
+        "malformed_idempotency_key",
+        &[400],
+        "The Idempotency-Key cannot be used.",
+        "Send 1 to 255 visible ASCII characters, such as a UUID.",
+    ),
     code("malformed_json", &[400], "The body is not JSON in UTF-8.", "Look at the line and column that the detail names."),
     code("malformed_otlp", &[400], "The body is not the OTLP message expected here.", FIX),
     code("malformed_query", &[400], "The query is not percent-encoded UTF-8.", FIX),
@@ -262,6 +282,11 @@ pub(crate) const FIELDS: &[Code] = &[
     said("unique_items", "An item of the list appears twice.", FIX),
     said("unknown_field", "There is no such field.", "Check the spelling, or leave it out."),
     said("unknown_parameter", "There is no such parameter.", "Check the spelling, or leave it out."),
+    said(
+        "written_before",
+        "The first request with the same Idempotency-Key wrote this record or job; the detail is its id.",
+        "Look at it before you send anything again.",
+    ),
 ];
 
 /// What `steward` says on the command line and when it starts, by name.

@@ -3,6 +3,7 @@
 //! Both engines and every unit go through the same code, so that a unit sees the ones before it in its batch exactly as it would see them
 //! committed. A refused unit leaves no trace.
 
+mod attempts;
 mod jobs;
 mod references;
 mod restore;
@@ -111,6 +112,7 @@ impl Planner<'_> {
 
     fn unit(&self, state: &mut State, unit: &Prepared) -> Result<Done, Error> {
         let now = self.clock.now();
+        let mut claim = self.claim(&state.attempts, unit, now)?;
         let tallies = self.tallies(&state.tallies, unit, now)?;
         let mut effects = Effects::default();
         for write in &unit.writes {
@@ -130,6 +132,8 @@ impl Planner<'_> {
         let events = self.tell(state, unit, now, &effects, &jobs.died)?;
         let position = state.apply(&mut effects, events);
         state.tallies.apply(tallies);
+        self.note_written(&mut claim, &effects.list, &jobs.list);
+        state.attempts.apply(claim, unit);
         state.sweep = state.sweep.or(unit.sweep.then_some(now));
         state.keys.extend(unit.keys.iter().cloned());
         let touched = jobs.list.clone();

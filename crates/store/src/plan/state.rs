@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use steward_base::{Error, RecordId, Timestamp};
+use steward_base::{AttemptKey, Error, RecordId, Timestamp};
 
+use super::attempts::Attempts;
 use super::jobs::{Jobs, WantedJobs};
 use super::tallies::{Message, Tallies};
 use super::{Effects, Live};
@@ -28,6 +29,7 @@ pub(crate) struct Wanted {
     pub(crate) jobs: WantedJobs,
     pub(crate) tallies: HashSet<TallyKey>,
     pub(crate) messages: HashSet<Message>,
+    pub(crate) attempts: HashSet<AttemptKey>,
 }
 
 impl Wanted {
@@ -36,6 +38,7 @@ impl Wanted {
         let mut wanted = Self::default();
         for unit in units {
             wanted.any_kind.extend(unit.guards.iter().map(|(id, _)| *id));
+            wanted.attempts.extend(unit.ctx.attempt().map(|attempt| attempt.key.clone()));
             WantedJobs::by(unit, &mut wanted.jobs);
             for tally in &unit.tallies {
                 wanted.tallies.extend(tally.key());
@@ -65,7 +68,7 @@ impl Wanted {
 
     pub(crate) fn is_empty(&self) -> bool {
         let records = self.records.is_empty() && self.any_kind.is_empty() && self.unique.is_empty() && self.inbound.is_empty();
-        records && self.jobs.is_empty() && self.tallies.is_empty() && self.messages.is_empty()
+        records && self.jobs.is_empty() && self.tallies.is_empty() && self.messages.is_empty() && self.attempts.is_empty()
     }
 }
 
@@ -97,6 +100,7 @@ pub(crate) struct State {
     pub(super) restoring: Vec<Key>,
     pub(crate) jobs: Jobs,
     pub(crate) tallies: Tallies,
+    pub(crate) attempts: Attempts,
     pub(super) sweep: Option<Timestamp>,
     /// Data keys that came with the units so far.
     pub(super) keys: Vec<KeyRow>,
@@ -108,7 +112,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(position: i64, hash: [u8; 32]) -> Self {
         let (slots, owners, inbound) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let (jobs, tallies) = (Jobs::default(), Tallies::default());
+        let (jobs, tallies, attempts) = (Jobs::default(), Tallies::default(), Attempts::default());
         Self {
             position,
             hash,
@@ -118,6 +122,7 @@ impl State {
             restoring: Vec::new(),
             jobs,
             tallies,
+            attempts,
             sweep: None,
             keys: Vec::new(),
             events: Vec::new(),
@@ -244,6 +249,7 @@ impl State {
             head: self.head(),
             jobs: self.jobs.changed(),
             tallies: self.tallies.changed(),
+            attempts: self.attempts.changed(),
             received: self.tallies.newly_received(),
             sweep: self.sweep,
             keys: std::mem::take(&mut self.keys),

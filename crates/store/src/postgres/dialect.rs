@@ -5,13 +5,14 @@ use super::keys::KeyStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 6] = [
+pub(super) const MIGRATIONS: [(&str, &str); 7] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
     ("recycle bin by kind", RECYCLE_BIN),
     ("data keys", DATA_KEYS_TABLE),
     ("full text", FULL_TEXT),
+    ("keys of requests", REQUESTS),
 ];
 
 const FIRST_TABLES: &str = r#"
@@ -94,6 +95,18 @@ const RECYCLE_BIN: &str = "
 DROP INDEX {s}.record_deleted;
 CREATE INDEX record_deleted ON {s}.record (tenant, kind, deleted_at, id) WHERE deleted_at IS NOT NULL;
 ";
+/// Which try claimed a key, when, and what it wrote: enough to tell whoever repeats a request whose answer a crash lost.
+const REQUESTS: &str = r#"
+DROP TABLE {s}.idempotency;
+CREATE TABLE {s}.idempotency (
+    tenant uuid, principal text COLLATE "C", operation text COLLATE "C", key text COLLATE "C",
+    request bytea NOT NULL, nonce bytea NOT NULL, claimed_at bigint NOT NULL, written text NOT NULL,
+    status integer, answer bytea, expires_at bigint NOT NULL, PRIMARY KEY (tenant, principal, operation, key));
+CREATE INDEX idempotency_expires ON {s}.idempotency (tenant, expires_at);
+ALTER TABLE {s}.idempotency ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {s}.idempotency FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON {s}.idempotency USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+"#;
 
 /// A key without a subject is for the tenant's secrets.
 const DATA_KEYS_TABLE: &str = r#"
@@ -197,6 +210,9 @@ pub(super) struct JobStatements {
     pub(super) receive: String,
     pub(super) sweep_jobs: String,
     pub(super) sweep_inbox: String,
+    pub(super) remembered: String,
+    pub(super) remember: String,
+    pub(super) sweep_requests: String,
 }
 
 const JOB_COLUMNS: &str = "j.id, j.kind, j.state, j.priority, j.run_at, j.due_at, j.unique_key, j.attempts, j.epoch, j.payload, j.progress,
@@ -244,6 +260,18 @@ impl JobStatements {
                 AND finished_at < $2 AND finished_at < CASE state WHEN 'dead' THEN $3 ELSE $2 END LIMIT $4)"),
             sweep_inbox: at("DELETE FROM {s}.inbox WHERE tenant = $1 AND (source, message) IN
                 (SELECT source, message FROM {s}.inbox WHERE tenant = $1 AND expires_at <= $2 LIMIT $3)"),
+            remembered: at("SELECT i.principal, i.operation, i.key, i.request, i.nonce, i.claimed_at, i.written, i.status, i.answer, i.expires_at
+                FROM unnest($2::text[], $3::text[], $4::text[]) k (principal, operation, key)
+                JOIN {s}.idempotency i ON i.tenant = $1 AND i.principal = k.principal AND i.operation = k.operation AND i.key = k.key"),
+            remember: at("INSERT INTO {s}.idempotency
+                    (tenant, principal, operation, key, request, nonce, claimed_at, written, status, answer, expires_at)
+                SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::bigint[], $8::text[], $9::integer[],
+                    $10::bytea[], $11::bigint[])
+                ON CONFLICT (tenant, principal, operation, key) DO UPDATE SET request = excluded.request, nonce = excluded.nonce,
+                    claimed_at = excluded.claimed_at, written = excluded.written, status = excluded.status, answer = excluded.answer,
+                    expires_at = excluded.expires_at"),
+            sweep_requests: at("DELETE FROM {s}.idempotency WHERE tenant = $1 AND (principal, operation, key) IN
+                (SELECT principal, operation, key FROM {s}.idempotency WHERE tenant = $1 AND expires_at <= $2 LIMIT $3)"),
             receive: at("INSERT INTO {s}.inbox SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])
                 ON CONFLICT (tenant, source, message) DO UPDATE SET expires_at = excluded.expires_at"),
         }

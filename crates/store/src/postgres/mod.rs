@@ -1,5 +1,6 @@
 //! The PostgreSQL engine: one schema per namespace, a combiner per namespace and process, the head row as the lock between processes.
 
+mod attempts;
 mod bell;
 mod connect;
 mod dialect;
@@ -23,11 +24,12 @@ use std::time::Duration;
 use deadpool_postgres::Client;
 use futures_util::FutureExt;
 use parking_lot::RwLock;
-use steward_base::{Error, ErrorKind, RecordId, Secret, TenantId};
+use steward_base::{AttemptKey, Error, ErrorKind, RecordId, Secret, TenantId};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attempt::Remembered;
 use crate::building::{Building, Role};
 use crate::engine::{Surroundings, closed};
 use crate::job::{Job, JobQuery};
@@ -172,6 +174,10 @@ impl Postgres {
 
     pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
         self.read(tenant, async |client, namespace| jobs::tally(client, namespace, &name).await).await
+    }
+
+    pub(crate) async fn remembered(&self, tenant: TenantId, key: AttemptKey) -> Result<Option<Remembered>, Error> {
+        self.read(tenant, async |client, namespace| attempts::remembered(client, namespace, &key).await).await
     }
 
     pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {

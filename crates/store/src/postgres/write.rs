@@ -9,6 +9,7 @@ use steward_base::{Clock, Error};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::attempts::Remembering;
 use super::dialect;
 use super::failure::Failure;
 use super::jobs::{Putting, Receiving, Sweeping, Tallying};
@@ -127,6 +128,7 @@ async fn decide(
     let mut state = State::new(head.get(0), hash_at(&head, 1));
     first?.into_state(planner, &wanted, &mut state);
     Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
+    super::attempts::load(client, namespace, &wanted, &mut state).await?;
     loop {
         loads.referrers(client, planner, tenant, &wanted, &mut state).await?;
         wanted = state.wants_more(planner.kinds);
@@ -245,6 +247,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let (free, claim, append) = (Claims::of(planner, &writes.unique_gone), Claims::of(planner, &writes.unique_new), Append::of(writes));
     let (untell, tell) = (Telling::of(planner, &writes.terms_gone), Telling::of(planner, &writes.terms_new));
     let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
+    let remember = Remembering::of(&writes.attempts);
     let sweeping = Sweeping::of(writes.sweep);
     let keeping = Keeping::of(&writes.keys);
     let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 16] = [
@@ -261,9 +264,11 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
         (&statements.jobs.put, writes.jobs.len(), jobs.bound(&tenant)),
         (&statements.jobs.put_tallies, writes.tallies.len(), tallies.bound(&tenant)),
         (&statements.jobs.receive, writes.received.len(), receive.bound(&tenant)),
+        (&statements.jobs.remember, writes.attempts.len(), remember.bound(&tenant)),
         (&statements.jobs.sweep_jobs, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.done, &sweeping.dead, &sweeping.most]),
         (&statements.purge, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.deleted, &sweeping.most]),
         (&statements.jobs.sweep_inbox, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.now, &sweeping.most]),
+        (&statements.jobs.sweep_requests, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.now, &sweeping.most]),
     ];
     let mut prepared = Vec::new();
     for (sql, rows, _) in &bounds {

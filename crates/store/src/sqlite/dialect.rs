@@ -1,13 +1,14 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 6] = [
+pub(super) const MIGRATIONS: [(&str, &str); 7] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
     ("recycle bin by kind", RECYCLE_BIN),
     ("data keys", DATA_KEYS_TABLE),
     ("full text", FULL_TEXT),
+    ("keys of requests", REQUESTS),
 ];
 
 pub(super) const MIGRATION_TABLE: &str =
@@ -121,6 +122,18 @@ const FULL_TEXT: &str = "
 CREATE TABLE record_search (
     tenant INTEGER NOT NULL, kind INTEGER NOT NULL, term BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY (tenant, kind, term, id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Which try claimed a key, when, and what it wrote: enough to tell whoever repeats a request whose answer a crash lost.
+const REQUESTS: &str = "
+DROP TABLE idempotency;
+CREATE TABLE idempotency (
+    tenant INTEGER NOT NULL, principal TEXT NOT NULL, operation TEXT NOT NULL, key TEXT NOT NULL,
+    request BLOB NOT NULL, nonce BLOB NOT NULL, claimed_at INTEGER NOT NULL, written TEXT NOT NULL,
+    status INTEGER, answer BLOB, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant, principal, operation, key)
+) STRICT;
+CREATE INDEX idempotency_expires ON idempotency (tenant, expires_at);
 ";
 
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
@@ -288,6 +301,15 @@ pub(super) const SWEEP_INBOX: &str = "DELETE FROM inbox WHERE tenant = ?1 AND (s
 pub(super) const PURGE: &str =
     "DELETE FROM record WHERE row IN (SELECT row FROM record WHERE tenant = ?1 AND kind IN (SELECT kind FROM kind)
     AND deleted_at IS NOT NULL AND deleted_at < ?2 LIMIT ?3)";
+pub(super) const REMEMBERED: &str = "SELECT request, nonce, claimed_at, written, status, answer, expires_at FROM idempotency
+    WHERE tenant = ?1 AND principal = ?2 AND operation = ?3 AND key = ?4";
+pub(super) const REMEMBER: &str =
+    "INSERT INTO idempotency (tenant, principal, operation, key, request, nonce, claimed_at, written, status, answer, expires_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT DO UPDATE SET request = excluded.request, nonce = excluded.nonce, claimed_at = excluded.claimed_at,
+        written = excluded.written, status = excluded.status, answer = excluded.answer, expires_at = excluded.expires_at";
+pub(super) const SWEEP_REQUESTS: &str = "DELETE FROM idempotency WHERE rowid IN
+    (SELECT rowid FROM idempotency WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
 
 pub(super) const TALLY: &str = "SELECT value FROM tally WHERE tenant = ?1 AND name = ?2";
 pub(super) const MARKS: &str =

@@ -91,6 +91,7 @@ pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> 
         connection.prepare_cached(dialect::SWEEP_JOBS)?.execute(params![tenant, done, dead, most])?;
         connection.prepare_cached(dialect::PURGE)?.execute(params![tenant, now.minus(DELETED_KEPT).micros(), most])?;
         connection.prepare_cached(dialect::SWEEP_INBOX)?.execute(params![tenant, now.micros(), most])?;
+        connection.prepare_cached(dialect::SWEEP_REQUESTS)?.execute(params![tenant, now.micros(), most])?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The SQLite engine: one file per namespace in a folder that this process alone opens.
 
+mod attempts;
 mod codes;
 mod dialect;
 mod failure;
@@ -23,10 +24,11 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 use rustix::fs::FlockOperation;
-use steward_base::{Error, ErrorKind, RecordId, TenantId};
+use steward_base::{AttemptKey, Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::Remembered;
 use crate::building::Building;
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::job::{Job, JobQuery};
@@ -203,6 +205,10 @@ impl Sqlite {
 
     pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
         self.point_read(tenant, move |connection, codes| jobs::tally(connection, codes, &name)).await
+    }
+
+    pub(crate) async fn remembered(&self, tenant: TenantId, key: AttemptKey) -> Result<Option<Remembered>, Error> {
+        self.point_read(tenant, move |connection, codes| attempts::remembered(connection, codes, &key)).await
     }
 
     pub(crate) async fn commit(&self, tenant: TenantId, unit: Prepared) -> Result<Committed, Error> {

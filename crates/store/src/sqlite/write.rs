@@ -8,7 +8,7 @@ use steward_base::Error;
 
 use super::codes::{Codes, id_at};
 use super::failure::Failure;
-use super::{dialect, jobs, keys, read};
+use super::{attempts, dialect, jobs, keys, read};
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{Key, Writes};
@@ -53,6 +53,7 @@ fn inside(
     while !wanted.is_empty() {
         load(connection, codes, planner, &wanted, &mut state)?;
         jobs::load(connection, codes, planner.clock, &wanted, &mut state)?;
+        attempts::load(connection, codes, &wanted, &mut state)?;
         wanted = state.wants_more(planner.kinds);
     }
     let (answers, writes) = planner.batch(&mut state, units.iter().copied());
@@ -156,5 +157,6 @@ pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) 
         connection.prepare_cached(dialect::MOVE_HEAD)?.execute(params![tenant, writes.head.0, &writes.head.1[..]])?;
     }
     keys::write(connection, codes, &writes)?;
+    attempts::write(connection, codes, &writes)?;
     jobs::write(connection, codes, &writes)
 }

@@ -1,5 +1,6 @@
 //! The record kernel through its public interface, on both engines.
 
+mod attempts;
 mod bin;
 mod changes;
 mod contract;

@@ -65,6 +65,9 @@ fn success(spec: &Spec, components: &mut Components) -> Value {
     if spec.status == StatusCode::CREATED {
         headers["Location"] = header("Location");
     }
+    if spec.reads(HeaderInput::IdempotencyKey) {
+        headers["Idempotency-Replayed"] = header("Idempotency-Replayed");
+    }
     let mut out = json!({ "description": describe(spec.status), "headers": headers });
     let mut content = Map::new();
     for one in &spec.content {
@@ -181,6 +184,10 @@ pub(super) fn headers() -> Value {
         },
         "ETag": { "required": true, "schema": { "type": "string", "pattern": "^\"[0-9]+\"$" }, "description": "The version, in quotation marks." },
         "Location": { "required": true, "schema": { "type": "string" }, "description": "Where the new thing is." },
+        "Idempotency-Replayed": {
+            "required": false, "schema": { "type": "string", "const": "true" },
+            "description": "The answer was given before, to the first request with the same Idempotency-Key.",
+        },
         "WWW-Authenticate": { "required": true, "schema": { "type": "string" }, "description": "How to authenticate." },
         "Retry-After": { "required": true, "schema": { "type": "integer", "minimum": 1 }, "description": "Seconds until another try makes sense." },
     })

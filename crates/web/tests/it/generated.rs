@@ -1,7 +1,7 @@
 //! What must be true of every operation in the table.
 
 use serde_json::json;
-use steward_testkit::{TestApp, TestTenant, conformance};
+use steward_testkit::{TestApp, TestTenant, conformance, repeats};
 use steward_web::Spec;
 
 use crate::sample;
@@ -59,4 +59,26 @@ async fn changes_name_the_version_they_change() {
     let tenant = app.tenant("acme").await;
     let records = records(&app, &tenant).await;
     assert_none(&conformance::preconditions(&app, &tenant, &|spec| path(&records, spec)).await);
+}
+
+#[tokio::test]
+async fn what_is_repeated_under_a_key_happens_once() {
+    let app = sample::app().await;
+    let operator = app.operator().await;
+    let gadget = app.post("/api/v1/gadgets").key(&operator.key).json(&json!({ "name": "Gone" })).send().await.expect(201).json();
+    let deleted = format!("/api/v1/gadgets/{}", gadget["id"].as_str().expect("an id"));
+    let _ = app.delete(&deleted).key(&operator.key).header("if-match", "*").send().await.expect(204);
+    let succeeding = |spec: &Spec| {
+        let body = match spec.id {
+            "gadgets.create" => json!({ "name": "Lamp" }),
+            "api-keys.create" => json!({ "name": "k", "permissions": ["gadgets:read"] }),
+            "tenants.create" => json!({ "name": "Acme", "slug": "acme" }),
+            "gadgets.restore" => return Some((format!("{deleted}/restore"), json!({}))),
+            _ => return None,
+        };
+        Some((spec.path.clone(), body))
+    };
+    let (findings, asked) = repeats(&app, &operator, &succeeding).await;
+    assert_none(&findings);
+    assert_eq!(asked, 4);
 }

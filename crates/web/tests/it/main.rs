@@ -11,6 +11,7 @@ mod lists;
 mod live;
 mod log;
 mod problems;
+mod repeats;
 mod sample;
 mod serving;
 mod trace;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use steward_base::{Error, ErrorKind};
-use steward_store::{EventDraft, Kind, Model};
+use steward_store::{EventDraft, Expect, Kind, Model, Store, UnitOfWork};
 use steward_testkit::{Parts, Setup, TestApp};
 use steward_web::{Call, Change, Form, Json, Operation, Raw, Reply, Resource, Text, operation, resource};
 use tokio::sync::Notify;
@@ -85,7 +85,7 @@ pub(crate) async fn start(setup: Setup, levers: Levers) -> TestApp {
     TestApp::start(setup, move |parts| operations(parts, levers)).await
 }
 
-fn operations(parts: &Parts, levers: Levers) -> Vec<Operation> {
+pub(crate) fn operations(parts: &Parts, levers: Levers) -> Vec<Operation> {
     let options = Resource::<Gadget>::new("gadgets")
         .example(json!({ "name": "Lamp", "tags": ["kitchen"], "size": 30 }))
         .on_create(async |_, mut change: Change| {
@@ -125,6 +125,11 @@ fn operations(parts: &Parts, levers: Levers) -> Vec<Operation> {
             let busy = Error::new(ErrorKind::Unavailable, "odd_busy", "Come back later.");
             Err::<Reply<()>, _>(busy.with_retry_after(std::time::Duration::from_millis(2500)))
         }),
+        operation("odd.half", Method::POST, "/odd/half")
+            .summary("Writes and fails")
+            .tag("odd")
+            .needs("gadgets:write")
+            .handle((parts.store.clone(), levers.clone()), half),
         operation("odd.slow", Method::POST, "/odd/slow").summary("Takes its time").tag("odd").public().handle(levers, slow),
         operation("odd.seen", Method::GET, "/odd/seen").summary("What the handler sees").tag("odd").signed_in().handle((), seen),
         operation("odd.raw", Method::POST, "/odd/raw")
@@ -178,6 +183,16 @@ async fn slow(levers: Levers, _: Call) -> Result<Reply<()>, Error> {
     levers.go.notified().await;
     levers.done.notify_one();
     Ok(Reply::empty())
+}
+
+/// Has its effect, waits, and comes to no good end.
+async fn half((store, levers): (Store, Levers), call: Call) -> Result<Reply<()>, Error> {
+    let gadget = json!({ "name": "half", "state": "new" });
+    let Value::Object(body) = gadget else { return Err(Error::internal("an object is an object")) };
+    store.commit(&call.ctx, UnitOfWork::new().put(Gadget::KIND, store.mint_id(), body, Expect::Absent)).await?;
+    levers.begun.notify_one();
+    levers.go.notified().await;
+    panic!("the sample dies halfway");
 }
 
 async fn seen(_: (), call: Call) -> Result<Reply<Json<Value>>, Error> {

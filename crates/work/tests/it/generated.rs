@@ -1,7 +1,7 @@
 //! What must be true of every operation, asked of those of jobs.
 
 use steward_store::{JobDraft, UnitOfWork};
-use steward_testkit::{Setup, TestApp, conformance};
+use steward_testkit::{Setup, TestApp, conformance, repeats};
 use steward_web::Spec;
 use steward_work::{Failure, JobHandler, Options, Running, Schedule, Work, begin};
 
@@ -106,4 +106,21 @@ impl JobHandler for Nightly {
     async fn run(&self, _: Running, _: serde_json::Value) -> Result<UnitOfWork, Failure> {
         Ok(UnitOfWork::new())
     }
+}
+
+#[tokio::test]
+async fn what_is_repeated_under_a_key_happens_once() {
+    let app = TestApp::start(setup(), |parts| Work::new(parts.store.clone(), Options::default()).operations()).await;
+    let acme = app.tenant("acme").await;
+    let store = &app.parts.store;
+    let queue = |unit: UnitOfWork| unit.enqueue(store.mint_id(), JobDraft::new("work", serde_json::json!({})));
+    let jobs = store.commit(&acme.ctx, queue(queue(UnitOfWork::new()))).await.expect("queues").jobs;
+    store.commit(&acme.ctx, UnitOfWork::new().cancel(jobs[1].id)).await.expect("calls off");
+    let succeeding = |spec: &Spec| {
+        let at = ["jobs.cancel", "jobs.redrive"].iter().position(|id| *id == spec.id)?;
+        Some((spec.path.replace("{id}", &jobs[at].id.wire("job")), serde_json::Value::Null))
+    };
+    let (findings, asked) = repeats(&app, &acme, &succeeding).await;
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    assert_eq!(asked, 2);
 }
