@@ -68,6 +68,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting { key: "drain_seconds", doc: "Seconds that requests under way get when the server is told to stop.", default: "20" },
     Setting { key: "telemetry_memory_mb", doc: "Megabytes of telemetry held in memory before writers are told to wait.", default: "256" },
+    Setting {
+        key: "rate_limit_read",
+        doc: "Reads a minute of one caller, or of one address without a credential; 0 is any number, here and below.",
+        default: "1200000",
+    },
+    Setting { key: "rate_limit_write", doc: "Changes a minute of one caller.", default: "600000" },
+    Setting { key: "rate_limit_ingest", doc: "Telemetry requests a minute of one caller.", default: "600000" },
+    Setting { key: "rate_limit_stream", doc: "Streams that one caller may open a minute.", default: "6000" },
+    Setting {
+        key: "rate_limit_credential",
+        doc: "Sign-ins, enrolments and device tokens a minute of one client address; loopback is not counted.",
+        default: "300",
+    },
+    Setting {
+        key: "rate_limit_refused",
+        doc: "Credentials that are no good, a minute of one client address; loopback is not counted.",
+        default: "300",
+    },
+    Setting { key: "rate_limit_tenant_factor", doc: "How many callers' worth of requests a tenant gets in all.", default: "4" },
 ];
 
 /// Variables of the agent and of the test suites, which may stand in the same environment.
@@ -96,6 +115,13 @@ pub(crate) struct Config {
     pub(crate) connections_per_address: u32,
     pub(crate) drain_seconds: u16,
     pub(crate) telemetry_memory_mb: u32,
+    pub(crate) rate_limit_read: u32,
+    pub(crate) rate_limit_write: u32,
+    pub(crate) rate_limit_ingest: u32,
+    pub(crate) rate_limit_stream: u32,
+    pub(crate) rate_limit_credential: u32,
+    pub(crate) rate_limit_refused: u32,
+    pub(crate) rate_limit_tenant_factor: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

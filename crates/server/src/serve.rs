@@ -6,7 +6,7 @@ use std::time::Duration;
 use steward_base::{Error, ErrorKind, Result, Secret};
 use steward_observe::Observe;
 use steward_telemetry::Telemetry;
-use steward_web::{Limits, Serving, Settings, Site, Version};
+use steward_web::{Limits, Rates, Serving, Settings, Site, Version};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -100,8 +100,21 @@ fn site(config: &Config, app: &App) -> Result<Site> {
         cursor_key: Secret::new(app.master().derive("cursors")),
         version: Version { version: roles::VERSION.to_owned(), commit: None },
         limits: Limits::default(),
+        rates: rates(config),
     };
     Ok(Site::new(settings, app.authority().clone(), app.clock().clone(), app.random().clone()))
+}
+
+fn rates(config: &Config) -> Rates {
+    Rates {
+        read: config.rate_limit_read,
+        write: config.rate_limit_write,
+        ingest: config.rate_limit_ingest,
+        stream: config.rate_limit_stream,
+        credential: config.rate_limit_credential,
+        refused: config.rate_limit_refused,
+        tenant_factor: config.rate_limit_tenant_factor,
+    }
 }
 
 fn add_health(site: &Site, app: &App, telemetry: &Telemetry) {

@@ -7,7 +7,7 @@ use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
 use steward_identity::{Identity, Member, NewApiKey, Owner};
 use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
-use steward_web::{Limits, Operation, Operations, Serving, Settings, Site, Version, events, health, openapi, serve};
+use steward_web::{Limits, Operation, Operations, Rates, Serving, Settings, Site, Version, events, health, openapi, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -38,6 +38,8 @@ pub struct Setup {
     pub kinds: Vec<Kind>,
     /// Bounds on requests.
     pub limits: Limits,
+    /// How many requests anybody gets.
+    pub rates: Rates,
     /// How sockets are served.
     pub serving: Serving,
     /// Networks of proxies to trust.
@@ -121,6 +123,7 @@ impl TestApp {
             cursor_key: Secret::new([9; 32]),
             version: Version { version: "0.0.0-test".to_owned(), commit: None },
             limits: setup.limits,
+            rates: setup.rates,
         };
         let site = Site::new(settings, parts.authority.clone(), parts.clock.clone(), parts.random.clone());
         let checked = parts.store.clone();

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body as HttpBody;
 use axum::response::Response;
@@ -11,6 +11,7 @@ use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use parking_lot::{Mutex, MutexGuard};
 use serde::de::DeserializeOwned;
 use steward_auth::{Authority, Occasion, Scope};
 use steward_base::{Ctx, Error, ErrorKind, TenantId};
@@ -22,6 +23,7 @@ use crate::etag;
 use crate::idempotency::{self, Asked};
 use crate::input::{self, Body, Fields};
 use crate::operation::{Access, HeaderInput, Spec};
+use crate::rate::Budget;
 use crate::reply::{Output, Reply};
 use crate::scope;
 use crate::site::Site;
@@ -33,8 +35,27 @@ pub(crate) struct Incoming {
     pub(crate) parts: Parts,
     pub(crate) path: Vec<(String, String)>,
     pub(crate) body: HttpBody,
-    /// Learns the tenant as soon as it is known.
-    pub(crate) tenant: Arc<std::sync::OnceLock<TenantId>>,
+    pub(crate) learned: Learned,
+}
+
+/// What a request teaches on its way, as soon as it is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Learned(Arc<LearnedParts>);
+
+#[derive(Debug, Default)]
+struct LearnedParts {
+    tenant: OnceLock<TenantId>,
+    budget: Mutex<Budget>,
+}
+
+impl Learned {
+    pub(crate) fn tenant(&self) -> Option<TenantId> {
+        self.0.tenant.get().copied()
+    }
+
+    pub(crate) fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.0.budget.lock()
+    }
 }
 
 /// What a handler gets: its caller, its checked input, and the server.
@@ -123,17 +144,28 @@ fn permitted(access: &Access, ctx: &Ctx) -> Result<Option<Scope>, Error> {
     }
 }
 
-/// Lets the caller in or fails with 401 or 403; answers where the permission holds.
-async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Result<(Ctx, Option<Scope>), Error> {
+/// Lets the caller in or fails with 401, 403 or 429; answers where the permission holds.
+async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival, learned: &Learned) -> Result<(Ctx, Option<Scope>), Error> {
     let occasion = arrival.occasion(spec.id);
     if spec.first_party && parts.headers.contains_key(http::header::ORIGIN) {
         site.require_own_origin(&parts.headers)?;
     }
     if spec.access == Access::Public {
+        site.limiter().stranger(spec.rate, arrival, &mut learned.budget())?;
         return Ok((Authority::anonymous(occasion), None));
     }
     let presented = credentials::presented(site, &parts.headers)?.ok_or_else(credentials::absent)?;
-    let ctx = site.authority().authenticate(&presented, occasion).await?;
+    let ctx = match site.authority().authenticate(&presented, occasion).await {
+        Ok(ctx) => ctx,
+        Err(error) if error.kind() == ErrorKind::Unauthenticated => {
+            site.limiter().refused(arrival, &mut learned.budget())?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
+    // Set once per request; a second value cannot come.
+    let _ = learned.0.tenant.set(ctx.tenant());
+    site.limiter().caller(spec.rate, &ctx, &mut learned.budget())?;
     credentials::check_origin(site, &parts.method, &parts.headers, &presented)?;
     credentials::check_tenant(&parts.headers, &ctx)?;
     let scope = permitted(&spec.access, &ctx)?;
@@ -147,12 +179,8 @@ async fn admit(site: &Site, spec: &Spec, parts: &Parts, arrival: &Arrival) -> Re
 impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
     /// Admits the caller, then reads path, query and body, in this order: a stranger learns nothing about inputs.
     pub(crate) async fn read(spec: &Spec, path: &Fields, query: &Fields, incoming: Incoming) -> Result<Self, Error> {
-        let Incoming { site, arrival, parts, path: pairs, body, tenant } = incoming;
-        let (ctx, scope) = admit(&site, spec, &parts, &arrival).await?;
-        if spec.access != Access::Public {
-            // Set once per request; a second value cannot come.
-            let _ = tenant.set(ctx.tenant());
-        }
+        let Incoming { site, arrival, parts, path: pairs, body, learned } = incoming;
+        let (ctx, scope) = admit(&site, spec, &parts, &arrival, &learned).await?;
         let key = idempotency::key(spec, &parts.headers)?;
         let path = path.read_path(&pairs)?;
         // A page's query belongs to the application that the page holds.

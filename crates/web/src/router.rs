@@ -1,7 +1,7 @@
 //! From the table of operations to a router: nothing else is routed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 use steward_base::{Error, ErrorKind, Permission, TenantId};
 
 use crate::arrival::Arrival;
-use crate::call::Incoming;
+use crate::call::{Incoming, Learned};
 use crate::layers;
 use crate::metrics::Meter;
 use crate::openapi;
@@ -153,14 +153,14 @@ impl Page {
         };
         let (mut parts, body) = request.into_parts();
         let arrival = arrival(&parts.extensions, &self.site, parts.uri.path());
-        let tenant = Arc::new(OnceLock::new());
+        let learned = Learned::default();
         let headers = operation.spec.error_form.is_some().then(|| parts.headers.clone());
         let path = match RawPathParams::from_request_parts(&mut parts, &()).await {
             Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             // Not UTF-8: no such page.
             Err(_) => return problem::respond(&self.site, &arrival, &Error::not_found("page")),
         };
-        let incoming = Incoming { site: self.site.clone(), arrival: arrival.clone(), parts, path, body, tenant: Arc::clone(&tenant) };
+        let incoming = Incoming { site: self.site.clone(), arrival: arrival.clone(), parts, path, body, learned: learned.clone() };
         let mut response = match (operation.endpoint)(incoming).await {
             Ok(response) => response,
             Err(error) => match (&operation.spec.error_form, headers) {
@@ -173,10 +173,11 @@ impl Page {
                 _ => problem::respond(&self.site, &arrival, &error),
             },
         };
+        learned.budget().write(response.headers_mut());
         response.extensions_mut().insert(Answered {
             route: Arc::clone(&self.route),
             operation: operation.spec.id,
-            tenant: tenant.get().copied(),
+            tenant: learned.tenant(),
             meter: Arc::clone(meter),
         });
         response

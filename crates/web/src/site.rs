@@ -16,6 +16,7 @@ use crate::cursor::Cursors;
 use crate::health::Health;
 use crate::idempotency::InFlight;
 use crate::metrics::Metrics;
+use crate::rate::{Limiter, Rates};
 
 /// What a server is told about itself.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Settings {
     pub version: Version,
     /// Bounds on requests.
     pub limits: Limits,
+    /// How many requests anybody gets.
+    pub rates: Rates,
 }
 
 /// What is running.
@@ -101,6 +104,7 @@ struct Inner {
     health: Health,
     drain: CancellationToken,
     in_flight: InFlight,
+    limiter: Limiter,
     document: OnceLock<Bytes>,
     readers: OnceLock<BTreeMap<&'static str, Permission>>,
 }
@@ -110,6 +114,7 @@ impl Site {
     pub fn new(settings: Settings, authority: Authority, clock: Clock, random: Random) -> Self {
         let cursors = Cursors::new(settings.cursor_key.expose());
         let origins = origins(&settings);
+        let limiter = Limiter::new(settings.rates.clone(), clock.clone());
         Self(Arc::new(Inner {
             settings,
             origins,
@@ -121,6 +126,7 @@ impl Site {
             health: Health::default(),
             drain: CancellationToken::new(),
             in_flight: InFlight::default(),
+            limiter,
             document: OnceLock::new(),
             readers: OnceLock::new(),
         }))
@@ -179,6 +185,11 @@ impl Site {
     /// Cancelled when the server drains: streams end, consumers stop.
     pub fn drain(&self) -> &CancellationToken {
         &self.0.drain
+    }
+
+    /// How many requests anybody has left.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.0.limiter
     }
 
     /// The repeatable requests that are being worked on.

@@ -165,6 +165,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "Ask an owner or admin of the tenant for the permission that the detail names.",
     ),
     code("person_exists", &[409], "Somebody has this e-mail address already.", "Use another one."),
+    code(
+        "rate_limited",
+        &[429],
+        "The caller, its tenant or its address sent more requests than the limit that the detail names.",
+        "Wait as long as Retry-After says, then send fewer; an operator can raise the limit in the settings.",
+    ),
     code("record_too_large", &[413], "The record is larger than one may be.", "Shorten it, or split it."),
     code(
         "reference_missing",

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::openapi::components::{Components, Direction};
-use crate::operation::{Access, HeaderInput, Spec};
+use crate::operation::{Access, HeaderInput, RateClass, Spec};
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::schema;
 
@@ -59,6 +59,9 @@ pub(super) fn all(spec: &Spec, components: &mut Components) -> Value {
 
 fn success(spec: &Spec, components: &mut Components) -> Value {
     let mut headers = common_headers();
+    if spec.rate != RateClass::Exempt {
+        rate_headers(&mut headers);
+    }
     if spec.etag {
         headers["ETag"] = header("ETag");
     }
@@ -127,6 +130,7 @@ fn refusals(spec: &Spec) -> Vec<StatusCode> {
         (has_body, StatusCode::UNSUPPORTED_MEDIA_TYPE),
         (true, StatusCode::UNPROCESSABLE_ENTITY),
         (spec.reads(HeaderInput::IfMatch), StatusCode::PRECONDITION_REQUIRED),
+        (spec.rate != RateClass::Exempt, StatusCode::TOO_MANY_REQUESTS),
         (true, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         (true, StatusCode::INTERNAL_SERVER_ERROR),
         (true, StatusCode::SERVICE_UNAVAILABLE),
@@ -160,7 +164,11 @@ fn refusal_headers(status: StatusCode) -> Value {
     let mut headers = common_headers();
     match status {
         StatusCode::UNAUTHORIZED => headers["WWW-Authenticate"] = header("WWW-Authenticate"),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => headers["Retry-After"] = header("Retry-After"),
+        StatusCode::SERVICE_UNAVAILABLE => headers["Retry-After"] = header("Retry-After"),
+        StatusCode::TOO_MANY_REQUESTS => {
+            headers["Retry-After"] = header("Retry-After");
+            rate_headers(&mut headers);
+        }
         _ => {}
     }
     headers
@@ -168,6 +176,12 @@ fn refusal_headers(status: StatusCode) -> Value {
 
 fn common_headers() -> Value {
     json!({ "X-Request-Id": header("X-Request-Id"), "traceparent": header("traceparent") })
+}
+
+fn rate_headers(headers: &mut Value) {
+    for name in ["RateLimit", "RateLimit-Policy"] {
+        headers[name] = header(name);
+    }
 }
 
 fn header(name: &str) -> Value {
@@ -189,6 +203,14 @@ pub(super) fn headers() -> Value {
             "description": "The answer was given before, to the first request with the same Idempotency-Key.",
         },
         "WWW-Authenticate": { "required": true, "schema": { "type": "string" }, "description": "How to authenticate." },
+        "RateLimit": {
+            "required": false, "schema": { "type": "string" },
+            "description": "The policy that leaves least, how many requests that is, and in how many seconds it is whole again: \"read\";r=50;t=30.",
+        },
+        "RateLimit-Policy": {
+            "required": false, "schema": { "type": "string" },
+            "description": "The policies that the request counts against, each with its quota and seconds: \"read\";q=100;w=60.",
+        },
         "Retry-After": { "required": true, "schema": { "type": "integer", "minimum": 1 }, "description": "Seconds until another try makes sense." },
     })
 }

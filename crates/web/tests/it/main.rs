@@ -11,6 +11,7 @@ mod lists;
 mod live;
 mod log;
 mod problems;
+mod rates;
 mod repeats;
 mod sample;
 mod serving;
