@@ -226,7 +226,8 @@ impl Store {
             let body = with_unknown_fields(&kind, record.body.object()?, &model)?;
             let unit = unit.put(M::KIND, id, body, crate::Expect::Version(record.version));
             tries += 1;
-            match self.commit(ctx, unit).await {
+            // A unit under way is large, and this future is part of many.
+            match Box::pin(self.commit(ctx, unit)).await {
                 Err(error) if error.code() == "version_conflict" && tries < UPDATE_TRIES => {}
                 Err(error) => return Err(error),
                 Ok(committed) => {

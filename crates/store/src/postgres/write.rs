@@ -250,7 +250,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let remember = Remembering::of(&writes.attempts);
     let sweeping = Sweeping::of(writes.sweep);
     let keeping = Keeping::of(&writes.keys);
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 16] = [
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 18] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
