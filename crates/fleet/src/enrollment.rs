@@ -102,7 +102,7 @@ impl Fleet {
         })?;
         let ctx = system_for(cause, minted.tenant, "enrolment");
         for _ in 0..TRIES {
-            match self.try_enroll(&ctx, &minted, &asked).await {
+            match Box::pin(self.try_enroll(&ctx, &minted, &asked)).await {
                 Err(error) if error.kind() == ErrorKind::Conflict => {}
                 Err(error) => return Err(error),
                 Ok(device) => {
