@@ -303,6 +303,22 @@ impl Core {
 
     fn flush_all(&self) -> Result<()> {
         let _working = self.working();
+        self.flush_waiting()
+    }
+
+    /// Stores everything and removes every file of the log but a new one.
+    pub(crate) fn begin_log_anew(&self) -> Result<()> {
+        self.wal()?.rotate()?;
+        self.flush_waiting()
+    }
+
+    /// Whether the log or the memory has rows of a tenant.
+    pub(crate) fn holds(&self, tenant: TenantId) -> bool {
+        let waits = self.tables.waiting(0).iter().any(|waiting| waiting.key.tenant == tenant);
+        waits || self.wal.get().is_some_and(|wal| wal.holds(tenant))
+    }
+
+    fn flush_waiting(&self) -> Result<()> {
         let keys: Vec<Key> = self.tables.waiting(0).into_iter().map(|waiting| waiting.key).collect();
         self.flush_keys(&keys)
     }

@@ -11,6 +11,7 @@ mod budget;
 mod columns;
 mod disk;
 mod engine;
+mod erase;
 mod flush;
 mod manifest;
 mod memtable;

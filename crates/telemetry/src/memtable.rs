@@ -10,7 +10,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parking_lot::RwLock;
-use steward_base::Result;
+use steward_base::{Result, TenantId};
 
 use crate::columns::{decode_logs, decode_metrics};
 use crate::rows::unreadable;
@@ -192,6 +192,20 @@ impl Tables {
         kept.push(added);
         *segments = kept;
         gone
+    }
+
+    /// Lets go of all of a tenant. Returns its segments and the bytes set free.
+    pub(crate) fn forget(&self, tenant: TenantId) -> (Vec<Arc<Segment>>, usize) {
+        let mut tables = self.0.write();
+        let (mut segments, mut freed) = (Vec::new(), 0);
+        tables.retain(|key, table| {
+            if key.tenant == tenant {
+                segments.extend(table.segments.iter().cloned());
+                freed += table.bytes;
+            }
+            key.tenant != tenant
+        });
+        (segments, freed)
     }
 
     /// Puts in what the manifest names at the start.

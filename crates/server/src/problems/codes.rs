@@ -205,6 +205,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("telemetry_failed", &[503], "The disk refuses what telemetry writes.", OPERATOR),
     code("telemetry_failing", &[503], "Telemetry cannot be written.", OPERATOR),
     code("telemetry_full", &[503], "There is no room left to store telemetry.", OPERATOR),
+    code("telemetry_in_use", &[503], "Telemetry of the tenant still arrives or is being read.", WAIT),
     code("telemetry_manifest", &[503], "The list of telemetry files is damaged.", OPERATOR),
     code("telemetry_shared", &[503], "Another process writes to the same telemetry.", OPERATOR),
     code("telemetry_storage", &[503], "The telemetry log cannot be read or written.", OPERATOR),

@@ -37,6 +37,13 @@ pub(crate) struct Append {
     pub(crate) reply: oneshot::Sender<Result<Ack>>,
 }
 
+/// What the thread is asked for.
+enum Order {
+    Append(Append),
+    /// Begin a new file, so that the ones before it can be removed once they are published.
+    Rotate(std::sync::mpsc::SyncSender<io::Result<()>>),
+}
+
 /// Whether the log can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum WalState {
@@ -70,7 +77,7 @@ impl WalState {
 /// The log's handle: a queue to its thread.
 #[derive(Debug)]
 pub(crate) struct Wal {
-    sender: Mutex<Option<Sender<Append>>>,
+    sender: Mutex<Option<Sender<Order>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<Shared>,
     disk: Arc<dyn Disk>,
@@ -126,7 +133,20 @@ impl Wal {
 
     pub(crate) fn append(&self, append: Append) -> Result<()> {
         let closed = || WalState::Closed.error().expect("closed is an error");
-        self.sender.lock().as_ref().ok_or_else(closed)?.send(append).map_err(|_| closed())
+        self.sender.lock().as_ref().ok_or_else(closed)?.send(Order::Append(append)).map_err(|_| closed())
+    }
+
+    /// Begins a new file behind everything that was appended before. Blocks.
+    pub(crate) fn rotate(&self) -> Result<()> {
+        let closed = || WalState::Closed.error().expect("closed is an error");
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        self.sender.lock().as_ref().ok_or_else(closed)?.send(Order::Rotate(reply)).map_err(|_| closed())?;
+        answer.recv().map_err(|_| closed())?.map_err(|error| WalState::Failed(error.to_string()).error().unwrap_or_else(closed))
+    }
+
+    /// Whether any file may hold rows of a tenant.
+    pub(crate) fn holds(&self, tenant: steward_base::TenantId) -> bool {
+        self.shared.files.lock().iter().any(|file| file.through.keys().any(|key| key.tenant == tenant))
     }
 
     pub(crate) fn state(&self) -> WalState {
@@ -217,7 +237,7 @@ struct Sealed {
 }
 
 impl Writer {
-    fn run(mut self, receiver: &Receiver<Append>) {
+    fn run(mut self, receiver: &Receiver<Order>) {
         loop {
             let failed = *self.shared.state.lock() != WalState::Writable;
             let first = match if failed { receiver.recv_timeout(PROBE) } else { receiver.recv().map_err(RecvTimeoutError::from) } {
@@ -228,14 +248,17 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let mut bytes = first.encoded.frame.len();
-            let mut group = vec![first];
-            while bytes < self.options.group_bytes {
-                let Ok(more) = receiver.try_recv() else { break };
-                bytes += more.encoded.frame.len();
-                group.push(more);
+            let (mut group, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+            while let Some(Order::Append(append)) = next {
+                bytes += append.encoded.frame.len();
+                group.push(append);
+                next = if bytes < self.options.group_bytes { receiver.try_recv().ok() } else { None };
             }
             self.commit(group);
+            if let Some(Order::Rotate(reply)) = next {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.rotate(self.next_sequence, 0));
+            }
         }
         *self.shared.state.lock() = WalState::Closed;
     }
