@@ -1,7 +1,7 @@
 //! The table of operations of every role. One process runs them all so far.
 
 use steward_observe::Observe;
-use steward_web::{Operations, events, health, openapi};
+use steward_web::{Operations, events, health, openapi, search, undo};
 use steward_work::Work;
 
 use crate::app::App;
@@ -29,6 +29,8 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .tag("schedules", "Jobs that the clock queues.")
         .tag("sagas", "Work in steps that is done whole or undone.")
         .tag("events", "What happened, in order, and live.")
+        .tag("search", "Everything, by its words.")
+        .tag("undo", "What a request did, taken back.")
         .tag("logs", "Log lines: in, out and live.")
         .tag("metrics", "Metric points: in, and series out.")
         .tag("console", "Pages for browsers.")
@@ -39,6 +41,8 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .with(observe.operations())
         .with(work.operations())
         .with(events::operations(app.store()))
+        .with(search::operations(app.store()))
+        .with(undo::operations(app.store()))
         .with(problems::operations())
         .with(console::operations())
 }

@@ -26,6 +26,7 @@ mod sqlite;
 mod stirred;
 mod store;
 mod tally;
+mod undo;
 mod unit;
 mod value;
 
@@ -44,4 +45,5 @@ pub use shown::Shown;
 pub use stirred::Stirred;
 pub use store::{Backend, Options, Store};
 pub use tally::Bounds;
+pub use undo::{Act, Reversal};
 pub use unit::{Committed, EventDraft, Expect, UnitOfWork};

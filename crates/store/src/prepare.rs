@@ -32,6 +32,7 @@ pub(crate) struct Prepared {
     pub(crate) jobs: Vec<JobChange>,
     pub(crate) tallies: Vec<Tally>,
     pub(crate) sweep: bool,
+    pub(crate) contained: bool,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
     /// See [`UnitOfWork`].
@@ -117,6 +118,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         jobs,
         tallies,
         sweep: unit.sweep,
+        contained: unit.contained,
         keys: unit.keys,
         answer: unit.answer,
         using: None,

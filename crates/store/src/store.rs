@@ -18,6 +18,7 @@ use crate::kind::{Kind, Kinds, Model};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::marks::{Mark, Marks, Seen};
 use crate::query::{ListQuery, MAX_LIMIT, Page};
+use crate::rows::EventRow;
 use crate::stirred::Stirred;
 use crate::tally::TallyKey;
 use crate::unit::{Committed, UnitOfWork};
@@ -242,6 +243,11 @@ impl Store {
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
         let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
+    }
+
+    /// The same as they are stored.
+    pub(crate) async fn stored_events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await
     }
 
     /// The events about one record before a position, newest first; also about one that is deleted or purged.

@@ -32,6 +32,8 @@ pub struct UnitOfWork {
     pub(crate) tallies: Vec<Tally>,
     /// Removes what nobody will ask for any more.
     pub(crate) sweep: bool,
+    /// No other record may be deleted or changed with those that it names.
+    pub(crate) contained: bool,
     /// Seals its secrets; the store sees to it.
     pub(crate) sealer: Option<Sealer>,
     /// Data keys to be kept from now on.
@@ -214,6 +216,12 @@ impl UnitOfWork {
     #[must_use]
     pub fn receive(mut self, source: impl Into<Cow<'static, str>>, message: impl Into<String>, until: Timestamp) -> Self {
         self.tallies.push(Tally::Receive { source: source.into(), message: message.into(), until });
+        self
+    }
+
+    /// Refuses with `referenced` what would delete or change records that it does not name.
+    pub(crate) fn contained(mut self) -> Self {
+        self.contained = true;
         self
     }
 

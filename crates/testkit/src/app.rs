@@ -7,7 +7,7 @@ use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
 use steward_identity::{Identity, Member, NewApiKey, Owner};
 use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
-use steward_web::{Limits, Operation, Operations, Rates, Serving, Settings, Site, Version, events, health, openapi, serve};
+use steward_web::{Limits, Operation, Operations, Rates, Serving, Settings, Site, Version, events, health, openapi, search, serve, undo};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -135,6 +135,8 @@ impl TestApp {
             .with(health::operations())
             .with([openapi::operation_for_document()])
             .with(events::operations(&parts.store))
+            .with(search::operations(&parts.store))
+            .with(undo::operations(&parts.store))
             .with(steward_identity::operations(&parts.identity))
             .with(operations(&parts));
         let router = operations.router(&site);

@@ -134,7 +134,7 @@ pub async fn outside_scope(
     // A stream never ends; tests of its own follow it.
     for spec in guarded(app).filter(|spec| spec.rate != RateClass::Stream && spec.tag != "auth") {
         let path = existing(spec).unwrap_or_else(|| plausible(spec));
-        let mut asked = ask(app, spec, &path).key(key).header("if-match", "*");
+        let mut asked = ask(app, spec, &asking(spec, &path, canary)).key(key).header("if-match", "*");
         if spec.mutates() {
             asked = asked.json(&body(spec));
         }
@@ -162,6 +162,13 @@ pub async fn wrong_methods(app: &TestApp) -> Vec<String> {
         }
     }
     findings
+}
+
+/// The path with this text for every parameter that a query must have.
+fn asking(spec: &Spec, path: &str, text: &str) -> String {
+    let required = spec.query_schema["required"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+    let query: Vec<String> = required.map(|name| format!("{name}={text}")).collect();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{}", query.join("&")) }
 }
 
 fn guarded(app: &TestApp) -> impl Iterator<Item = &Spec> {

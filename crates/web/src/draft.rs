@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use steward_base::Error;
+use steward_store::Act;
 
 use crate::call::{self, Call};
 use crate::error_form::ErrorForm;
@@ -43,6 +44,7 @@ pub fn operation(id: &'static str, method: Method, path: impl Into<String>) -> D
         rate,
         scoped: false,
         reads_kind: None,
+        changes_kind: None,
         undocumented: None,
         headers: Vec::new(),
         path_schema: Value::Null,
@@ -126,6 +128,13 @@ impl Draft {
     #[must_use]
     pub fn reads_kind(mut self, kind: &'static str) -> Self {
         self.spec.reads_kind = Some(kind);
+        self
+    }
+
+    /// It does this to records of the kind as they are asked for, and nothing besides.
+    #[must_use]
+    pub(crate) fn changes_kind(mut self, kind: &'static str, act: Act) -> Self {
+        self.spec.changes_kind = Some((kind, act));
         self
     }
 

@@ -21,7 +21,7 @@ use crate::input::FilterText;
 use crate::live::{self, Closed, EventStream, Feed, Message};
 use crate::operation::{HeaderInput, Operation, RateClass};
 use crate::reply::{Json, Reply};
-use crate::scope;
+use crate::scope::Reach;
 use crate::site::Site;
 
 /// How many events are read at once.
@@ -234,24 +234,13 @@ struct Sight {
     kinds: HashMap<String, Reach>,
 }
 
-enum Reach {
-    Everywhere,
-    Within(Expr),
-    Nowhere,
-}
-
 impl Sight {
     /// Fails with `permission_denied` for a caller who may read nothing at all.
     fn of(store: &Store, site: &Site, ctx: &Ctx) -> Result<Self, Error> {
         let now = site.clock().now();
         let mut kinds = HashMap::new();
         for (kind, permission) in site.readers().filter_map(|(name, permission)| Some((store.kinds().get(name)?, permission))) {
-            let reach = match steward_auth::require(ctx, permission) {
-                Err(_) => Reach::Nowhere,
-                Ok(None) => Reach::Everywhere,
-                Ok(Some(limit)) => limit.over(&scope::fields(kind), now).map_or(Reach::Nowhere, Reach::Within),
-            };
-            kinds.insert(kind.prefix().to_owned(), reach);
+            kinds.insert(kind.prefix().to_owned(), Reach::of(kind, ctx, permission, now));
         }
         let audit = audits(ctx)?;
         if !audit && kinds.values().all(|reach| matches!(reach, Reach::Nowhere)) {
@@ -265,9 +254,7 @@ impl Sight {
     fn includes(&self, event: &Event) -> bool {
         let prefix = event.subject.split_once('_').map_or("", |(prefix, _)| prefix);
         match self.kinds.get(prefix) {
-            Some(Reach::Everywhere) => true,
-            Some(Reach::Within(limit)) => filter::matches(limit, &Value::Object(event.scope.clone())),
-            Some(Reach::Nowhere) => false,
+            Some(reach) => reach.includes(&Value::Object(event.scope.clone())),
             None => self.audit,
         }
     }

@@ -57,9 +57,11 @@ mod resource;
 mod router;
 pub mod schema;
 pub mod scope;
+pub mod search;
 mod serve;
 pub mod shown_once;
 mod site;
+pub mod undo;
 
 pub use arrival::{Arrival, Peer};
 pub use call::{Call, Standing};

@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use steward_base::{Error, Permission};
+use steward_store::Act;
 
 use crate::call::Incoming;
 use crate::error_form::ErrorForm;
@@ -88,6 +89,8 @@ pub struct Spec {
     pub scoped: bool,
     /// The kind whose records it reads one by one: who may call it sees their events too.
     pub reads_kind: Option<&'static str>,
+    /// What it does to records of a kind as they are asked for, and nothing besides: who may call it may undo the opposite.
+    pub changes_kind: Option<(&'static str, Act)>,
     /// Left out of the document, with the reason: pages and files, which no API client calls.
     pub undocumented: Option<&'static str>,
     /// Headers that it reads.

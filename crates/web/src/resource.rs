@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, Id, Prefix, RecordId};
-use steward_store::{Kind, Model, Record, Store, UnitOfWork};
+use steward_store::{Act, Kind, Model, Record, Store, UnitOfWork};
 
 use crate::draft::Draft;
 use crate::draft::operation;
@@ -235,6 +235,8 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     let (path, one) = (format!("/api/v1/{plural}"), format!("/api/v1/{plural}/{{id}}"));
     let (create, update, delete, example) = (options.create, options.update, options.delete, options.example.clone());
     let restore = options.delete && options.restore;
+    // A hook may refuse or complete a change: what it would say is not known beforehand.
+    let (plain_update, plain_delete) = (options.on_update.is_none(), options.on_delete.is_none());
     let (tag, permission) = (options.tag, options.permission);
     let (list_id, history_id) = (id(plural, "list"), id(plural, "history"));
     let state = Arc::new(State { store: store.clone(), stored: Checker::new(kind.schema()), kind, options, list_id, history_id });
@@ -276,12 +278,14 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
         let draft = start("update", Method::PATCH, &one, "write", format!("Change {article} {noun}"));
         let draft = draft.description("An RFC 7396 merge patch: members replace, null removes, what is not named stays.");
         let draft = draft.reads(HeaderInput::IfMatch).etag().body_schema(schemas.patch()).output_schema(schemas.output.clone());
+        let draft = if plain_update { draft.changes_kind(M::KIND, Act::Update) } else { draft };
         out.push(draft.handle(state.clone(), one::update));
     }
     if delete {
         let draft = start("delete", Method::DELETE, &one, "delete", format!("Delete {article} {noun}"));
         let kept = if restore { ", where it can be restored from for 30 days" } else { "" };
         let draft = draft.description(format!("It goes to the recycle bin{kept}.")).reads(HeaderInput::IfMatch);
+        let draft = if plain_delete { draft.changes_kind(M::KIND, Act::Delete) } else { draft };
         out.push(draft.handle(state.clone(), one::delete));
     }
     if restore {
@@ -290,7 +294,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
             "Brings it back from the recycle bin as it was, if its unique values are free and what it refers to is there. What was deleted with it \
              is restored by itself.",
         );
-        let draft = draft.reads(HeaderInput::IfMatch).etag().output_schema(schemas.output.clone());
+        let draft = draft.reads(HeaderInput::IfMatch).etag().output_schema(schemas.output.clone()).changes_kind(M::KIND, Act::Restore);
         let draft = draft.error(StatusCode::CONFLICT, "already_exists").error(StatusCode::CONFLICT, "unique_taken");
         out.push(draft.handle(state, history::restore));
     }

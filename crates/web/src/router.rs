@@ -10,6 +10,7 @@ use axum::routing::any;
 use http::header::ALLOW;
 use http::{HeaderValue, Method};
 use steward_base::{Error, ErrorKind, Permission, TenantId};
+use steward_store::Act;
 
 use crate::arrival::Arrival;
 use crate::call::{Incoming, Learned};
@@ -98,11 +99,21 @@ impl Operations {
         self.list.iter().filter_map(reader).collect()
     }
 
+    /// The permissions that change records of a kind in some way.
+    fn changers(&self) -> BTreeMap<(&'static str, Act), Permission> {
+        let changer = |operation: &Operation| match (operation.spec.changes_kind, &operation.spec.access) {
+            (Some(change), Access::Needs(permission)) => Some((change, permission.clone())),
+            _ => None,
+        };
+        self.list.iter().filter_map(changer).collect()
+    }
+
     /// The router, with all layers around it.
     pub fn router(&self, site: &Site) -> Router {
         let document = self.document(&site.settings().version.version).to_string();
         site.keep_document(document.into());
         site.keep_readers(self.readers());
+        site.keep_changers(self.changers());
         let mut pages: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
         for operation in &self.list {
             pages.entry(&operation.spec.path).or_default().push(operation);

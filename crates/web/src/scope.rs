@@ -3,7 +3,7 @@
 use serde_json::Value;
 use steward_auth::Scope;
 use steward_base::filter::{self, Expr, FieldPath, Registry};
-use steward_base::{Error, ErrorKind, Timestamp};
+use steward_base::{Ctx, Error, ErrorKind, Permission, Timestamp};
 use steward_store::{Kind, Kinds};
 
 /// The fields of a kind that permissions are scoped by; events of its records carry the same ones.
@@ -23,6 +23,37 @@ fn declared(kind: &Kind, mut registry: Registry) -> Registry {
         }
     }
     registry
+}
+
+/// How far a caller's permission goes over the records of a kind.
+#[derive(Clone, Debug)]
+pub(crate) enum Reach {
+    /// All of them.
+    Everywhere,
+    /// Those that pass.
+    Within(Expr),
+    /// None.
+    Nowhere,
+}
+
+impl Reach {
+    /// What this permission gives the caller.
+    pub(crate) fn of(kind: &Kind, ctx: &Ctx, permission: &Permission, now: Timestamp) -> Self {
+        match steward_auth::require(ctx, permission) {
+            Err(_) => Self::Nowhere,
+            Ok(None) => Self::Everywhere,
+            Ok(Some(scope)) => scope.over(&fields(kind), now).map_or(Self::Nowhere, Self::Within),
+        }
+    }
+
+    /// Whether it covers a row of the kind, or what an event says of where its subject was.
+    pub(crate) fn includes(&self, row: &Value) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Within(limit) => filter::matches(limit, row),
+            Self::Nowhere => false,
+        }
+    }
 }
 
 /// The filter that records of the kind must pass for this caller; `None` for all of them.

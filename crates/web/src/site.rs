@@ -9,6 +9,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use steward_auth::Authority;
 use steward_base::{Clock, Error, ErrorKind, Permission, Random, Secret};
+use steward_store::Act;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -107,6 +108,7 @@ struct Inner {
     limiter: Limiter,
     document: OnceLock<Bytes>,
     readers: OnceLock<BTreeMap<&'static str, Permission>>,
+    changers: OnceLock<BTreeMap<(&'static str, Act), Permission>>,
 }
 
 impl Site {
@@ -129,6 +131,7 @@ impl Site {
             limiter,
             document: OnceLock::new(),
             readers: OnceLock::new(),
+            changers: OnceLock::new(),
         }))
     }
 
@@ -215,6 +218,17 @@ impl Site {
     /// Keeps the readers of the first router, as with the document.
     pub(crate) fn keep_readers(&self, readers: BTreeMap<&'static str, Permission>) {
         let _ = self.0.readers.set(readers);
+    }
+
+    /// The permission that changes records of a kind so; `None` where no operation does it as it is asked for.
+    pub(crate) fn changer(&self, kind: &str, act: Act) -> Option<&Permission> {
+        let changers = self.0.changers.get()?;
+        changers.iter().find(|((known, does), _)| *known == kind && *does == act).map(|(_, permission)| permission)
+    }
+
+    /// Keeps the changers of the first router, as with the document.
+    pub(crate) fn keep_changers(&self, changers: BTreeMap<(&'static str, Act), Permission>) {
+        let _ = self.0.changers.set(changers);
     }
 
     /// An absolute URL on the public address.

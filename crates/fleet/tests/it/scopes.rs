@@ -134,10 +134,15 @@ async fn no_operation_reaches_over_the_scope() {
         };
         spec.path.contains("{id}").then(|| spec.path.replace("{id}", id))
     };
+    let (store, ctx) = (&two.world.app.parts.store, &two.world.tenant.ctx);
+    let events = store.events(ctx, 0, 500).await.expect("are read");
+    let made =
+        events.into_iter().find(|event| event.subject == other.project).and_then(|event| event.correlation_id).expect("by a request");
     let body = |spec: &Spec| match spec.id {
         "projects.create" | "enrollment-tokens.create" => json!({ "name": "x", "organization_id": other.organization }),
         "services.create" => json!({ "name": "x", "project_id": other.project }),
         "organizations.create" => json!({ "name": "x" }),
+        "undo.create" => json!({ "request_id": made }),
         _ => json!({}),
     };
     let before = two.world.app.parts.store.head(&two.world.tenant.ctx).await.expect("is read");

@@ -227,6 +227,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("too_many_points", &[422], "The query makes more points than one answer holds.", "Take longer steps, or a shorter range."),
     code("took_too_long", &[503], "A job took longer than its kind may.", "Nothing: it is tried again until it is a dead letter."),
     code(
+        "undo_impossible",
+        &[409],
+        "What the request did cannot be taken back as a whole.",
+        "Change the records by hand; their histories say what they were.",
+    ),
+    code(
         "unique_taken",
         &[409],
         "Another record has this value in a field that must differ.",
@@ -288,6 +294,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("type", "The value has another type than is expected.", FIX),
     said("unique_items", "An item of the list appears twice.", FIX),
     said("unknown_field", "There is no such field.", "Check the spelling, or leave it out."),
+    said("unknown_kind", "There is no such kind, or its records are not searchable.", "Use one that the detail names."),
     said("unknown_parameter", "There is no such parameter.", "Check the spelling, or leave it out."),
     said(
         "written_before",

@@ -119,6 +119,12 @@ impl Planner<'_> {
             self.write(state, unit, now.micros(), write, tallies.numbered.get(&write.key.1), &mut effects)?;
         }
         self.follow_references(state, unit, now.micros(), &mut effects)?;
+        if unit.contained
+            && let Some(other) = effects.list.iter().find(|effect| unit.writes.iter().all(|write| write.key != effect.key))
+        {
+            let detail = format!("A {} depends on it since: change that first.", self.kinds.at(other.key.0).name().replace('_', " "));
+            return Err(Error::new(ErrorKind::Conflict, "referenced", detail));
+        }
         if effects.list.len() > MAX_WRITES {
             let detail = format!("More than {MAX_WRITES} records would be deleted or changed with it: delete them first.");
             return Err(Error::new(ErrorKind::Conflict, "cascade_too_large", detail));

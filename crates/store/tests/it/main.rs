@@ -24,4 +24,5 @@ mod secrets;
 mod support;
 mod tallies;
 mod tampering;
+mod undo;
 mod writers;

@@ -5,6 +5,7 @@ mod bodies;
 mod contract;
 mod credentials;
 mod document;
+mod found;
 mod generated;
 mod health;
 mod lists;

@@ -1,0 +1,195 @@
+//! Taking back what one request did: its events, turned round, as one unit of work.
+//!
+//! Events are found by walking back from the last one, over a day and 100,000 events at most: an index for what is asked so rarely would cost every
+//! commit. A record was changed since when the last event about it is not one of these, for every change of a record is told under its id.
+
+use std::collections::HashMap;
+
+use memchr::memmem::Finder;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use steward_base::{Ctx, Error, ErrorKind, Event, RecordId};
+
+use crate::chain;
+use crate::keys::SEALED;
+use crate::unit::{Expect, UnitOfWork};
+use crate::{Record, Store};
+
+/// How far back a request may lie.
+const SPAN: std::time::Duration = std::time::Duration::from_secs(86_400);
+const MAX_EVENTS: i64 = 100_000;
+const STRIDE: i64 = 2_000;
+
+/// What is done to a record to take back what happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Act {
+    /// It gets its former values.
+    Update,
+    /// It goes to the recycle bin.
+    Delete,
+    /// It comes from there.
+    Restore,
+}
+
+/// One record of what is to be taken back.
+#[derive(Clone, Debug)]
+pub struct Reversal {
+    /// What is done to it.
+    pub act: Act,
+    /// The record as it is.
+    pub current: Record,
+    /// Its body as it will be.
+    pub body: Map<String, Value>,
+}
+
+/// A record while its events are turned round, from the last to the first.
+enum Was {
+    Live(Map<String, Value>),
+    Gone,
+}
+
+impl Store {
+    /// Takes back what the events of one request did, all of it or nothing; `allow` sees the records before and may refuse. Answers each with the
+    /// record as it is afterwards.
+    ///
+    /// Errors: `not_found` when the last day has no such events; `version_conflict` when something was changed since, `referenced` when something
+    /// else depends on it since; `undo_impossible` when an event does not hold what it takes: sealed values, or a change that was told in other words.
+    pub async fn undo(
+        &self,
+        ctx: &Ctx,
+        correlation_id: &str,
+        allow: impl FnOnce(&[Reversal]) -> Result<(), Error>,
+    ) -> Result<Vec<(Act, Record)>, Error> {
+        let reversals = self.reversals(ctx, correlation_id).await?;
+        allow(&reversals)?;
+        if reversals.is_empty() {
+            return Ok(Vec::new());
+        }
+        let acts: HashMap<_, _> = reversals.iter().map(|undone| ((undone.current.kind.clone(), undone.current.id), undone.act)).collect();
+        let unit = reversals.into_iter().fold(UnitOfWork::new().contained(), |unit, undone| {
+            let (kind, id, expect) = (undone.current.kind.to_string(), undone.current.id, Expect::Version(undone.current.version));
+            match undone.act {
+                Act::Update => unit.put(kind, id, undone.body, expect),
+                Act::Delete => unit.delete(kind, id, expect),
+                Act::Restore => unit.restore(kind, id, expect),
+            }
+        });
+        let committed = self.commit(ctx, unit).await?;
+        let told = committed.records.into_iter().filter_map(|record| Some((*acts.get(&(record.kind.clone(), record.id))?, record)));
+        Ok(told.collect())
+    }
+
+    /// What is to be done to which record, in the order in which they were first touched.
+    async fn reversals(&self, ctx: &Ctx, correlation_id: &str) -> Result<Vec<Reversal>, Error> {
+        let events = self.correlated(ctx, correlation_id).await?;
+        if events.is_empty() {
+            return Err(Error::not_found("request in the last day"));
+        }
+        let mut by_subject: HashMap<&str, Vec<&Event>> = HashMap::new();
+        events.iter().for_each(|event| by_subject.entry(&event.subject).or_default().push(event));
+        let mut reversals = Vec::new();
+        for event in events.iter().rev() {
+            if let Some(about) = by_subject.remove(event.subject.as_str()) {
+                reversals.extend(self.reversal(ctx, &about).await?);
+            }
+        }
+        Ok(reversals)
+    }
+
+    /// The events of a request, newest first.
+    async fn correlated(&self, ctx: &Ctx, correlation_id: &str) -> Result<Vec<Event>, Error> {
+        // As it stands in the stored text; what merely contains it is told apart when it is read.
+        let text = format!("\"correlation_id\":{}", Value::from(correlation_id));
+        let finder = Finder::new(&text);
+        let oldest = self.clock().now().minus(SPAN);
+        let mut before = self.head(ctx).await? + 1;
+        let end = (before - MAX_EVENTS).max(1);
+        let mut found = Vec::new();
+        while before > end {
+            let start = (before - STRIDE).max(end);
+            let many = usize::try_from(before - start).unwrap_or(0);
+            let stored = self.stored_events(ctx, start - 1, many).await?;
+            for row in stored.iter().rev().filter(|row| finder.find(&row.body).is_some()) {
+                found.extend(self.events(ctx, row.position - 1, 1).await?);
+            }
+            match stored.first() {
+                Some(first) if chain::decode(ctx.tenant(), first)?.time >= oldest => before = start,
+                _ => break,
+            }
+        }
+        found.retain(|event| event.correlation_id.as_deref() == Some(correlation_id) && event.time >= oldest);
+        Ok(found)
+    }
+
+    /// What takes back these events about one record, newest first; `None` when nothing is left of them.
+    async fn reversal(&self, ctx: &Ctx, about: &[&Event]) -> Result<Option<Reversal>, Error> {
+        let subject = &about[0].subject;
+        let kind = subject.split_once('_').and_then(|(prefix, _)| self.kinds().by_prefix(prefix));
+        let kind = kind.ok_or_else(|| impossible(about[0]))?;
+        let id = RecordId::parse(kind.prefix(), subject).ok_or_else(|| impossible(about[0]))?;
+        // Read before its history is: whatever comes between is in the history.
+        let current = self.get_with_deleted(ctx, kind.name(), id).await?.ok_or_else(changed_since)?;
+        if self.history(ctx, kind.name(), id, None, 1).await?.first().map(|last| last.position) != Some(about[0].position) {
+            return Err(changed_since());
+        }
+        let stored = current.body.object()?;
+        let mut was = if current.deleted_at.is_none() { Was::Live(stored.clone()) } else { Was::Gone };
+        for (at, event) in about.iter().enumerate() {
+            let verb = event.event_type.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
+            was = match (verb, was) {
+                ("created" | "restored", Was::Live(_)) => Was::Gone,
+                ("updated", Was::Live(body)) => Was::Live(former(body, event)?),
+                // The row holds it as it was deleted; what it held before it was created again, only the event knows.
+                ("deleted", Was::Gone) if at == 0 => Was::Live(stored.clone()),
+                ("deleted", Was::Gone) => Was::Live(side(event, "before")?),
+                _ => return Err(impossible(event)),
+            };
+        }
+        let (act, body) = match (current.deleted_at, was) {
+            (None, Was::Live(body)) if body == stored => return Ok(None),
+            (Some(_), Was::Gone) => return Ok(None),
+            (None, Was::Live(body)) => (Act::Update, body),
+            (None, Was::Gone) => (Act::Delete, stored),
+            (Some(_), Was::Live(body)) if body == stored => (Act::Restore, body),
+            // It comes back as it was deleted; changing it as well would be a second write.
+            (Some(_), Was::Live(_)) => return Err(impossible(about[0])),
+        };
+        Ok(Some(Reversal { act, current, body }))
+    }
+}
+
+/// The body before a change: what the event says it held, and without what came with it.
+fn former(mut body: Map<String, Value>, event: &Event) -> Result<Map<String, Value>, Error> {
+    let (before, after) = (side(event, "before")?, side(event, "after")?);
+    body.retain(|name, _| !after.contains_key(name));
+    body.extend(before);
+    Ok(body)
+}
+
+fn side(event: &Event, name: &str) -> Result<Map<String, Value>, Error> {
+    match event.data.get(name) {
+        Some(Value::Object(side)) if !side.values().any(is_sealed) => Ok(side.clone()),
+        _ => Err(impossible(event)),
+    }
+}
+
+fn is_sealed(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.contains_key(SEALED) || object.values().any(is_sealed),
+        Value::Array(items) => items.iter().any(is_sealed),
+        _ => false,
+    }
+}
+
+fn changed_since() -> Error {
+    let detail = "Something that this request changed was changed again since, or is gone: nothing was undone.";
+    Error::new(ErrorKind::Conflict, "version_conflict", detail)
+}
+
+fn impossible(event: &Event) -> Error {
+    // Which one it is, only who may read it should learn.
+    let detail = "An event of this request does not hold what it takes to undo it: nothing was undone.";
+    let source = format!("the event {} of {}", event.event_type, event.subject);
+    Error::new(ErrorKind::Conflict, "undo_impossible", detail).with_source(source)
+}
