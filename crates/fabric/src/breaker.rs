@@ -1,6 +1,7 @@
 //! A circuit breaker: who keeps failing is left alone for a while, then tried by one call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +19,16 @@ const LONGEST_REST: Duration = Duration::from_secs(8);
 pub(crate) struct Breaker {
     clock: Clock,
     state: Arc<Mutex<State>>,
+    openings: Arc<AtomicU64>,
+}
+
+/// How the way to a networked part stands, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    /// Whether calls are refused at once, but for one now and then that tries.
+    pub open: bool,
+    /// How often it opened since the start.
+    pub openings: u64,
 }
 
 /// The call is refused for this long.
@@ -40,7 +51,7 @@ enum State {
 impl Breaker {
     /// A closed one.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, state: Arc::new(Mutex::new(State::Closed { failures: 0 })) }
+        Self { clock, state: Arc::new(Mutex::new(State::Closed { failures: 0 })), openings: Arc::default() }
     }
 
     /// Runs `call` unless the circuit is open. `failed` says which results blame the other side: a refusal of what was asked does not.
@@ -54,6 +65,11 @@ impl Breaker {
     /// Whether calls are being refused or tried one by one.
     pub(crate) fn is_open(&self) -> bool {
         !matches!(*self.state.lock(), State::Closed { .. })
+    }
+
+    /// As metrics show it.
+    pub(crate) fn circuit(&self) -> Circuit {
+        Circuit { open: self.is_open(), openings: self.openings.load(Ordering::Relaxed) }
     }
 
     fn admit(&self) -> Result<Pass<'_>, Rest> {
@@ -91,6 +107,7 @@ impl Pass<'_> {
             (State::Closed { failures }, None) if failed => {
                 *failures += 1;
                 if *failures >= FAILURES {
+                    self.breaker.openings.fetch_add(1, Ordering::Relaxed);
                     *state = self.breaker.open(FIRST_REST);
                 }
             }
@@ -133,7 +150,7 @@ mod tests {
             assert!(!breaker.is_open());
             call(&breaker, true).expect("passes");
         }
-        assert!(breaker.is_open());
+        assert_eq!(breaker.circuit(), Circuit { open: true, openings: 1 });
         (breaker, clock)
     }
 
@@ -161,7 +178,7 @@ mod tests {
         assert_eq!(call(&breaker, false), Err(Rest(FIRST_REST * 2)));
         clock.advance(FIRST_REST * 2);
         call(&breaker, false).expect("passes");
-        assert!(!breaker.is_open());
+        assert_eq!(breaker.circuit(), Circuit { open: false, openings: 1 });
     }
 
     #[test]

@@ -12,4 +12,5 @@ pub mod kv;
 pub mod mail;
 mod scope;
 
+pub use breaker::Circuit;
 pub use scope::{Class, Scope};

@@ -12,6 +12,7 @@ use steward_store::{Backend, Kinds, ListQuery, MasterKey, Model as _, Options, S
 
 use crate::admin::{Answer, Request};
 use crate::config::Config;
+use crate::fabric::Fabric;
 use crate::master;
 
 /// How long the token that this machine enrols with is good: the agent uses it at once.
@@ -24,12 +25,13 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Store, credentials and the level-5 crates. Cheap to clone.
+/// Store, fabric, credentials and the level-5 crates. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Parts>);
 
 struct Parts {
     store: Store,
+    fabric: Fabric,
     master: MasterKey,
     authority: Authority,
     identity: Identity,
@@ -50,6 +52,8 @@ impl App {
         };
         let master = master::load(config, &random).await?;
         let store = Store::open(Options { backend, master: master.clone() }, kinds(), clock.clone(), random.clone()).await?;
+        // After the store, whose lock on the data folder speaks for all of it.
+        let fabric = Fabric::open(config, &clock, &random).await?;
         let authority = Authority::new(store.clone(), master.clone(), clock.clone(), random.clone(), public_url);
         let identity = Identity::new(steward_identity::Options {
             store: store.clone(),
@@ -61,11 +65,15 @@ impl App {
         identity.prepare().await?;
         let fleet = Fleet::new(store.clone(), authority.clone(), clock.clone(), random.clone());
         let public_url = public_url.to_owned();
-        Ok(Self(Arc::new(Parts { store, master, authority, identity, fleet, public_url, clock, random })))
+        Ok(Self(Arc::new(Parts { store, fabric, master, authority, identity, fleet, public_url, clock, random })))
     }
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(crate) fn fabric(&self) -> &Fabric {
+        &self.0.fabric
     }
 
     pub(crate) fn master(&self) -> &MasterKey {

@@ -87,6 +87,31 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "300",
     },
     Setting { key: "rate_limit_tenant_factor", doc: "How many callers' worth of requests a tenant gets in all.", default: "4" },
+    Setting {
+        key: "redis_url",
+        doc: "Redis or Valkey that several processes share, as in `redis://user:password@host:6379/0`, or `rediss://` for TLS; empty keeps short-lived values in memory.",
+        default: "\"\"",
+    },
+    Setting { key: "s3_bucket", doc: "Bucket for objects; empty keeps them as files under `data_dir`.", default: "\"\"" },
+    Setting { key: "s3_endpoint", doc: "Server of the bucket, as in `https://s3.example.com`; empty is AWS.", default: "\"\"" },
+    Setting { key: "s3_region", doc: "Region of the bucket; servers that know none take the default.", default: "\"us-east-1\"" },
+    Setting { key: "s3_access_key_id", doc: "Key id for the bucket.", default: "\"\"" },
+    Setting { key: "s3_secret_access_key", doc: "Secret of the key for the bucket; meant for the environment.", default: "\"\"" },
+    Setting {
+        key: "s3_addressing",
+        doc: "How the bucket is named in a URL: `path`, as most servers outside AWS want it, or `virtual-host`.",
+        default: "\"path\"",
+    },
+    Setting {
+        key: "smtp_url",
+        doc: "Mail server, as in `smtps://user:password@host:465`, or `smtp://` for STARTTLS on port 587, which this machine's own server goes without; empty keeps mail as files under `data_dir`.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "mail_from",
+        doc: "Who mail comes from, as in `Steward <steward@example.com>`; needed with `smtp_url`.",
+        default: "\"Steward <steward@localhost>\"",
+    },
 ];
 
 /// Variables of the agent and of the test suites, which may stand in the same environment.
@@ -122,6 +147,15 @@ pub(crate) struct Config {
     pub(crate) rate_limit_credential: u32,
     pub(crate) rate_limit_refused: u32,
     pub(crate) rate_limit_tenant_factor: u32,
+    pub(crate) redis_url: Secret<String>,
+    pub(crate) s3_bucket: String,
+    pub(crate) s3_endpoint: String,
+    pub(crate) s3_region: String,
+    pub(crate) s3_access_key_id: String,
+    pub(crate) s3_secret_access_key: Secret<String>,
+    pub(crate) s3_addressing: BucketAddressing,
+    pub(crate) smtp_url: Secret<String>,
+    pub(crate) mail_from: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -129,6 +163,14 @@ pub(crate) struct Config {
 pub(crate) enum LogFormat {
     Json,
     Text,
+}
+
+/// How a bucket is named in a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum BucketAddressing {
+    Path,
+    VirtualHost,
 }
 
 /// Values with the layer that set each.
@@ -173,8 +215,8 @@ impl Layers {
         let row = |setting: &'static Setting| {
             let source = self.sources.get(setting.key).map_or("default", String::as_str);
             let value = match setting.key {
-                "database_url" => hide_password(&self.values[setting.key]),
-                "master_key" if self.values[setting.key].as_str() != Some("") => "\"hidden\"".to_owned(),
+                "database_url" | "redis_url" | "smtp_url" => hide_password(&self.values[setting.key]),
+                "master_key" | "s3_secret_access_key" if self.values[setting.key].as_str() != Some("") => "\"hidden\"".to_owned(),
                 key => self.values[key].to_string(),
             };
             (setting, value, source)
@@ -252,6 +294,11 @@ impl Config {
         if sources.into_iter().filter(|set| *set).count() > 1 {
             return Err(invalid("master_key_file, master_key and master_key_command exclude each other: set one.".to_owned()));
         }
+        if self.s3_bucket.is_empty() != self.s3_access_key_id.is_empty()
+            || self.s3_bucket.is_empty() != self.s3_secret_access_key.expose().is_empty()
+        {
+            return Err(invalid("s3_bucket, s3_access_key_id and s3_secret_access_key go together: set all or none.".to_owned()));
+        }
         if self.connections == 0 || self.connections_per_address == 0 {
             return Err(invalid("connections and connections_per_address are at least 1: without any nobody is served.".to_owned()));
         }
@@ -300,7 +347,7 @@ fn hide_password(value: &Value) -> String {
     }
 }
 
-fn invalid(detail: String) -> Error {
+pub(crate) fn invalid(detail: String) -> Error {
     Error::new(ErrorKind::Invalid, "config_invalid", detail)
 }
 
@@ -343,6 +390,8 @@ mod tests {
             ("STEWARD_ROLES", "gateway", "roles"),
             ("STEWARD_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
             ("STEWARD_CONNECTIONS_PER_ADDRESS", "0", "connections_per_address"),
+            ("STEWARD_S3_BUCKET", "objects", "s3_secret_access_key"),
+            ("STEWARD_S3_ADDRESSING", "both", "s3_addressing"),
         ] {
             let layers = Layers::read(None, &environment(&[(name, value)]), &[]);
             let error = layers.and_then(|layers| layers.config()).expect_err(name);
@@ -352,13 +401,21 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_valid_and_a_database_password_is_not_shown() {
+    fn the_defaults_are_valid_and_no_password_is_shown() {
         for url in ["postgres://me:open-sesame@localhost/x", "host=db password=open-sesame", "postgres://db/x?password=open-sesame"] {
             let layers = Layers::read(None, &environment(&[("STEWARD_DATABASE_URL", url)]), &[]).expect("reads");
             layers.config().expect("is valid");
             assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")), "{url}");
         }
-        let layers = Layers::read(None, &environment(&[("STEWARD_MASTER_KEY", "open-sesame")]), &[]).expect("reads");
+        let secrets = environment(&[
+            ("STEWARD_MASTER_KEY", "open-sesame"),
+            ("STEWARD_REDIS_URL", "redis://:open-sesame@localhost/0"),
+            ("STEWARD_S3_BUCKET", "objects"),
+            ("STEWARD_S3_ACCESS_KEY_ID", "me"),
+            ("STEWARD_S3_SECRET_ACCESS_KEY", "open-sesame"),
+            ("STEWARD_SMTP_URL", "smtps://me:open-sesame@localhost"),
+        ]);
+        let layers = Layers::read(None, &secrets, &[]).expect("reads");
         assert!(layers.rows().iter().all(|row| !row.1.contains("open-sesame")));
         assert!(!format!("{:?}", layers.config().expect("is valid")).contains("open-sesame"));
     }

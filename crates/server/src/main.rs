@@ -8,6 +8,7 @@ mod app;
 mod cli;
 mod config;
 mod console;
+mod fabric;
 mod logs;
 mod master;
 mod problems;

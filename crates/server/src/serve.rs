@@ -6,6 +6,7 @@ use std::time::Duration;
 use steward_base::{Error, ErrorKind, Result, Secret};
 use steward_observe::Observe;
 use steward_telemetry::Telemetry;
+use steward_web::health::Need;
 use steward_web::{Limits, Rates, Serving, Settings, Site, Version};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +32,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let work = roles::work(&app);
     let router = roles::operations(&app, &observe, &work).router(&site);
     add_health(&site, &app, &telemetry);
+    app.fabric().watch_over(&site);
 
     let worker = work.start().await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -119,12 +121,12 @@ fn rates(config: &Config) -> Rates {
 
 fn add_health(site: &Site, app: &App, telemetry: &Telemetry) {
     let store = app.store().clone();
-    site.health().add("records", move || {
+    site.health().add("records", Need::Always, move || {
         let store = store.clone();
         async move { store.health().await }
     });
     let telemetry = telemetry.clone();
-    site.health().add("telemetry", move || {
+    site.health().add("telemetry", Need::Always, move || {
         let telemetry = telemetry.clone();
         async move {
             let health = telemetry.health();

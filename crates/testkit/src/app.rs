@@ -127,7 +127,7 @@ impl TestApp {
         };
         let site = Site::new(settings, parts.authority.clone(), parts.clock.clone(), parts.random.clone());
         let checked = parts.store.clone();
-        site.health().add("store", move || {
+        site.health().add("store", health::Need::Always, move || {
             let store = checked.clone();
             async move { store.health().await }
         });

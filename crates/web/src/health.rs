@@ -10,6 +10,7 @@ use http::{HeaderValue, Method};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use steward_base::{Clock, Error, ErrorKind};
+use tokio::task::JoinHandle;
 
 use crate::call::Call;
 use crate::draft::operation;
@@ -17,36 +18,74 @@ use crate::operation::{Operation, RateClass};
 use crate::reply::{Json, Reply, Text};
 use crate::site::Version;
 
-/// A part that takes longer than this to answer is not ready.
+/// A part that takes longer than this to answer does not work.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer waits for a part that may be down: who asks for readiness must not wait for what readiness does not hang on.
+const GLANCE: Duration = Duration::from_millis(200);
 /// How long an answer of the parts is good for: anybody may ask, and the answer costs the database a look.
 const FRESH: Duration = Duration::from_secs(1);
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
-/// What every part said, and when by the monotonic clock.
-type Asked = (Duration, Arc<Vec<(&'static str, Result<(), Error>)>>);
+/// What is lost while a part does not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Everything: the server is not ready without it.
+    Always,
+    /// What needs this part and nothing else: the server is ready, and says that the part is down.
+    Sometimes,
+}
 
-/// The parts of the server that must work for it to serve.
+/// What one part said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The part.
+    pub name: &'static str,
+    /// What is lost while it does not work.
+    pub need: Need,
+    /// Whether it works, and why not.
+    pub result: Arc<Result<(), Error>>,
+}
+
+/// What every part said, and when by the monotonic clock.
+type Asked = (Duration, Arc<Vec<Said>>);
+
+/// The parts of the server.
 #[derive(Default)]
 pub struct Health {
-    parts: Mutex<Vec<(&'static str, Check)>>,
+    parts: Mutex<Vec<Part>>,
     last: Arc<tokio::sync::Mutex<Option<Asked>>>,
+}
+
+#[derive(Clone)]
+struct Part {
+    name: &'static str,
+    need: Need,
+    check: Check,
+    /// Of a part that may be down: what it said last, and the question that it has not answered yet.
+    glimpse: Arc<Mutex<Glimpse>>,
+}
+
+#[derive(Default)]
+struct Glimpse {
+    last: Option<Arc<Result<(), Error>>>,
+    open: Option<(Duration, JoinHandle<Result<(), Error>>)>,
 }
 
 impl Health {
     /// Adds a part. Its error's detail is shown to anybody: it must say what to do and no more.
-    pub fn add<F, R>(&self, name: &'static str, check: F)
+    pub fn add<F, R>(&self, name: &'static str, need: Need, check: F)
     where
         F: Fn() -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let check: Check = Arc::new(move || Box::pin(check()));
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+        let part = Part { name, need, check, glimpse: Arc::default() };
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
     /// What every part says, at most a second old. However many ask, the parts are asked once at a time.
-    pub async fn ask(&self, clock: &Clock) -> Result<Arc<Vec<(&'static str, Result<(), Error>)>>, Error> {
+    pub async fn ask(&self, clock: &Clock) -> Result<Arc<Vec<Said>>, Error> {
         let mut last = Arc::clone(&self.last).lock_owned().await;
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((at, answers)) = &*last
@@ -58,7 +97,7 @@ impl Health {
         let clock = clock.clone();
         // In a task of its own: a caller that hangs up does not make the next one begin anew.
         let asking = tokio::spawn(async move {
-            let answers = Arc::new(ask_all(parts).await);
+            let answers = Arc::new(join_all(parts.into_iter().map(|part| part.ask(&clock))).await);
             *last = Some((clock.monotonic(), Arc::clone(&answers)));
             answers
         });
@@ -66,12 +105,37 @@ impl Health {
     }
 }
 
-async fn ask_all(parts: Vec<(&'static str, Check)>) -> Vec<(&'static str, Result<(), Error>)> {
-    join_all(parts.into_iter().map(async |(name, check)| {
-        let slow = Error::new(ErrorKind::Unavailable, "no_answer", format!("{name} does not answer."));
-        (name, tokio::time::timeout(PATIENCE, check()).await.unwrap_or(Err(slow)))
-    }))
-    .await
+impl Part {
+    async fn ask(self, clock: &Clock) -> Said {
+        let result = match self.need {
+            Need::Always => Arc::new(tokio::time::timeout(PATIENCE, (self.check)()).await.unwrap_or_else(|_| Err(self.slow()))),
+            Need::Sometimes => self.glance(clock).await,
+        };
+        Said { name: self.name, need: self.need, result }
+    }
+
+    /// What the part says now or, when it takes its time, what it said last. Its question stays open, for whoever asks next.
+    async fn glance(&self, clock: &Clock) -> Arc<Result<(), Error>> {
+        let glimpse = || self.glimpse.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = glimpse().open.take();
+        let (since, mut question) = open.unwrap_or_else(|| (clock.monotonic(), tokio::spawn((self.check)())));
+        if let Ok(answer) = tokio::time::timeout(GLANCE, &mut question).await {
+            let result = Arc::new(answer.unwrap_or_else(|failed| Err(Error::internal(failed))));
+            glimpse().last = Some(Arc::clone(&result));
+            return result;
+        }
+        let mut glimpse = glimpse();
+        glimpse.open = Some((since, question));
+        let late = clock.monotonic().saturating_sub(since) >= PATIENCE;
+        match &glimpse.last {
+            Some(last) if !late => Arc::clone(last),
+            _ => Arc::new(Err(self.slow())),
+        }
+    }
+
+    fn slow(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, "no_answer", format!("{} does not answer.", self.name))
+    }
 }
 
 impl fmt::Debug for Health {
@@ -119,7 +183,7 @@ enum Flag {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Ready {
-    /// Every part works.
+    /// Every part works that the server cannot do without.
     Ready,
 }
 
@@ -130,15 +194,31 @@ struct Readiness {
     status: Ready,
     /// The parts that were asked, when `verbose` was given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    parts: Vec<Part>,
+    parts: Vec<PartLine>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct Part {
-    /// As in `store`.
+#[schemars(rename = "Part")]
+struct PartLine {
+    /// As in `records`.
     name: String,
-    /// Always `ready`.
-    status: Ready,
+    /// Whether it works.
+    status: PartStatus,
+    /// Why it does not, as problems have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum PartStatus {
+    /// It works.
+    Ready,
+    /// It does not: what needs it is refused, and everything else is served.
+    Down,
 }
 
 /// `/livez`, `/readyz`, `/version` and `/metrics`.
@@ -153,7 +233,10 @@ pub fn operations() -> Vec<Operation> {
             .handle((), async |(), _: Call| Ok(Reply::json(Liveness { status: Alive::Alive }))),
         operation("health.ready", Method::GET, "/readyz")
             .summary("Whether the server can serve")
-            .description("503 names each part that does not work and says what to do. A server that drains is not ready.")
+            .description(
+                "503 names each part that does not work and says what to do. A server that drains is not ready. A part that only some requests \
+                 need makes nothing unready: it is listed as down when `verbose` is given.",
+            )
             .tag("health")
             .rate(RateClass::Exempt)
             .error(http::StatusCode::SERVICE_UNAVAILABLE, "not_ready")
@@ -186,14 +269,26 @@ async fn ready((): (), call: Call<(), ReadyQuery>) -> Result<Reply<Json<Readines
         return Err(not_ready("The server is shutting down.").with_field("/server", "draining", "Send requests to another node."));
     }
     let asked = call.site.health().ask(call.site.clock()).await?;
-    let failing = |error: Error, (name, result): &(&'static str, Result<(), Error>)| match result {
+    let fatal = |said: &&Said| said.need == Need::Always;
+    let failing = |error: Error, said: &Said| match &*said.result {
         Ok(()) => error,
-        Err(cause) => error.with_field(format!("/{name}"), cause.code(), cause.detail()),
+        Err(cause) => error.with_field(format!("/{}", said.name), cause.code(), cause.detail()),
     };
-    if asked.iter().any(|(_, result)| result.is_err()) {
-        return Err(asked.iter().fold(not_ready("A part of the server does not work; errors says which and why."), failing));
+    if asked.iter().filter(fatal).any(|said| said.result.is_err()) {
+        let error = not_ready("A part of the server does not work; errors says which and why.");
+        return Err(asked.iter().filter(fatal).fold(error, failing));
     }
     let verbose = matches!(call.query.verbose, Some(Flag::Bare | Flag::True));
-    let parts = asked.iter().filter(|_| verbose).map(|(name, _)| Part { name: (*name).to_owned(), status: Ready::Ready }).collect();
+    let parts = asked.iter().filter(|_| verbose).map(line).collect();
     Ok(Reply::json(Readiness { status: Ready::Ready, parts }))
+}
+
+fn line(said: &Said) -> PartLine {
+    let name = said.name.to_owned();
+    match &*said.result {
+        Ok(()) => PartLine { name, status: PartStatus::Ready, code: None, detail: None },
+        Err(cause) => {
+            PartLine { name, status: PartStatus::Down, code: Some(cause.code().to_owned()), detail: Some(cause.detail().to_owned()) }
+        }
+    }
 }

@@ -29,7 +29,7 @@
 //! - `call.scope` is where the caller's permission holds. A handler that keeps to it says so with `.scoped()`, and [`scope`] puts it to a kind;
 //!   any other is never called by whoever holds a scoped permission.
 //! - `call.site.cursors()` signs cursors; `call.site.clock()` is the time; `call.site.drain()` ends what runs on.
-//! - `site.health().add("store", check)` and `site.metrics().add(part)` are for the server's parts.
+//! - `site.health().add("store", health::Need::Always, check)` and `site.metrics().add(part)` are for the server's parts.
 //!
 //! Invariants: nothing is routed that is not in the table; every answer outside 2xx and 3xx is a problem, save the closed list of protocol
 //! forms; a handler that changes something cannot be stopped by a client that hangs up; causes of errors go to the log and never out.

@@ -10,7 +10,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, GetOptions, Object
 use steward_base::{Clock, Error, ErrorKind, Result, Secret};
 
 use super::door::{Door, Guard};
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Circuit};
 use crate::{Scope, authority};
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -51,6 +51,7 @@ pub enum Addressing {
 #[derive(Clone, Debug)]
 pub struct S3 {
     door: Door,
+    breaker: Breaker,
 }
 
 impl S3 {
@@ -86,8 +87,14 @@ impl S3 {
             builder = builder.with_endpoint(endpoint);
         }
         let store = Arc::new(builder.build().map_err(|error| unreadable().with_source(error))?);
-        let guard = Guard { breaker: Breaker::new(clock), longest: bucket.patience * 2 + CONNECT };
-        Ok(Self { door: Door { store, guard: Some(guard) } })
+        let breaker = Breaker::new(clock);
+        let guard = Guard { breaker: breaker.clone(), longest: bucket.patience * 2 + CONNECT };
+        Ok(Self { door: Door { store, guard: Some(guard) }, breaker })
+    }
+
+    /// Whether the bucket is being given a rest.
+    pub fn circuit(&self) -> Circuit {
+        self.breaker.circuit()
     }
 
     pub(super) fn door(&self) -> &Door {

@@ -21,6 +21,8 @@ pub struct Counters {
     pub failures: u64,
     /// Forgotten one by one.
     pub invalidations: u64,
+    /// How many bytes its entries take now.
+    pub bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +60,7 @@ impl Tally {
         self.invalidations.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn counters(&self, class: Class) -> Counters {
+    pub(super) fn counters(&self, class: Class, bytes: u64) -> Counters {
         Counters {
             class,
             hits: self.hits.load(Ordering::Relaxed),
@@ -67,6 +69,7 @@ impl Tally {
             loads: self.loads.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
             invalidations: self.invalidations.load(Ordering::Relaxed),
+            bytes,
         }
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use quick_cache::Weighter as _;
 use steward_base::{Clock, Random, TenantId};
 
 pub use counters::Counters;
@@ -125,9 +126,14 @@ impl Cache {
         }
     }
 
-    /// What happened in each class since the start.
+    /// What happened in each class since the start, and what it takes now. Looks at every entry: for whoever asks now and then.
     pub fn counters(&self) -> Vec<Counters> {
-        self.0.classes.read().values().map(|kept| kept.tally.counters(kept.class)).collect()
+        let mut bytes: BTreeMap<Class, u64> = BTreeMap::new();
+        for (name, entry) in self.0.first.iter() {
+            *bytes.entry(name.class).or_default() += Weight.weight(&name, &entry);
+        }
+        let counters = |kept: &Arc<Kept>| kept.tally.counters(kept.class, bytes.get(&kept.class).copied().unwrap_or_default());
+        self.0.classes.read().values().map(counters).collect()
     }
 
     /// How many bytes the entries take.

@@ -12,7 +12,7 @@ use steward_base::{Clock, Error, ErrorKind, Result, Secret};
 
 use super::key::{Key, Space, beginning};
 use super::{Lease, When, full, not_a_number};
-use crate::breaker::{Breaker, Rest};
+use crate::breaker::{Breaker, Circuit, Rest};
 use crate::{Scope, authority};
 
 /// How long a connection may take to be made.
@@ -106,6 +106,11 @@ impl Redis {
         let client = client.map_err(|_| unreadable())?;
         let breaker = Breaker::new(clock.clone());
         Ok(Self(Arc::new(Shared { client, connection: Mutex::default(), breaker, clock })))
+    }
+
+    /// Whether the server is being given a rest.
+    pub fn circuit(&self) -> Circuit {
+        self.0.breaker.circuit()
     }
 
     pub(super) async fn get(&self, key: &Key) -> Result<Option<Bytes>> {

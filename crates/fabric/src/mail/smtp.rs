@@ -13,7 +13,7 @@ use steward_base::{Error, ErrorKind, Result, Secret};
 use super::message::Composer;
 use super::{MailId, Message};
 use crate::authority;
-use crate::breaker::{Breaker, Rest};
+use crate::breaker::{Breaker, Circuit, Rest};
 
 /// How many steps' time a whole message may take.
 const WHOLE: u32 = 3;
@@ -92,6 +92,11 @@ impl Smtp {
         }
         let breaker = Breaker::new(composer.clock.clone());
         Ok(Self { composer, transport: builder.build(), breaker, longest: relay.patience * WHOLE })
+    }
+
+    /// Whether the server is being given a rest.
+    pub fn circuit(&self) -> Circuit {
+        self.breaker.circuit()
     }
 
     pub(super) async fn send(&self, message: &Message) -> Result<MailId> {

@@ -72,7 +72,7 @@ fn second_argument(arguments: &str) -> Option<&str> {
 /// Codes by the kinds of error that they are made with; none where the source does not say both in one place.
 fn used() -> BTreeMap<String, BTreeSet<String>> {
     // What stands before the code of an error or of a field where its kind does not, and in which files; everywhere when none is named.
-    const MAKERS: [(&str, &[&str]); 9] = [
+    const MAKERS: [(&str, &[&str]); 10] = [
         ("refused(", &[]),
         ("refuse(", &[]),
         ("unavailable(", &[]),
@@ -80,7 +80,8 @@ fn used() -> BTreeMap<String, BTreeSet<String>> {
         ("code: ", &[]),
         ("|error| (", &[]),
         ("=> (", &["check.rs", "writer.rs"]),
-        ("{ (", &["engine.rs"]),
+        ("{ (", &["door.rs", "engine.rs", "folder.rs"]),
+        ("later(", &["smtp.rs"]),
         ("Some(", &["failure.rs"]),
     ];
     let mut texts = Vec::new();

@@ -68,9 +68,9 @@ async fn health_says_which_part_does_not_work() {
     let verbose = app.get("/readyz?verbose").send().await.expect(200).json();
     assert_eq!(verbose["parts"][0]["name"], "store");
 
-    app.site
-        .health()
-        .add("disk", || async { Err(steward_base::Error::new(steward_base::ErrorKind::Unavailable, "disk_full", "Free some space.")) });
+    app.site.health().add("disk", steward_web::health::Need::Always, || async {
+        Err(steward_base::Error::new(steward_base::ErrorKind::Unavailable, "disk_full", "Free some space."))
+    });
     let broken = app.get("/readyz").send().await.expect(503);
     assert_eq!(broken.code(), "not_ready");
     assert_eq!(broken.fields(), [("/disk".to_owned(), "disk_full".to_owned())]);
