@@ -98,6 +98,13 @@ impl Error {
         self
     }
 
+    /// The same error of a part of something larger: the pointers of its fields begin with `prefix`.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        self.0.fields.iter_mut().for_each(|field| field.pointer.insert_str(0, prefix));
+        self
+    }
+
     /// Adds the cause, which only logs show.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

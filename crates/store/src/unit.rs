@@ -225,6 +225,28 @@ impl UnitOfWork {
         self
     }
 
+    /// Adds everything that another unit holds; both may not write the same record.
+    #[must_use]
+    pub fn and(mut self, other: UnitOfWork) -> Self {
+        self.writes.extend(other.writes);
+        self.guards.extend(other.guards);
+        self.events.extend(other.events);
+        self.jobs.extend(other.jobs);
+        self.tallies.extend(other.tallies);
+        self.keys.extend(other.keys);
+        self.sweep |= other.sweep;
+        self.contained |= other.contained;
+        if let Some(problem) = other.problem {
+            self.fail(problem);
+        }
+        self
+    }
+
+    /// The records that it writes.
+    pub fn writes(&self) -> impl Iterator<Item = RecordId> {
+        self.writes.iter().map(|write| write.id)
+    }
+
     /// Whether it would change or check nothing.
     pub fn is_empty(&self) -> bool {
         let plain = self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty();

@@ -25,6 +25,7 @@ use crate::input::{self, Body, Fields};
 use crate::operation::{Access, HeaderInput, Spec};
 use crate::rate::Budget;
 use crate::reply::{Output, Reply};
+use crate::resource::By;
 use crate::scope;
 use crate::site::Site;
 
@@ -92,6 +93,11 @@ pub struct Standing {
 }
 
 impl<P, Q, B> Call<P, Q, B> {
+    /// This caller, as those who write records ask for it.
+    pub(crate) fn by(&self) -> By<'_> {
+        By { ctx: &self.ctx, scope: self.scope.as_ref(), now: self.site.clock().now() }
+    }
+
     /// What let this caller in.
     pub fn standing(&self) -> Standing {
         Standing {

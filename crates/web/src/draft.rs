@@ -25,6 +25,7 @@ pub struct Draft {
     access: Option<Access>,
     media_types: Option<Vec<&'static str>>,
     body_schema: Option<Value>,
+    documented_body: Option<Value>,
     output_schema: Option<Value>,
     query_schema: Option<Value>,
     status: Option<StatusCode>,
@@ -60,7 +61,16 @@ pub fn operation(id: &'static str, method: Method, path: impl Into<String>) -> D
         error_form: None,
         first_party: false,
     };
-    Draft { spec, access: None, media_types: None, body_schema: None, output_schema: None, query_schema: None, status: None }
+    Draft {
+        spec,
+        access: None,
+        media_types: None,
+        body_schema: None,
+        documented_body: None,
+        output_schema: None,
+        query_schema: None,
+        status: None,
+    }
 }
 
 impl Draft {
@@ -187,6 +197,13 @@ impl Draft {
         self
     }
 
+    /// Describes the body more closely than its type, which checks it, does; the handler checks the rest.
+    #[must_use]
+    pub(crate) fn documented_body(mut self, schema: Value) -> Self {
+        self.documented_body = Some(schema);
+        self
+    }
+
     /// Describes the query more closely than its type does; the handler checks what the type does not.
     #[must_use]
     pub(crate) fn documented_query(mut self, schema: Value) -> Self {
@@ -282,6 +299,9 @@ impl Draft {
         }
         if replaced {
             body.checker = None;
+        }
+        if let Some(documented) = self.documented_body.take() {
+            body.schema = Some(documented);
         }
         self.spec.body = body;
         self.spec.path_schema = path.schema().clone();

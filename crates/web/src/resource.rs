@@ -3,10 +3,12 @@
 //! What a kind's owner adds are hooks: they see the change before it is committed, may refuse or complete it, and may add events and further
 //! writes to the same unit of work.
 
+mod batch;
 mod history;
 mod list;
 mod one;
 mod schemas;
+mod write;
 
 use std::fmt;
 use std::future::Future;
@@ -25,6 +27,9 @@ use crate::draft::Draft;
 use crate::draft::operation;
 use crate::operation::{HeaderInput, Operation};
 use crate::schema::Checker;
+use write::{Verbs, Writer};
+
+pub(crate) use write::By;
 
 /// The path parameter of operations on one record: the id with the kind's prefix; anything else is a page that does not exist.
 #[derive(Deserialize, JsonSchema)]
@@ -198,6 +203,29 @@ impl<M: Model> Resource<M> {
     }
 }
 
+impl<M: Model> Resource<M> {
+    fn writer(&self, store: &Store, kind: &Arc<Kind>) -> Writer {
+        let permission = |can: bool, right: &str| {
+            let text = format!("{}:{right}", self.permission);
+            can.then(|| text.parse().unwrap_or_else(|error| panic!("{}: {error}", self.plural)))
+        };
+        Writer {
+            store: store.clone(),
+            kind: kind.clone(),
+            noun: self.noun.clone(),
+            verbs: Verbs {
+                create: permission(self.create, "write"),
+                update: permission(self.update, "write"),
+                delete: permission(self.delete, "delete"),
+            },
+            on_create: self.on_create.clone(),
+            on_update: self.on_update.clone(),
+            on_delete: self.on_delete.clone(),
+            stored: Checker::new(kind.schema()),
+        }
+    }
+}
+
 impl<M> fmt::Debug for Resource<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Resource({})", self.plural)
@@ -219,8 +247,7 @@ struct State<M> {
     options: Resource<M>,
     list_id: &'static str,
     history_id: &'static str,
-    /// What a hook may count on when it sees a changed body.
-    stored: Checker,
+    writer: Arc<Writer>,
 }
 
 /// The standard operations of `M`.
@@ -239,7 +266,8 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     let (plain_update, plain_delete) = (options.on_update.is_none(), options.on_delete.is_none());
     let (tag, permission) = (options.tag, options.permission);
     let (list_id, history_id) = (id(plural, "list"), id(plural, "history"));
-    let state = Arc::new(State { store: store.clone(), stored: Checker::new(kind.schema()), kind, options, list_id, history_id });
+    let writer = Arc::new(options.writer(store, &kind));
+    let state = Arc::new(State { store: store.clone(), kind, options, list_id, history_id, writer: writer.clone() });
     let start = |verb: &'static str, method: Method, path: &str, right: &str, summary: String| -> Draft {
         operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}")).scoped()
     };
@@ -287,6 +315,13 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
         let draft = draft.description(format!("It goes to the recycle bin{kept}.")).reads(HeaderInput::IfMatch);
         let draft = if plain_delete { draft.changes_kind(M::KIND, Act::Delete) } else { draft };
         out.push(draft.handle(state.clone(), one::delete));
+    }
+    if create || update || delete {
+        let right = if create || update { "write" } else { "delete" };
+        let draft = start("batch", Method::POST, &format!("{path}/batch"), right, format!("Change many {}", plural.replace('-', " ")));
+        let draft = draft.description(batch::DESCRIPTION).documented_body(batch::body_schema(&writer, &schemas));
+        let draft = draft.error(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large");
+        out.push(draft.handle(state.clone(), batch::batch));
     }
     if restore {
         let draft = start("restore", Method::POST, &format!("{one}/restore"), "write", format!("Restore {article} {noun}"));

@@ -118,6 +118,10 @@ async fn events_stay_inside() {
     assert_eq!(told["subject"], two.own.device, "the other's change came first and is not told");
 }
 
+fn service_or_organization(spec: &Spec, place: &Place) -> String {
+    if spec.id.starts_with("services") { place.service.clone() } else { place.organization.clone() }
+}
+
 #[tokio::test]
 async fn no_operation_reaches_over_the_scope() {
     let two = Two::new().await;
@@ -141,8 +145,17 @@ async fn no_operation_reaches_over_the_scope() {
     let body = |spec: &Spec| match spec.id {
         "projects.create" | "enrollment-tokens.create" => json!({ "name": "x", "organization_id": other.organization }),
         "services.create" => json!({ "name": "x", "project_id": other.project }),
+        "api-keys.batch" => json!({ "atomic": true, "items": [{ "op": "delete", "id": "key_00000000000000000000000000" }] }),
         "organizations.create" => json!({ "name": "x" }),
         "undo.create" => json!({ "request_id": made }),
+        "devices.batch" => json!({ "atomic": true, "items": [{ "op": "update", "id": other.device, "body": { "tags": ["x"] } }] }),
+        "projects.batch" => {
+            json!({ "atomic": true, "items": [{ "op": "create", "body": { "name": "x", "organization_id": other.organization } }] })
+        }
+        "services.batch" | "organizations.batch" => {
+            json!({ "atomic": true, "items": [{ "op": "delete", "id": service_or_organization(spec, other) }] })
+        }
+        "enrollment-tokens.batch" => json!({ "atomic": true, "items": [{ "op": "delete", "id": other.token }] }),
         _ => json!({}),
     };
     let before = two.world.app.parts.store.head(&two.world.tenant.ctx).await.expect("is read");

@@ -273,6 +273,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "Read it again and repeat the change on what you find.",
     ),
     code("weak_password", &[422], "The password is too easy to guess.", "Choose a longer one; the detail says what was wrong."),
+    code("written_twice", &[409], "Two items of an atomic batch change the same record.", "Send them without atomic, or in two requests."),
 ];
 
 /// The `code` of an entry under `errors`, by name.
@@ -303,6 +304,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("not_for_deleted", "The recycle bin is not listed in this way.", "Leave the parameter out."),
     said("number_out_of_range", "The number has more digits than JSON readers keep.", "Send it as text."),
     said("one_of", "The value has more than one of the forms of which it may have one.", FIX),
+    said("op_unsupported", "The batch asks for what cannot be done to records of this kind.", "Leave the item out."),
     said("order_syntax", "The order cannot be read.", "Name one field, as in name or name desc."),
     said("outlives_maker", "A key cannot make one that ends later than itself.", "Choose an earlier end."),
     said("pattern", "The text has not the form that is expected.", FIX),

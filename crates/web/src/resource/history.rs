@@ -59,7 +59,7 @@ pub(super) async fn history<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, 
     if let (Some(record), Some(reach)) = (&record, &reach)
         && !filter::matches(reach, &record.to_json(&state.kind)?)
     {
-        return Err(state.absent());
+        return Err(state.writer.absent());
     }
     let (audits, limit) = (events::audits(ctx)?, usize::from(call.query.limit.unwrap_or(DEFAULT_LIMIT)));
     let mut data: Vec<Event> = Vec::new();
@@ -84,7 +84,7 @@ pub(super) async fn history<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, 
     }
     // Nothing is left of a purged record but its events.
     if record.is_none() && data.is_empty() && call.query.cursor.is_none() {
-        return Err(state.absent());
+        return Err(state.writer.absent());
     }
     let next_cursor = before.filter(|_| more).map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
     Ok(Reply::json(History { data, has_more: next_cursor.is_some(), next_cursor }))
@@ -96,7 +96,7 @@ pub(super) async fn restore<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>)
     let mut tries = 0;
     loop {
         let record = state.store.get_with_deleted(&call.ctx, M::KIND, id).await?;
-        let record = state.visible(&call, record)?;
+        let record = state.writer.visible(call.by(), record)?;
         let named = precondition(&call.headers, &record)?;
         let unit = UnitOfWork::new().restore(M::KIND, id, Expect::Version(record.version));
         match state.store.commit(&call.ctx, unit).await {

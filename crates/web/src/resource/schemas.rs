@@ -35,6 +35,11 @@ impl<'k> Schemas<'k> {
         schema
     }
 
+    /// The kind's title with a word behind it.
+    pub(super) fn titled(&self, word: &str) -> String {
+        format!("{}{word}", title(self.kind.name()))
+    }
+
     /// What changes a record: no field is needed, and those that a record can be without may be null.
     pub(super) fn patch(&self) -> Value {
         let mut schema = self.input.clone();

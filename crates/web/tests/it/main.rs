@@ -1,5 +1,6 @@
 //! The web crate over real sockets and a real store.
 
+mod batch;
 mod bin;
 mod bodies;
 mod contract;

@@ -1,0 +1,128 @@
+//! What turns a wish into a unit of work: checks, hooks and scope of one kind, whoever asks and for however many records.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use steward_auth::Scope;
+use steward_base::{Ctx, Error, Permission, RecordId, Timestamp, filter};
+use steward_store::{Expect, Kind, Record, Store, UnitOfWork};
+
+use super::{Change, Hook};
+use crate::schema::Checker;
+use crate::scope;
+
+/// Who asks, and where its permission holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct By<'c> {
+    pub(crate) ctx: &'c Ctx,
+    pub(crate) scope: Option<&'c Scope>,
+    pub(crate) now: Timestamp,
+}
+
+/// The one way in which callers write records of a kind.
+pub(crate) struct Writer {
+    pub(super) store: Store,
+    pub(super) kind: Arc<Kind>,
+    pub(super) noun: String,
+    /// What callers may do at all.
+    pub(super) verbs: Verbs,
+    pub(super) on_create: Option<Hook>,
+    pub(super) on_update: Option<Hook>,
+    pub(super) on_delete: Option<Hook>,
+    /// What a hook may count on when it sees a changed body.
+    pub(super) stored: Checker,
+}
+
+/// The permission for each thing that callers may do; `None` for what nobody does by hand.
+#[derive(Clone, Debug)]
+pub(super) struct Verbs {
+    pub(super) create: Option<Permission>,
+    pub(super) update: Option<Permission>,
+    pub(super) delete: Option<Permission>,
+}
+
+/// A change of one record, ready to be committed.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) id: RecordId,
+    pub(crate) unit: UnitOfWork,
+}
+
+impl Writer {
+    /// A new record, with this id or a fresh one.
+    pub(crate) async fn create(&self, by: By<'_>, id: Option<RecordId>, sent: Map<String, Value>) -> Result<Planned, Error> {
+        let body = self.kind.create_body(sent)?;
+        let id = id.unwrap_or_else(|| self.store.mint_id());
+        let change = Change { id, before: None, body, unit: UnitOfWork::new() };
+        let Change { id, body, unit, .. } = run(self.on_create.as_ref(), by.ctx, change).await?;
+        self.within(by, &body, id)?;
+        Ok(Planned { id, unit: unit.put(self.kind.name().to_owned(), id, body, Expect::Absent) })
+    }
+
+    /// The record after a merge patch.
+    pub(crate) async fn update(&self, by: By<'_>, record: Record, patch: &Map<String, Value>) -> Result<Planned, Error> {
+        let body = self.valid(self.kind.patched_body(&record, patch)?)?;
+        let (id, version) = (record.id, record.version);
+        let change = Change { id, before: Some(record), body, unit: UnitOfWork::new() };
+        let Change { body, unit, .. } = run(self.on_update.as_ref(), by.ctx, change).await?;
+        self.within(by, &body, id)?;
+        Ok(Planned { id, unit: unit.put(self.kind.name().to_owned(), id, body, Expect::Version(version)) })
+    }
+
+    /// The record in the recycle bin.
+    pub(crate) async fn delete(&self, by: By<'_>, record: Record) -> Result<Planned, Error> {
+        let (id, version) = (record.id, record.version);
+        let change = Change { id, body: record.body.object()?, before: Some(record), unit: UnitOfWork::new() };
+        let unit = run(self.on_delete.as_ref(), by.ctx, change).await?.unit;
+        Ok(Planned { id, unit: unit.delete(self.kind.name().to_owned(), id, Expect::Version(version)) })
+    }
+
+    /// The record, if the caller may know of it.
+    pub(crate) async fn find(&self, by: By<'_>, id: RecordId) -> Result<Record, Error> {
+        let found = self.store.get(by.ctx, self.kind.name(), id).await?;
+        self.visible(by, found)
+    }
+
+    /// What was found, if the caller may know of it.
+    pub(crate) fn visible(&self, by: By<'_>, found: Option<Record>) -> Result<Record, Error> {
+        // Asked first: who reaches none of these records must not learn which of them there are.
+        let limit = scope::limit(&self.kind, by.scope, by.now)?;
+        let record = found.ok_or_else(|| self.absent())?;
+        match limit {
+            Some(limit) if !filter::matches(&limit, &record.to_json(&self.kind)?) => Err(self.absent()),
+            _ => Ok(record),
+        }
+    }
+
+    pub(crate) fn absent(&self) -> Error {
+        Error::not_found(&self.noun)
+    }
+
+    /// Hooks see only bodies that could be stored as they are.
+    fn valid(&self, body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+        let body = Value::Object(body);
+        self.stored.check(&body)?;
+        match body {
+            Value::Object(body) => Ok(body),
+            _ => Err(Error::internal("an object is an object")),
+        }
+    }
+
+    /// A caller cannot put a record where its permission does not reach.
+    fn within(&self, by: By<'_>, body: &Map<String, Value>, id: RecordId) -> Result<(), Error> {
+        if by.scope.is_none() {
+            return Ok(());
+        }
+        let mut row = body.clone();
+        row.insert("id".into(), id.wire(self.kind.prefix()).into());
+        let covered = scope::covers(&self.kind, by.scope, &Value::Object(row), by.now);
+        if covered { Ok(()) } else { Err(scope::outside(&self.noun)) }
+    }
+}
+
+async fn run(hook: Option<&Hook>, ctx: &Ctx, change: Change) -> Result<Change, Error> {
+    match hook {
+        Some(hook) => hook(ctx.clone(), change).await,
+        None => Ok(change),
+    }
+}
