@@ -1,46 +1,78 @@
-//! Random units of work on every engine and in memory: each answers the same, and all end in the same state.
+//! Random units of work on every engine and in memory, with a restart among them: each answers the same, all end in the same state, and undoing the
+//! last unit leads back to the state before it.
+
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value};
 use steward_base::filter::matches;
-use steward_base::{Ctx, TenantId};
-use steward_store::{Among, FacetQuery, ListQuery, Order, SearchQuery, Store};
+use steward_base::{Ctx, Parts, Principal, Secret, TenantId};
+use steward_store::{Among, Backend, FacetQuery, ListQuery, Order, SearchQuery, Store};
 
 use crate::model::{Memory, Slot, Step, unit_of, units};
-use crate::support::{ctx, filter, members, postgres, sqlite};
+use crate::support::{ctx, filter, kinds, members, postgres_url, reopened};
 
 #[test]
 fn engines_and_memory_agree() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("starts");
-    let (lite, postgres) = runtime.block_on(async { (sqlite().await, postgres().await) });
-    let stores: Vec<Store> = [Some(&lite), postgres.as_ref()].into_iter().flatten().map(|bench| bench.store.clone()).collect();
+    let dir = tempfile::tempdir().expect("a folder");
+    let lite = Backend::Sqlite { dir: dir.path().to_owned() };
+    let postgres = postgres_url().map(|url| Backend::Postgres { url: Secret::new(url), connections: 8 });
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
-    let done = runner.run(&units(), |units| {
-        for store in &stores {
-            runtime.block_on(play(store, &units))?;
+    let done = runner.run(&(units(), 0..25usize), |(units, restart)| {
+        for backend in [Some(&lite), postgres.as_ref()].into_iter().flatten() {
+            runtime.block_on(play(backend, &units, restart))?;
         }
         Ok(())
-    });
-    runtime.block_on(async {
-        for store in &stores {
-            store.close().await;
-        }
     });
     done.expect("they agree");
 }
 
-async fn play(store: &Store, units: &[Vec<Step>]) -> Result<(), TestCaseError> {
+/// Commits the units, with a restart before one of them; compares everything; and takes back the last one.
+async fn play(backend: &Backend, units: &[Vec<Step>], restart: usize) -> Result<(), TestCaseError> {
+    let mut store = reopened(backend.clone(), kinds()).await;
     let tenant = TenantId::new(store.clock(), store.random());
     let ctx = ctx(tenant);
     store.provision(tenant).await.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
     let mut memory = Memory::default();
-    for unit in units {
+    let mut before_last = Memory::default();
+    for (number, unit) in units.iter().enumerate() {
+        if number == restart {
+            store.close().await;
+            store = reopened(backend.clone(), kinds()).await;
+        }
+        before_last = memory.clone();
         let expected = memory.commit(unit);
-        let got = store.commit(&ctx, unit_of(unit)).await.map(|done| done.position).map_err(|error| error.code());
+        let in_request = during(tenant, number);
+        let got = store.commit(&in_request, unit_of(unit)).await.map(|done| done.position).map_err(|error| error.code());
         prop_assert_eq!(&got, &expected, "{:?}", unit);
     }
-    compare(store, &ctx, &memory).await
+    compare(&store, &ctx, &memory).await?;
+    let undone = store.undo(&ctx, &format!("unit {}", units.len() - 1), |_| Ok(())).await;
+    match memory.position == before_last.position {
+        true => prop_assert_eq!(undone.expect_err("nothing was done").code(), "not_found"),
+        false => prop_assert!(undone.is_ok(), "{:?}", undone),
+    }
+    for slot in memory.records.keys() {
+        let was = before_last.records.get(slot).and_then(|entry| entry.live.clone());
+        let is = store.get(&ctx, slot.kind(), slot.id()).await.expect("reads");
+        prop_assert_eq!(is.map(|record| members(&record)), was, "{:?}", slot);
+    }
+    store.close().await;
+    Ok(())
+}
+
+fn during(tenant: TenantId, unit: usize) -> Ctx {
+    Ctx::mint(Parts {
+        principal: Principal::System,
+        tenant,
+        grants: Arc::new([]),
+        reason: "test".into(),
+        origin: None,
+        trace_id: None,
+        request_id: Some(format!("unit {unit}").into()),
+    })
 }
 
 async fn compare(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCaseError> {

@@ -16,5 +16,6 @@ mod problems;
 mod rates;
 mod repeats;
 mod sample;
+mod scopes;
 mod serving;
 mod trace;
