@@ -52,11 +52,20 @@ pub(crate) type Key = (String, &'static str, String);
 pub(crate) fn keys_of(kind: &Kind) -> BTreeSet<Key> {
     let roles = |field: &Field| [(field.indexed, Role::Index), (field.unique, Role::Unique)];
     let of_field = |field: &Field| {
-        let (path, value) = (field.path.clone(), field.value.name());
-        roles(field).into_iter().filter(|(has, _)| *has).map(move |(_, role)| (path.clone(), role.name(), value.to_owned()))
+        let (path, value) = (field.path.clone(), value_of(kind, field));
+        roles(field).into_iter().filter(|(has, _)| *has).map(move |(_, role)| (path.clone(), role.name(), value.clone()))
     };
     let search = kind.search_rows().map(|rows| (SEARCH.to_owned(), Role::Search.name(), rows));
     kind.fields().iter().flat_map(of_field).chain(search).collect()
+}
+
+/// The type of a field's values, and how often upgrades of the kind touched them: other values are another key.
+fn value_of(kind: &Kind, field: &Field) -> String {
+    let top = field.segments.first().map_or("", String::as_str);
+    match kind.steps_of(top) {
+        0 => field.value.name().to_owned(),
+        steps => format!("{}#{steps}", field.value.name()),
+    }
 }
 
 /// A key as a namespace told it. One that was remembered before types were is of the type that the field has now.

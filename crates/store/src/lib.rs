@@ -36,7 +36,7 @@ pub use building::Unclaimed;
 pub use dump::{Dump, Loading, Position};
 pub use job::{Claim, JOB_PREFIX, Job, JobDraft, JobQuery, JobState, Lease, Priority};
 pub use keys::{MasterKey, Sealed};
-pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChecker, ValueType};
+pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChecker, Upgrade, ValueType};
 pub use list::{Facet, FacetQuery, FacetValue, Facets, SearchCursor, SearchPage, SearchQuery};
 pub use marks::Mark;
 pub use query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};

@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) updated_at: i64,
     pub(crate) updated_by: Arc<str>,
     pub(crate) deleted_at: Option<i64>,
+    /// The version of the kind that the body was written in.
+    pub(crate) shape: i32,
 }
 
 impl Row {
@@ -34,17 +36,18 @@ impl Row {
     }
 
     pub(crate) fn into_record(self, kind: &Kind, id: RecordId) -> Record {
+        let this = kind.current(self);
         Record {
             id,
             kind: kind.shared_name(),
-            version: self.version,
-            parent: self.parent,
-            body: Body::stored(self.body),
-            created_at: Timestamp::from_micros(self.created_at),
-            created_by: self.created_by,
-            updated_at: Timestamp::from_micros(self.updated_at),
-            updated_by: self.updated_by,
-            deleted_at: self.deleted_at.map(Timestamp::from_micros),
+            version: this.version,
+            parent: this.parent,
+            body: Body::stored(this.body),
+            created_at: Timestamp::from_micros(this.created_at),
+            created_by: this.created_by,
+            updated_at: Timestamp::from_micros(this.updated_at),
+            updated_by: this.updated_by,
+            deleted_at: this.deleted_at.map(Timestamp::from_micros),
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn left(kinds: &Kinds, rows: &[Vec<Cell>]) -> Result<Writes, Error> {
     let mut state = State::new(0, [0; 32]);
     for cells in rows {
         if let Some((key, row)) = known(kinds, cells)? {
-            state.loaded_record(key, row.clone());
+            state.loaded_record(kinds, key, row.clone());
             state.overwrite(kinds, key, Row { deleted_at: row.deleted_at.or(Some(0)), ..row })?;
         }
     }
@@ -70,9 +70,10 @@ fn known(kinds: &Kinds, cells: &[Cell]) -> Result<Option<(Key, Row)>, Error> {
             updated_at: int("updated_at")?,
             updated_by: Arc::from(text("updated_by")?),
             deleted_at: int("deleted_at"),
+            shape: int("shape")?.try_into().ok()?,
         };
         Some((kinds.index(text("kind")?), at("id")?.id()?, row))
     };
     let (kind, id, row) = read().ok_or_else(|| damaged("a record is not of its form"))?;
-    Ok(kind.map(|kind| ((kind, id), row)))
+    Ok(kind.map(|kind| ((kind, id), kinds.at(kind).current(row))))
 }

@@ -101,6 +101,7 @@ pub(crate) static TABLES: [Table; 7] = [
             has("updated_at", Is::Int),
             has("updated_by", Is::Text),
             may_have("deleted_at", Is::Int),
+            has("shape", Is::Int),
         ],
         sqlite_order: &["row"],
         postgres_order: &["kind", "id"],

@@ -7,6 +7,7 @@ mod input;
 mod registry;
 mod schema;
 mod terms;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(crate) use canonical::{Canonical, Entries};
 pub use check::{NO_NUL, SchemaChecker};
 pub use fields::{Field, OnDelete, Reference, ValueType};
 pub(crate) use terms::{Terms, asked, meets};
+pub use upgrade::Upgrade;
 
 /// A Rust type that is the body of a kind.
 ///
@@ -33,6 +35,8 @@ pub trait Model: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
     const KIND: &'static str;
     /// Of its ids, as in `key`.
     const PREFIX: &'static str;
+    /// How bodies that earlier versions stored become bodies of this one, oldest step first. What was released is never edited.
+    const UPGRADES: &'static [Upgrade] = &[];
 }
 
 /// What can be stored under one name.
@@ -48,6 +52,7 @@ pub struct Kind {
     input_check: SchemaChecker,
     /// Has a secret that the store seals.
     seals: bool,
+    upgrades: &'static [Upgrade],
 }
 
 impl Kind {
@@ -58,7 +63,9 @@ impl Kind {
     /// indexed): that is a defect in the program and shows at the first start.
     pub fn of<M: Model>() -> Self {
         let schema = schema::of_type::<M>();
-        Self::from_schema(M::KIND, M::PREFIX, schema).unwrap_or_else(|problem| panic!("kind {} breaks a rule of kinds: {problem}", M::KIND))
+        let kind = Self::from_schema(M::KIND, M::PREFIX, schema);
+        let kind = kind.unwrap_or_else(|problem| panic!("kind {} breaks a rule of kinds: {problem}", M::KIND));
+        Self { upgrades: M::UPGRADES, ..kind }
     }
 
     /// The kind with this schema; the error says which rule of kinds it breaks.
@@ -79,6 +86,7 @@ impl Kind {
             output,
             fields,
             seals,
+            upgrades: &[],
         })
     }
 

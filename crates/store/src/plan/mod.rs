@@ -234,10 +234,8 @@ impl Planner<'_> {
                 let version = gone.map_or(1, |gone| gone.version + 1);
                 let (created_by, updated_by) = (unit.actor.clone(), unit.actor.clone());
                 let body = canonical.text.clone();
-                (
-                    Row { version, parent: write.parent, body, created_at: now, created_by, updated_at: now, updated_by, deleted_at: None },
-                    true,
-                )
+                let (parent, shape) = (write.parent, self.kinds.at(write.key.0).version());
+                (Row { version, parent, body, created_at: now, created_by, updated_at: now, updated_by, deleted_at: None, shape }, true)
             }
         };
         Effect { key: write.key, before, row, after, changed, told: write.told, restored: false }

@@ -130,7 +130,8 @@ impl State {
         }
     }
 
-    pub(crate) fn loaded_record(&mut self, key: Key, row: Row) {
+    pub(crate) fn loaded_record(&mut self, kinds: &Kinds, key: Key, row: Row) {
+        let row = kinds.at(key.0).current(row);
         self.slots.entry(key).or_insert(Slot { stored: Some(row), stored_live: None, now: None });
     }
 

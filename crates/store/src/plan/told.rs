@@ -39,7 +39,7 @@ impl Planner<'_> {
                 event_type: format!("{}.{}", kind.name(), verb(effect)),
                 subject: effect.key.1,
                 subject_id: effect.key.1.wire(kind.prefix()),
-                version: 1,
+                version: kind.version(),
                 data: &data,
                 scope: scope_after(kind, effect),
                 causation_id: None,

@@ -5,7 +5,7 @@ use super::keys::KeyStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 7] = [
+pub(super) const MIGRATIONS: [(&str, &str); 8] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
@@ -13,7 +13,11 @@ pub(super) const MIGRATIONS: [(&str, &str); 7] = [
     ("data keys", DATA_KEYS_TABLE),
     ("full text", FULL_TEXT),
     ("keys of requests", REQUESTS),
+    ("versions of bodies", BODY_VERSIONS),
 ];
+
+/// A body keeps the version that it was written in until it is written again.
+const BODY_VERSIONS: &str = "ALTER TABLE {s}.record ADD COLUMN shape integer NOT NULL DEFAULT 1";
 
 const FIRST_TABLES: &str = r#"
 CREATE TABLE {s}.key_state (
@@ -144,7 +148,7 @@ pub(super) const IS_DURABLE: &str = "SELECT current_setting('fsync') = 'on' AND 
 pub(super) const RING: &str = "SELECT pg_notify('steward', $1)";
 pub(super) const LISTEN: &str = "LISTEN steward";
 
-const COLUMNS: &str = "r.version, r.parent, r.body, r.created_at, r.created_by, r.updated_at, r.updated_by, r.deleted_at";
+const COLUMNS: &str = "r.version, r.parent, r.body, r.created_at, r.created_by, r.updated_at, r.updated_by, r.deleted_at, r.shape";
 
 /// The statements of one schema.
 pub(super) struct Statements {
@@ -302,7 +306,7 @@ impl Statements {
                 WHERE tenant = $1 AND kind = $2 AND term >= $3 AND term < $4 LIMIT $5) terms"),
             found_ids: at("SELECT id FROM {s}.record_search
                 WHERE tenant = $1 AND kind = $2 AND term >= $3 AND term < $4 AND ($5::uuid IS NULL OR id < $5) LIMIT $6"),
-            next_live: at("SELECT id, body FROM {s}.record
+            next_live: at("SELECT id, body, shape FROM {s}.record
                 WHERE tenant = $1 AND kind = $2 AND deleted_at IS NULL AND id > $3 ORDER BY id LIMIT $4"),
             enter_missing: at("INSERT INTO {s}.record_index SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])
                 ON CONFLICT DO NOTHING"),
@@ -329,12 +333,12 @@ impl Statements {
                     WHERE tenant = $1 AND kind = k.kind AND field = k.field AND value = k.value OFFSET 0) u"),
             referrers: at("SELECT id FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3 AND value = $4 ORDER BY id LIMIT $5"),
             put: at("INSERT INTO {s}.record AS r
-                    (tenant, kind, id, version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at)
+                    (tenant, kind, id, version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at, shape)
                 SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[], $8::text[], $9::bigint[],
-                    $10::text[], $11::bigint[])
+                    $10::text[], $11::bigint[], $12::integer[])
                 ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, parent = excluded.parent, body = excluded.body,
                     created_at = excluded.created_at, created_by = excluded.created_by, updated_at = excluded.updated_at,
-                    updated_by = excluded.updated_by, deleted_at = excluded.deleted_at"),
+                    updated_by = excluded.updated_by, deleted_at = excluded.deleted_at, shape = excluded.shape"),
             leave: at("DELETE FROM {s}.record_index i USING unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[]) k (kind, field, value, id)
                 WHERE i.tenant = $1 AND i.kind = k.kind AND i.field = k.field AND i.value = k.value AND i.id = k.id"),
             enter: at("INSERT INTO {s}.record_index SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[], $5::uuid[])"),

@@ -168,7 +168,8 @@ async fn enter(
     let rows = client.query(&statements.next_live, &[&tenant, &kind.name(), &after, &BUILT_AT_ONCE]).await?;
     let (mut index, mut unique, mut search) = (Columns::default(), Columns::default(), Columns::default());
     for row in &rows {
-        let body = Body::stored(row.get::<_, &str>(1).into()).object()?;
+        let mut body = Body::stored(row.get::<_, &str>(1).into()).object()?;
+        kind.upgrade(row.get(2), &mut body);
         for (field, role, value) in building::entries(kind, &body, keys) {
             let columns = match role {
                 Role::Index => &mut index,

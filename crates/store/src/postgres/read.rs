@@ -45,7 +45,7 @@ pub(super) async fn find(
     let tenant = namespace.tenant.record().uuid();
     let field = &kind.fields()[field].path;
     let rows = query(client, namespace, &namespace.statements.found, &[&tenant, &kind.name(), field, &key]).await?;
-    Ok(rows.first().map(|row| (id_at(row, 8), row_of(row))))
+    Ok(rows.first().map(|row| (id_at(row, 9), row_of(row))))
 }
 
 pub(super) async fn count(
@@ -107,7 +107,7 @@ pub(super) async fn some(client: &Client, namespace: &Namespace, kind: &Kind, id
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let kinds = vec![kind.name(); ids.len()];
     let rows = query(client, namespace, &namespace.statements.records, &[&tenant, &kinds, &ids]).await?;
-    let live = rows.iter().map(|row| (id_at(row, 9), row_of(row))).filter(|(_, row)| row.deleted_at.is_none());
+    let live = rows.iter().map(|row| (id_at(row, 10), row_of(row))).filter(|(_, row)| row.deleted_at.is_none());
     Ok(live.collect())
 }
 
@@ -167,9 +167,9 @@ pub(super) async fn scan(client: &Client, namespace: &Namespace, kinds: &Kinds, 
     let rows = query(client, namespace, &sql, &bound).await?;
     let mut scanned = Scanned::default();
     for row in &rows {
-        let (id, columns) = (id_at(row, 8), row_of(row));
+        let (id, columns) = (id_at(row, 9), row_of(row));
         let value = match (&scan.drive, columns.deleted_at) {
-            (Drive::Index(..), _) => row.get(9),
+            (Drive::Index(..), _) => row.get(10),
             (Drive::Deleted, Some(at)) => value::time(Timestamp::from_micros(at)),
             _ => Vec::new(),
         };
@@ -187,7 +187,7 @@ pub(super) fn field_name(kind: &Kind, field: IndexField) -> &str {
     }
 }
 
-/// The eight columns that every statement for records begins with.
+/// The nine columns that every statement for records begins with.
 pub(super) fn row_of(row: &SqlRow) -> Row {
     Row {
         version: row.get(0),
@@ -198,6 +198,7 @@ pub(super) fn row_of(row: &SqlRow) -> Row {
         updated_at: row.get(5),
         updated_by: row.get::<_, &str>(6).into(),
         deleted_at: row.get(7),
+        shape: row.get(8),
     }
 }
 

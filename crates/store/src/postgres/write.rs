@@ -225,8 +225,8 @@ impl Loads {
 impl Loaded {
     fn into_state(self, planner: &Planner<'_>, wanted: &Wanted, state: &mut State) {
         for row in &self.records {
-            if let Some(kind) = planner.kinds.index(row.get::<_, &str>(8)) {
-                state.loaded_record((kind, id_at(row, 9)), row_of(row));
+            if let Some(kind) = planner.kinds.index(row.get::<_, &str>(9)) {
+                state.loaded_record(planner.kinds, (kind, id_at(row, 10)), row_of(row));
             }
         }
         state.loaded_restored(wanted);
@@ -302,6 +302,7 @@ struct Put<'a> {
     updated_at: Vec<i64>,
     updated_by: Vec<&'a str>,
     deleted_at: Vec<Option<i64>>,
+    shapes: Vec<i32>,
 }
 
 impl<'a> Put<'a> {
@@ -318,6 +319,7 @@ impl<'a> Put<'a> {
             updated_at: rows().map(|row| row.updated_at).collect(),
             updated_by: rows().map(|row| &*row.updated_by).collect(),
             deleted_at: rows().map(|row| row.deleted_at).collect(),
+            shapes: rows().map(|row| row.shape).collect(),
         }
     }
 
@@ -334,6 +336,7 @@ impl<'a> Put<'a> {
             &self.updated_at,
             &self.updated_by,
             &self.deleted_at,
+            &self.shapes,
         ]
     }
 }

@@ -193,7 +193,8 @@ pub(super) fn build(
     let mut rows = statement.query(params![codes.tenant, code, after, BUILT_AT_ONCE])?;
     let (mut last, mut seen) = (None, 0);
     while let Some(row) = rows.next()? {
-        let (id, body) = (id_at(row, 0)?, Body::stored(row.get(1)?).object()?);
+        let (id, mut body) = (id_at(row, 0)?, Body::stored(row.get(1)?).object()?);
+        kind.upgrade(row.get(2)?, &mut body);
         for (field, role, value) in building::entries(kind, &body, keys) {
             if role == Role::Search {
                 connection.prepare_cached(dialect::FIND_MISSING)?.execute(params![codes.tenant, code, value, &id.bytes()[..]])?;

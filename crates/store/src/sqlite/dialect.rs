@@ -1,7 +1,7 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 7] = [
+pub(super) const MIGRATIONS: [(&str, &str); 8] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
@@ -9,7 +9,11 @@ pub(super) const MIGRATIONS: [(&str, &str); 7] = [
     ("data keys", DATA_KEYS_TABLE),
     ("full text", FULL_TEXT),
     ("keys of requests", REQUESTS),
+    ("versions of bodies", BODY_VERSIONS),
 ];
+
+/// A body keeps the version that it was written in until it is written again.
+const BODY_VERSIONS: &str = "ALTER TABLE record ADD COLUMN shape INTEGER NOT NULL DEFAULT 1";
 
 pub(super) const MIGRATION_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT";
@@ -156,7 +160,7 @@ pub(super) const FORGET_UNIQUE: &str = "DELETE FROM record_unique WHERE tenant =
 pub(super) const FORGET_SEARCH: &str = "DELETE FROM record_search WHERE tenant = ?1 AND kind = ?2";
 pub(super) const FORGET_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE tenant = ?1 AND kind = ?2 AND field = ?3";
 pub(super) const NEXT_LIVE: &str =
-    "SELECT id, body FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4";
+    "SELECT id, body, shape FROM record WHERE tenant = ?1 AND kind = ?2 AND deleted_at IS NULL AND id > ?3 ORDER BY id LIMIT ?4";
 pub(super) const ENTER_MISSING: &str = "INSERT INTO record_index VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 pub(super) const CLAIM_MISSING: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
 pub(super) const FIND_MISSING: &str = "INSERT INTO record_search VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
@@ -169,17 +173,17 @@ pub(super) const MOVE_HEAD: &str = "UPDATE tenant_head SET position = ?2, hash =
 
 macro_rules! columns {
     () => {
-        "version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at"
+        "version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at, shape"
     };
 }
 
 pub(super) const RECORD: &str = concat!("SELECT ", columns!(), " FROM record WHERE tenant = ?1 AND kind = ?2 AND id = ?3");
 pub(super) const PUT_RECORD: &str = "
-INSERT INTO record (tenant, kind, id, version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+INSERT INTO record (tenant, kind, id, version, parent, body, created_at, created_by, updated_at, updated_by, deleted_at, shape)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
 ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, parent = excluded.parent, body = excluded.body,
     created_at = excluded.created_at, created_by = excluded.created_by, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
-    deleted_at = excluded.deleted_at";
+    deleted_at = excluded.deleted_at, shape = excluded.shape";
 
 pub(super) const OWNER: &str = "SELECT id FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4";
 pub(super) const CLAIM: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -229,7 +233,7 @@ pub(super) const DELETED: &str = concat!(
 macro_rules! joined {
     ($rest:literal) => {
         concat!(
-            "SELECT r.version, r.parent, r.body, r.created_at, r.created_by, r.updated_at, r.updated_by, r.deleted_at, i.id, i.value ",
+            "SELECT r.version, r.parent, r.body, r.created_at, r.created_by, r.updated_at, r.updated_by, r.deleted_at, r.shape, i.id, i.value ",
             "FROM record_index i CROSS JOIN record r ON r.tenant = i.tenant AND r.kind = i.kind AND r.id = i.id ",
             "WHERE i.tenant = ?1 AND i.kind = ?2 AND i.field = ?3 AND ",
             $rest

@@ -122,8 +122,8 @@ pub(super) fn scan(connection: &Connection, codes: &Codes, scan: &Scan) -> Resul
     let mut scanned = Scanned::default();
     let mut authors = Authors::default();
     let mut look = |row: &SqlRow<'_>, valued: bool| -> Result<ControlFlow<()>, Failure> {
-        let value = if valued { row.get(9)? } else { Vec::new() };
-        let (id, row) = (id_at(row, 8)?, authors.row(row)?);
+        let value = if valued { row.get(10)? } else { Vec::new() };
+        let (id, row) = (id_at(row, 9)?, authors.row(row)?);
         let value = row.deleted_at.map_or(value, |at| value::time(Timestamp::from_micros(at)));
         let on = scan.look(&mut scanned, value, id, row)?;
         Ok(if on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
@@ -170,7 +170,7 @@ fn run(
     Ok(())
 }
 
-/// The eight columns that every statement for records begins with.
+/// The nine columns that every statement for records begins with.
 pub(super) fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Authors::default().row(row)
 }
@@ -190,6 +190,7 @@ impl Authors {
             updated_at: row.get(5)?,
             updated_by: self.name(row, 6)?,
             deleted_at: row.get(7)?,
+            shape: row.get(8)?,
         })
     }
 

@@ -67,13 +67,13 @@ fn inside(
 fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {
     for key in &wanted.records {
         if let Some(row) = read::record(connection, codes, key.0, key.1)? {
-            state.loaded_record(*key, row);
+            state.loaded_record(planner.kinds, *key, row);
         }
     }
     for id in &wanted.any_kind {
         for kind in 0..planner.kinds.iter().count() {
             if let Some(row) = read::record(connection, codes, kind, *id)? {
-                state.loaded_record((kind, *id), row);
+                state.loaded_record(planner.kinds, (kind, *id), row);
             }
         }
     }
@@ -123,7 +123,8 @@ pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) 
             &*row.created_by,
             row.updated_at,
             &*row.updated_by,
-            row.deleted_at
+            row.deleted_at,
+            row.shape
         ])?;
     }
     for (sql, entries) in [(dialect::LEAVE, &mut writes.index_gone), (dialect::ENTER, &mut writes.index_new)] {

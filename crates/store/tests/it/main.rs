@@ -25,4 +25,5 @@ mod support;
 mod tallies;
 mod tampering;
 mod undo;
+mod upgrades;
 mod writers;
