@@ -9,7 +9,7 @@ use crate::attempt::Remembered;
 use crate::building::Building;
 use crate::dump::{Reader, Writer};
 use crate::job::{Job, JobQuery};
-use crate::keys::{KeyRow, Which};
+use crate::keys::{KeyRow, MasterKey, Which};
 use crate::kind::Kinds;
 use crate::list::{Find, Range, Scan, Scanned};
 use crate::postgres::Postgres;
@@ -31,6 +31,7 @@ pub(crate) struct Surroundings {
     pub(crate) kinds: Arc<Kinds>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    pub(crate) master: MasterKey,
     /// Tenants whose jobs changed.
     pub(crate) stirred: Arc<Stirred>,
     /// Tenants with new events.
@@ -204,6 +205,14 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.remembered(tenant, key).await,
             Self::Postgres(engine) => engine.remembered(tenant, key).await,
+        }
+    }
+
+    /// Overwrites what was deleted.
+    pub(crate) async fn scrub(&self, tenant: TenantId) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(engine) => engine.scrub(tenant).await,
+            Self::Postgres(engine) => engine.scrub(tenant).await,
         }
     }
 

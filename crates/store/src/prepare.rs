@@ -61,6 +61,7 @@ pub(crate) struct PreparedWrite {
 pub(crate) enum Change {
     Put(Canonical, Vec<Target>),
     Delete,
+    Erase,
     Restore,
 }
 
@@ -75,6 +76,8 @@ pub(crate) struct Target {
 pub(crate) struct PreparedEvent {
     pub(crate) event_type: String,
     pub(crate) subject: RecordId,
+    /// The number of the subject's kind.
+    pub(crate) kind: usize,
     /// Wire id of the subject.
     pub(crate) subject_id: String,
     pub(crate) version: i32,
@@ -108,7 +111,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
     let claimed: usize = unit.jobs.iter().map(|change| if let JobChange::Claim(claim) = change { claim.limit } else { 1 }).sum();
     let swept = if unit.sweep { SWEPT } else { 0 };
     let weight = 1 + swept + events.len() + 3 * claimed + unit.tallies.len() + writes.iter().map(PreparedWrite::weight).sum::<usize>();
-    let deletes = |write: &&PreparedWrite| matches!(write.change, Change::Delete);
+    let deletes = |write: &&PreparedWrite| matches!(write.change, Change::Delete | Change::Erase);
     let opens_batch = writes.iter().filter(deletes).any(|write| inbound(kinds, write.key.0).next().is_some());
     let (guards, jobs, tallies) = (unit.guards, unit.jobs, unit.tallies);
     Ok(Prepared {
@@ -180,6 +183,7 @@ fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>, sealer: 
             Change::Put(canonical, targets)
         }
         Becomes::Deleted => Change::Delete,
+        Becomes::Erased => Change::Erase,
         Becomes::Restored => Change::Restore,
     };
     Ok(PreparedWrite { key: (number, write.id), expect: write.expect, parent: write.parent, change, told: told.contains(&write.id) })
@@ -191,7 +195,7 @@ impl PreparedWrite {
             Change::Put(canonical, _) => {
                 3 + canonical.entries.index.len() + canonical.entries.unique.len() + canonical.terms.len() + canonical.text.len() / 2048
             }
-            Change::Delete | Change::Restore => 10,
+            Change::Delete | Change::Erase | Change::Restore => 10,
         }
     }
 }
@@ -234,15 +238,16 @@ fn prepare_event(kinds: &Kinds, writes: &[PreparedWrite], draft: EventDraft) -> 
         return Err(Error::internal(format!("the data of event {} is not an object", draft.event_type)));
     };
     let kind = match &draft.subject_kind {
-        Some(named) => kinds.get(named),
+        Some(named) => kinds.index(named),
         None => match writes.iter().find(|write| write.key.1 == draft.subject) {
-            Some(write) => Some(kinds.at(write.key.0)),
-            None => draft.event_type.split('.').next().and_then(|word| kinds.get(word)),
+            Some(write) => Some(write.key.0),
+            None => draft.event_type.split('.').next().and_then(|word| kinds.index(word)),
         },
     };
     let kind = kind.ok_or_else(|| Error::internal(format!("event {} does not say of which kind its subject is", draft.event_type)))?;
     Ok(PreparedEvent {
-        subject_id: draft.subject.wire(kind.prefix()),
+        subject_id: draft.subject.wire(kinds.at(kind).prefix()),
+        kind,
         event_type: draft.event_type.into_owned(),
         subject: draft.subject,
         version: draft.version,

@@ -89,6 +89,8 @@ pub(crate) struct EventRow {
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) records: Vec<(Key, Row)>,
+    /// Erased, with all that is known of them but their history.
+    pub(crate) records_gone: Vec<Key>,
     pub(crate) index_gone: Vec<IndexKey>,
     pub(crate) index_new: Vec<IndexKey>,
     pub(crate) unique_gone: Vec<(UniqueKey, RecordId)>,
@@ -105,13 +107,15 @@ pub(crate) struct Writes {
     pub(crate) sweep: Option<Timestamp>,
     /// New data keys.
     pub(crate) keys: Vec<KeyRow>,
+    /// Subjects whose keys go, before the new ones come.
+    pub(crate) keys_gone: Vec<RecordId>,
     /// Position and hash of the last event.
     pub(crate) head: (i64, [u8; 32]),
 }
 
 impl Writes {
     pub(crate) fn is_empty(&self) -> bool {
-        let plain = self.records.is_empty() && self.events.is_empty();
+        let plain = self.records.is_empty() && self.records_gone.is_empty() && self.events.is_empty();
         plain
             && self.jobs.is_empty()
             && self.tallies.is_empty()
@@ -119,6 +123,7 @@ impl Writes {
             && self.attempts.is_empty()
             && self.sweep.is_none()
             && self.keys.is_empty()
+            && self.keys_gone.is_empty()
     }
 
     /// Rows to be written, for the budget of a batch.
@@ -136,5 +141,7 @@ impl Writes {
             + self.received.len()
             + self.keys.len()
             + self.attempts.len()
+            + self.keys_gone.len()
+            + self.records_gone.len()
     }
 }

@@ -81,8 +81,9 @@ impl Store {
         let kinds = Arc::new(kinds);
         let (stirred, told) = (Arc::new(Stirred::default()), Arc::new(Stirred::default()));
         let (jobs, events) = (stirred.clone(), told.clone());
-        let vault = Vault::new(options.master);
-        let surroundings = Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), stirred: jobs, told: events };
+        let (vault, master) = (Vault::new(options.master.clone()), options.master);
+        let surroundings =
+            Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), master, stirred: jobs, told: events };
         let engine = Engine::open(options.backend, surroundings).await?;
         let control = own(TenantId::OPERATOR, "marks");
         let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, told, vault, marks: Arc::default(), control }));

@@ -60,6 +60,8 @@ pub(crate) enum Becomes {
     Live(Map<String, Value>),
     /// One in the recycle bin.
     Deleted,
+    /// None at all, whether it was live or deleted.
+    Erased,
     /// A live one as it was when it was deleted.
     Restored,
 }
@@ -108,6 +110,15 @@ impl UnitOfWork {
     #[must_use]
     pub fn delete(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, expect: Expect) -> Self {
         self.writes.push(Write { kind: kind.into(), id, expect, parent: None, becomes: Becomes::Deleted });
+        self
+    }
+
+    /// Erases a record, live or deleted: the row, its index and unique entries, and the key under which its personal data stand in events. What
+    /// refers to it is refused, deleted or cleared as with [`UnitOfWork::delete`]; history stays and says `<kind>.erased`. To be sure that the
+    /// files of the database no longer hold it, use [`crate::Store::erase_record`].
+    #[must_use]
+    pub fn erase(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId) -> Self {
+        self.writes.push(Write { kind: kind.into(), id, expect: Expect::Any, parent: None, becomes: Becomes::Erased });
         self
     }
 

@@ -2,7 +2,7 @@
 //!
 //! An event is seen by who may read its subject: the permission is that of the kind's own read operation, and a scope is put to the scope fields
 //! that the event carries. What no operation reads as a record, such as sessions, tells its events only to holders of `events:read`; so is the
-//! origin of a change, which says where a colleague was.
+//! origin of a change, which says where a colleague was. Personal data in events is shown to who may read the record.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -114,6 +114,7 @@ async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<Ev
     };
     let has_more = loop {
         let (batch, complete) = batch(&store, &call.ctx, position, order).await?;
+        let batch = store.opened(&call.ctx, batch, |event| wanted.sight.reads(event)).await?;
         let mut left = batch.len();
         for event in batch {
             (position, left) = (event.position, left - 1);
@@ -172,6 +173,7 @@ async fn produce(store: &Store, ctx: &Ctx, feed: &Feed, wanted: &Wanted, start: 
         loop {
             let batch = store.events(ctx, position, BATCH).await?;
             let complete = batch.len() < BATCH;
+            let batch = store.opened(ctx, batch, |event| wanted.sight.reads(event)).await?;
             for event in batch {
                 position = event.position;
                 if let Some(event) = wanted.show(event) {
@@ -252,11 +254,16 @@ impl Sight {
     }
 
     fn includes(&self, event: &Event) -> bool {
-        let prefix = event.subject.split_once('_').map_or("", |(prefix, _)| prefix);
-        match self.kinds.get(prefix) {
-            Some(reach) => reach.includes(&Value::Object(event.scope.clone())),
-            None => self.audit,
-        }
+        self.reach(event).map_or(self.audit, |reach| reach.includes(&Value::Object(event.scope.clone())))
+    }
+
+    /// Whether the caller may read what the event is about, and so the personal data in it: auditors see that something happened, not to whom.
+    fn reads(&self, event: &Event) -> bool {
+        self.reach(event).is_some_and(|reach| reach.includes(&Value::Object(event.scope.clone())))
+    }
+
+    fn reach(&self, event: &Event) -> Option<&Reach> {
+        self.kinds.get(event.subject.split_once('_').map_or("", |(prefix, _)| prefix))
     }
 }
 

@@ -221,7 +221,7 @@ impl<M: Model> Resource<M> {
             on_create: self.on_create.clone(),
             on_update: self.on_update.clone(),
             on_delete: self.on_delete.clone(),
-            stored: Checker::new(kind.schema()),
+            stored: Checker::new(&kind.body_schema()),
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct KeyRow {
 pub(crate) enum Which {
     /// Those for the tenant's secrets, oldest first.
     Secrets,
+    /// These, where they are.
+    Ids(Vec<RecordId>),
     /// All, by id, after one.
     After(Option<RecordId>, usize),
 }
@@ -37,6 +39,12 @@ pub(crate) enum Which {
 pub(crate) struct DataKey {
     pub(crate) id: RecordId,
     cipher: LessSafeKey,
+}
+
+impl std::fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DataKey({})", self.id.uuid())
+    }
 }
 
 impl DataKey {
@@ -128,7 +136,7 @@ mod tests {
         assert!(again.open(b"there", &sealed).is_none());
         let (_, other) = DataKey::make(&master, tenant, None, &clock, &random);
         assert!(other.open(b"here", &sealed).is_none());
-        assert_eq!(DataKey::unwrap(&MasterKey::new([2; 32]), tenant, &row).err().expect("another ring").code(), "master_key_wrong");
+        assert_eq!(DataKey::unwrap(&MasterKey::new([2; 32]), tenant, &row).expect_err("another ring").code(), "master_key_wrong");
         assert!(DataKey::unwrap(&master, TenantId::new(&clock, &random), &row).is_err(), "keys stay with their tenant");
     }
 }

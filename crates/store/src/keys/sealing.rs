@@ -93,6 +93,16 @@ pub(crate) fn sealed(text: &str) -> Value {
     Value::Object(Map::from_iter([(SEALED.to_owned(), Value::from(text))]))
 }
 
+/// What is never told, not even sealed.
+pub(crate) fn withheld() -> Value {
+    Value::Object(Map::from_iter([(SEALED.to_owned(), Value::Null)]))
+}
+
+/// What personal data in an event is bound to: the record it is about and the name it has there.
+pub(crate) fn bound_to_subject(subject: RecordId, name: &str) -> Vec<u8> {
+    [b"event", &[0][..], &subject.bytes(), name.as_bytes()].concat()
+}
+
 /// The text of a sealed value.
 pub(crate) fn sealed_text(value: &Value) -> Option<&str> {
     let object = value.as_object().filter(|object| object.len() == 1)?;

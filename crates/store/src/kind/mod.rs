@@ -9,6 +9,7 @@ mod schema;
 mod terms;
 mod upgrade;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -53,6 +54,19 @@ pub struct Kind {
     /// Has a secret that the store seals.
     seals: bool,
     upgrades: &'static [Upgrade],
+    /// Top-level names that events do not tell in the clear.
+    in_events: HashMap<String, InEvents>,
+}
+
+/// How events tell a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InEvents {
+    /// As it is.
+    Openly,
+    /// Sealed under the key of the record: it or something below it is personal.
+    Sealed,
+    /// By name only: it or something below it is secret.
+    Never,
 }
 
 impl Kind {
@@ -84,6 +98,7 @@ impl Kind {
             stored,
             input,
             output,
+            in_events: in_events(&fields),
             fields,
             seals,
             upgrades: &[],
@@ -109,6 +124,11 @@ impl Kind {
         &self.stored
     }
 
+    /// The schema that a body is checked against before it is stored: that of stored bodies, where a secret may stand as it was read, sealed.
+    pub fn body_schema(&self) -> Cow<'_, Value> {
+        if self.seals { Cow::Owned(schema::with_sealed(&self.stored)) } else { Cow::Borrowed(&self.stored) }
+    }
+
     /// The schema of what clients send: unknown fields are refused, `readOnly` ones are never required.
     pub fn input_schema(&self) -> &Value {
         &self.input
@@ -129,6 +149,16 @@ impl Kind {
         self.seals
     }
 
+    /// Whether it has a field that events do not tell in the clear.
+    pub(crate) fn is_confidential(&self) -> bool {
+        !self.in_events.is_empty()
+    }
+
+    /// How events tell a top-level field.
+    pub(crate) fn shown_in_events(&self, name: &str) -> InEvents {
+        self.in_events.get(name).copied().unwrap_or(InEvents::Openly)
+    }
+
     /// Fields of the body that carry a value or a keyword, nested ones by dotted path.
     pub fn fields(&self) -> &[Field] {
         &self.fields
@@ -138,6 +168,18 @@ impl Kind {
     pub fn field(&self, path: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.path == path)
     }
+}
+
+fn in_events(fields: &[Field]) -> HashMap<String, InEvents> {
+    let mut told = HashMap::new();
+    for field in fields.iter().filter(|field| field.secret || field.personal) {
+        let Some(name) = field.segments.first() else { continue };
+        let slot = told.entry(name.clone()).or_insert(InEvents::Sealed);
+        if field.secret {
+            *slot = InEvents::Never;
+        }
+    }
+    told
 }
 
 impl std::fmt::Debug for Kind {

@@ -4,7 +4,9 @@
 //! committed. A refused unit leaves no trace.
 
 mod attempts;
+mod erase;
 mod jobs;
+mod personal;
 mod references;
 mod restore;
 mod search;
@@ -21,10 +23,12 @@ use steward_base::{Clock, Error, ErrorKind, Random, RecordId, TenantId};
 use crate::Record;
 use crate::building::{Building, Role};
 use crate::job::Job;
+use crate::keys::MasterKey;
 use crate::kind::{Canonical, Entries, Kind, Kinds, Terms};
 use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
 use crate::unit::{Committed, Expect};
+use erase::Erased;
 pub(crate) use state::{Inbound, State, Wanted};
 pub(crate) use told::scope_of;
 
@@ -35,6 +39,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) random: &'a Random,
     pub(crate) tenant: TenantId,
     pub(crate) building: &'a Building,
+    pub(crate) master: &'a MasterKey,
 }
 
 /// The body of a live record with its keys.
@@ -79,6 +84,7 @@ struct Effect {
 struct Effects {
     list: Vec<Effect>,
     by_key: HashMap<Key, usize>,
+    erased: Vec<Erased>,
 }
 
 /// What a unit is answered once its batch is on disk.
@@ -158,6 +164,9 @@ impl Planner<'_> {
         numbered: Option<&Canonical>,
         effects: &mut Effects,
     ) -> Result<(), Error> {
+        if matches!(write.change, Change::Erase) {
+            return self.erase(state, unit, now, write, effects);
+        }
         let before = state.live(self.kinds, write.key)?;
         let row = state.row(write.key);
         self.check_expected(write, before.is_some(), row.as_ref())?;
@@ -172,6 +181,7 @@ impl Planner<'_> {
                 // `Any` deletes what there is, here nothing.
                 _ => return Ok(()),
             },
+            Change::Erase => return Ok(()),
             Change::Restore => match (before, row) {
                 (None, Some(row)) => self.restored(unit, now, write, row)?,
                 _ => return Ok(()),
@@ -277,7 +287,7 @@ impl Planner<'_> {
                     found = self.targets_of_restored(state, write.key, effects)?;
                     &found
                 }
-                Change::Delete => continue,
+                Change::Delete | Change::Erase => continue,
             };
             for target in targets {
                 let live = match effects.by_key.get(&target.key) {

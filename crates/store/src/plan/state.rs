@@ -6,6 +6,7 @@ use steward_base::{AttemptKey, Error, RecordId, Timestamp};
 
 use super::attempts::Attempts;
 use super::jobs::{Jobs, WantedJobs};
+use super::personal::Subjects;
 use super::tallies::{Message, Tallies};
 use super::{Effects, Live};
 use crate::keys::KeyRow;
@@ -26,6 +27,8 @@ pub(crate) struct Wanted {
     pub(crate) inbound: HashSet<Key>,
     /// Records about to be restored, whose unique keys and references are looked for.
     pub(crate) restored: HashSet<Key>,
+    /// Records whose personal data will stand in events.
+    pub(crate) subjects: HashSet<RecordId>,
     pub(crate) jobs: WantedJobs,
     pub(crate) tallies: HashSet<TallyKey>,
     pub(crate) messages: HashSet<Message>,
@@ -46,6 +49,8 @@ impl Wanted {
                     wanted.messages.insert((source.to_string(), message.clone()));
                 }
             }
+            let about = unit.events.iter().map(|event| (event.kind, event.subject)).chain(unit.writes.iter().map(|write| write.key));
+            wanted.subjects.extend(about.filter(|(kind, _)| kinds.at(*kind).is_confidential()).map(|(_, subject)| subject));
             for write in &unit.writes {
                 wanted.records.insert(write.key);
                 match &write.change {
@@ -53,10 +58,10 @@ impl Wanted {
                         wanted.records.extend(targets.iter().map(|target| target.key));
                         wanted.unique.extend(canonical.entries.unique.iter().map(|(field, value)| (write.key.0, *field, value.clone())));
                     }
-                    Change::Delete if inbound(kinds, write.key.0).next().is_some() => {
+                    Change::Delete | Change::Erase if inbound(kinds, write.key.0).next().is_some() => {
                         wanted.inbound.insert(write.key);
                     }
-                    Change::Delete => {}
+                    Change::Delete | Change::Erase => {}
                     Change::Restore => {
                         wanted.restored.insert(write.key);
                     }
@@ -68,7 +73,8 @@ impl Wanted {
 
     pub(crate) fn is_empty(&self) -> bool {
         let records = self.records.is_empty() && self.any_kind.is_empty() && self.unique.is_empty() && self.inbound.is_empty();
-        records && self.jobs.is_empty() && self.tallies.is_empty() && self.messages.is_empty() && self.attempts.is_empty()
+        let rest = self.messages.is_empty() && self.attempts.is_empty() && self.subjects.is_empty();
+        records && rest && self.jobs.is_empty() && self.tallies.is_empty()
     }
 }
 
@@ -79,13 +85,15 @@ pub(crate) struct Inbound {
     pub(crate) field: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
     stored: Option<Row>,
     /// Keys of the stored row, read off its body when they are needed.
     stored_live: Option<Live>,
     /// As the units so far leave it, when they touch it.
     now: Option<(Row, Option<Live>)>,
+    /// As the units so far leave it, there is none.
+    erased: bool,
 }
 
 /// The state of a batch.
@@ -96,6 +104,7 @@ pub(crate) struct State {
     slots: HashMap<Key, Slot>,
     owners: HashMap<UniqueKey, Option<RecordId>>,
     pub(super) inbound: HashMap<Key, Vec<Inbound>>,
+    pub(crate) subjects: Subjects,
     /// Records to be restored whose own needs are not known yet.
     pub(super) restoring: Vec<Key>,
     pub(crate) jobs: Jobs,
@@ -119,6 +128,7 @@ impl State {
             slots,
             owners,
             inbound,
+            subjects: Subjects::default(),
             restoring: Vec::new(),
             jobs,
             tallies,
@@ -132,7 +142,7 @@ impl State {
 
     pub(crate) fn loaded_record(&mut self, kinds: &Kinds, key: Key, row: Row) {
         let row = kinds.at(key.0).current(row);
-        self.slots.entry(key).or_insert(Slot { stored: Some(row), stored_live: None, now: None });
+        self.slots.entry(key).or_insert(Slot { stored: Some(row), ..Slot::default() });
     }
 
     pub(crate) fn loaded_owner(&mut self, key: UniqueKey, owner: RecordId) {
@@ -161,12 +171,15 @@ impl State {
                 wanted.inbound.insert(referrer.key);
             }
         }
+        // Events will tell of the referrers that are changed.
+        let told = self.slots.keys().filter(|key| kinds.at(key.0).is_confidential() && !self.subjects.is_loaded(key.1));
+        wanted.subjects.extend(told.map(|key| key.1));
         self.jobs.wants_more(&mut wanted.jobs);
         wanted
     }
 
     pub(super) fn row(&self, key: Key) -> Option<Row> {
-        let slot = self.slots.get(&key)?;
+        let slot = self.slots.get(&key).filter(|slot| !slot.erased)?;
         slot.now.as_ref().map(|(row, _)| row).or(slot.stored.as_ref()).cloned()
     }
 
@@ -204,6 +217,8 @@ impl State {
 
     /// Takes over a unit that was decided; answers the position after it.
     pub(super) fn apply(&mut self, effects: &mut Effects, events: Vec<EventRow>) -> i64 {
+        self.subjects.apply();
+        effects.erased.iter().for_each(|erased| self.subjects.forget(erased.key.1));
         let changed = || effects.list.iter().filter(|effect| effect.changed);
         for effect in changed() {
             for (field, value) in effect.before.iter().flat_map(|live| &live.entries.unique) {
@@ -219,11 +234,12 @@ impl State {
                 let key = (effect.key.0, *field, value.clone());
                 self.owners.entry(key).or_default().get_or_insert(effect.key.1);
             }
-            let slot = self.slots.entry(effect.key).or_insert(Slot { stored: None, stored_live: None, now: None });
+            let slot = self.slots.entry(effect.key).or_default();
             if slot.now.is_none() {
                 self.touched.push(effect.key);
             }
             slot.now = Some((effect.row.clone(), effect.after.clone()));
+            slot.erased = effects.erases(effect.key);
         }
         if let Some(last) = events.last() {
             (self.position, self.hash) = (last.position, last.hash);
@@ -238,13 +254,15 @@ impl State {
         self.live(kinds, key)?;
         let body = if row.deleted_at.is_none() { Some(row.parse()?) } else { None };
         let live = body.map(|body| Live::stored(kinds.at(key.0), body));
-        self.slots.entry(key).or_insert(Slot { stored: None, stored_live: None, now: None }).now = Some((row, live));
+        self.slots.entry(key).or_default().now = Some((row, live));
         self.touched.push(key);
         Ok(())
     }
 
     /// The rows that bring the database to this state.
     pub(crate) fn writes(&mut self, kinds: &Kinds) -> Writes {
+        let (mut keys, keys_gone) = self.subjects.changed();
+        keys.append(&mut self.keys);
         let mut writes = Writes {
             events: std::mem::take(&mut self.events),
             head: self.head(),
@@ -253,11 +271,12 @@ impl State {
             attempts: self.attempts.changed(),
             received: self.tallies.newly_received(),
             sweep: self.sweep,
-            keys: std::mem::take(&mut self.keys),
+            keys,
+            keys_gone,
             ..Writes::default()
         };
         for key in &self.touched {
-            let Some(Slot { stored, stored_live, now: Some((row, live)) }) = self.slots.get(key) else { continue };
+            let Some(Slot { stored, stored_live, now: Some((row, live)), erased }) = self.slots.get(key) else { continue };
             let nothing = Entries::default();
             let before = stored_live.as_ref().map_or(&nothing, |live| &live.entries);
             let after = live.as_ref().map_or(&nothing, |live| &live.entries);
@@ -276,7 +295,11 @@ impl State {
                 writes.index_new.extend(is);
             }
             super::search::changed(kinds, *key, (stored_live.as_ref(), live.as_ref()), &mut writes);
-            writes.records.push((*key, row.clone()));
+            if *erased {
+                writes.records_gone.push(*key);
+            } else {
+                writes.records.push((*key, row.clone()));
+            }
         }
         writes
     }

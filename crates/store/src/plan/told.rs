@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 use steward_base::{Error, RecordId, Timestamp};
 
-use super::{Effect, Effects, Live, Planner, State};
+use super::personal::Subjects;
+use super::{Effect, Effects, Planner, State};
 use crate::chain::{self, Envelope};
 use crate::job::{JOB_PREFIX, Job};
 use crate::kind::Kind;
@@ -24,7 +25,7 @@ struct Telling<'a> {
 impl Planner<'_> {
     pub(super) fn tell(
         &self,
-        state: &State,
+        state: &mut State,
         unit: &Prepared,
         now: Timestamp,
         effects: &Effects,
@@ -32,9 +33,11 @@ impl Planner<'_> {
     ) -> Result<Vec<EventRow>, Error> {
         let mut events: Vec<EventRow> = Vec::new();
         let mut head = state.head();
+        let subjects = &mut state.subjects;
+        subjects.begin();
         for effect in effects.list.iter().filter(|effect| effect.changed && !effect.told) {
             let kind = self.kinds.at(effect.key.0);
-            let data = changes(kind, effect.before.as_ref(), effect.after.as_ref());
+            let data = self.changes(subjects, kind, effect)?;
             let telling = Telling {
                 event_type: format!("{}.{}", kind.name(), verb(effect)),
                 subject: effect.key.1,
@@ -46,14 +49,29 @@ impl Planner<'_> {
             };
             events.push(self.event(&mut head, unit, now, &telling)?);
         }
+        for erased in effects.erased.iter().filter(|erased| !erased.told) {
+            let kind = self.kinds.at(erased.key.0);
+            let telling = Telling {
+                event_type: format!("{}.erased", kind.name()),
+                subject: erased.key.1,
+                subject_id: erased.key.1.wire(kind.prefix()),
+                version: 1,
+                data: &Map::new(),
+                scope: erased.scope.clone(),
+                causation_id: None,
+            };
+            events.push(self.event(&mut head, unit, now, &telling)?);
+        }
         for told in &unit.events {
+            let kind = self.kinds.at(told.kind);
+            let data = if kind.is_confidential() { Some(self.told_explicitly(subjects, kind, told.subject, &told.data)?) } else { None };
             let scope = told.scope.clone().unwrap_or_else(|| self.scope_of_subject(effects, told));
             let telling = Telling {
                 event_type: told.event_type.clone(),
                 subject: told.subject,
                 subject_id: told.subject_id.clone(),
                 version: told.version,
-                data: &told.data,
+                data: data.as_ref().unwrap_or(&told.data),
                 scope,
                 causation_id: told.causation_id.as_deref(),
             };
@@ -100,6 +118,24 @@ impl Planner<'_> {
         Ok(EventRow { position, subject: telling.subject, hash, body })
     }
 
+    /// The fields that differ, as `{"before": {…}, "after": {…}}`.
+    fn changes(&self, subjects: &mut Subjects, kind: &Kind, effect: &Effect) -> Result<Map<String, Value>, Error> {
+        let nothing = Map::new();
+        let old = effect.before.as_ref().map_or(&nothing, |live| &live.body);
+        let new = effect.after.as_ref().map_or(&nothing, |live| &live.body);
+        let side = |body: &Map<String, Value>, other: &Map<String, Value>| -> Map<String, Value> {
+            let differs = body.iter().filter(|(name, value)| other.get(*name) != Some(value));
+            differs.map(|(name, value)| (name.clone(), value.clone())).collect()
+        };
+        let mut data = Map::new();
+        for (name, live, told) in [("before", &effect.before, side(old, new)), ("after", &effect.after, side(new, old))] {
+            if live.is_some() {
+                data.insert(name.into(), Value::Object(self.told(subjects, kind, effect.key.1, told)?));
+            }
+        }
+        Ok(data)
+    }
+
     fn scope_of_subject(&self, effects: &Effects, told: &PreparedEvent) -> Map<String, Value> {
         let about = effects.list.iter().find(|effect| effect.key.1 == told.subject);
         about.map(|effect| scope_after(self.kinds.at(effect.key.0), effect)).unwrap_or_default()
@@ -113,30 +149,6 @@ fn verb(effect: &Effect) -> &'static str {
         (Some(_), Some(_)) => "updated",
         (Some(_), None) => "deleted",
     }
-}
-
-/// The fields that differ, as `{"before": {…}, "after": {…}}`. Fields with secret or personal content are named and not told.
-fn changes(kind: &Kind, before: Option<&Live>, after: Option<&Live>) -> Map<String, Value> {
-    let nothing = Map::new();
-    let old = before.map_or(&nothing, |live| &live.body);
-    let new = after.map_or(&nothing, |live| &live.body);
-    let differs = |name: &String| old.get(name) != new.get(name);
-    let side = |body: &Map<String, Value>| -> Map<String, Value> {
-        let kept = body.iter().filter(|(name, _)| differs(name));
-        kept.map(|(name, value)| (name.clone(), if withheld(kind, name) { json!({ "$sealed": null }) } else { value.clone() })).collect()
-    };
-    let mut data = Map::new();
-    if before.is_some() {
-        data.insert("before".into(), Value::Object(side(old)));
-    }
-    if after.is_some() {
-        data.insert("after".into(), Value::Object(side(new)));
-    }
-    data
-}
-
-fn withheld(kind: &Kind, name: &str) -> bool {
-    kind.fields().iter().any(|field| (field.secret || field.personal) && field.segments.first().is_some_and(|first| first == name))
 }
 
 /// The scope fields of the record as the unit leaves it, or as it was.

@@ -194,6 +194,7 @@ pub(super) struct Statements {
     pub(super) events: String,
     pub(super) history: String,
     pub(super) purge: String,
+    pub(super) erase: String,
     pub(super) count: String,
     pub(super) jobs: JobStatements,
     pub(super) keys: KeyStatements,
@@ -350,6 +351,8 @@ impl Statements {
             events: at("SELECT position, subject, hash, body FROM {s}.event WHERE tenant = $1 AND position > $2 ORDER BY position LIMIT $3"),
             history: at("SELECT position, subject, hash, body FROM {s}.event WHERE tenant = $1 AND subject = $2 AND position < $3
                 ORDER BY position DESC LIMIT $4"),
+            erase: at("DELETE FROM {s}.record r USING unnest($2::text[], $3::uuid[]) k (kind, id)
+                WHERE r.tenant = $1 AND r.kind = k.kind AND r.id = k.id"),
             purge: at("DELETE FROM {s}.record WHERE tenant = $1 AND (kind, id) IN (SELECT kind, id FROM {s}.record
                 WHERE tenant = $1 AND deleted_at IS NOT NULL AND deleted_at < $2 LIMIT $3)"),
             count: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_index
@@ -361,6 +364,12 @@ impl Statements {
 
     pub(super) fn migration(&self, statements: &str) -> String {
         statements.replace("{s}", &format!("\"{}\"", self.schema))
+    }
+
+    /// What holds the text of records and keys.
+    pub(super) fn vacuum(&self) -> String {
+        let tables = ["record", "record_index", "record_unique", "record_search", "data_key"];
+        format!("VACUUM {}", tables.map(|table| format!("\"{}\".{table}", self.schema)).join(", "))
     }
 
     pub(super) fn create_schema(&self) -> String {

@@ -10,11 +10,15 @@ use super::failure::Failure;
 use super::namespace::Namespace;
 use super::read::{id_at, query};
 use crate::keys::{KeyRow, Which};
+use crate::plan::{State, Wanted};
 
 /// The statements of one schema for data keys.
 pub(super) struct KeyStatements {
     secrets: String,
+    some: String,
     page: String,
+    of_subjects: String,
+    pub(super) forget: String,
     pub(super) put: String,
 }
 
@@ -23,6 +27,9 @@ impl KeyStatements {
         let at = |text: &str| text.replace("{s}", &format!("\"{schema}\"")).replace("{columns}", "id, subject, wrapped, created_at");
         Self {
             secrets: at("SELECT {columns} FROM {s}.data_key WHERE tenant = $1 AND subject IS NULL ORDER BY id"),
+            some: at("SELECT {columns} FROM {s}.data_key WHERE tenant = $1 AND id = ANY ($2::uuid[])"),
+            of_subjects: at("SELECT {columns} FROM {s}.data_key WHERE tenant = $1 AND subject = ANY ($2::uuid[])"),
+            forget: at("DELETE FROM {s}.data_key WHERE tenant = $1 AND subject = ANY ($2::uuid[])"),
             page: at("SELECT {columns} FROM {s}.data_key WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3"),
             put: at("INSERT INTO {s}.data_key (tenant, id, subject, wrapped, created_at)
                 SELECT $1, * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[])"),
@@ -34,12 +41,29 @@ pub(super) async fn keys(client: &Client, namespace: &Namespace, which: &Which) 
     let (statements, tenant) = (&namespace.statements.keys, namespace.tenant.record().uuid());
     let rows = match which {
         Which::Secrets => query(client, namespace, &statements.secrets, &[&tenant]).await?,
+        Which::Ids(ids) => {
+            let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+            query(client, namespace, &statements.some, &[&tenant, &ids]).await?
+        }
         Which::After(after, limit) => {
             let after = after.map_or(Uuid::nil(), RecordId::uuid);
             query(client, namespace, &statements.page, &[&tenant, &after, &(*limit as i64)]).await?
         }
     };
     Ok(rows.iter().map(row_of).collect())
+}
+
+/// The keys of the subjects that a batch asks for; the connection is the tenant's already.
+pub(super) async fn load(client: &Client, namespace: &Namespace, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {
+    if wanted.subjects.is_empty() {
+        return Ok(());
+    }
+    let (statements, tenant) = (&namespace.statements.keys, namespace.tenant.record().uuid());
+    let ids: Vec<Uuid> = wanted.subjects.iter().map(|id| id.uuid()).collect();
+    let statement = client.prepare_cached(&statements.of_subjects).await?;
+    let rows = client.query(&statement, &[&tenant, &ids]).await?;
+    state.subjects.loaded(&wanted.subjects, rows.iter().map(row_of).collect());
+    Ok(())
 }
 
 /// Keys by column.

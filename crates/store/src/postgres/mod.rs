@@ -168,6 +168,12 @@ impl Postgres {
         self.read(tenant, async |client, namespace| keys::keys(client, namespace, &which).await).await
     }
 
+    /// Vacuums what may hold dead rows; it takes no lock that readers or writers wait for.
+    pub(crate) async fn scrub(&self, tenant: TenantId) -> Result<(), Error> {
+        let vacuum = async |client: &Client, namespace: &Namespace| Ok(client.batch_execute(&namespace.statements.vacuum()).await?);
+        self.read(tenant, vacuum).await
+    }
+
     pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
         self.read(TenantId::OPERATOR, async |client, namespace| jobs::marks(client, namespace).await).await
     }
@@ -356,6 +362,7 @@ impl Shared {
             kinds: &surroundings.kinds,
             clock: &surroundings.clock,
             random: &surroundings.random,
+            master: &surroundings.master,
             tenant: namespace.tenant,
             building: namespace.ready.get().unwrap_or(&nothing),
         };

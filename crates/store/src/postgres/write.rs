@@ -13,7 +13,7 @@ use super::attempts::Remembering;
 use super::dialect;
 use super::failure::Failure;
 use super::jobs::{Putting, Receiving, Sweeping, Tallying};
-use super::keys::Keeping;
+use super::keys::{self, Keeping};
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
 use super::search::Telling;
@@ -129,6 +129,7 @@ async fn decide(
     first?.into_state(planner, &wanted, &mut state);
     Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
     super::attempts::load(client, namespace, &wanted, &mut state).await?;
+    keys::load(client, namespace, &wanted, &mut state).await?;
     loop {
         loads.referrers(client, planner, tenant, &wanted, &mut state).await?;
         wanted = state.wants_more(planner.kinds);
@@ -137,6 +138,7 @@ async fn decide(
         }
         loads.rows(client, planner, tenant, &wanted).await?.into_state(planner, &wanted, &mut state);
         Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
+        keys::load(client, namespace, &wanted, &mut state).await?;
     }
     Ok(planner.batch(&mut state, units.iter().copied()))
 }
@@ -249,9 +251,11 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
     let remember = Remembering::of(&writes.attempts);
     let sweeping = Sweeping::of(writes.sweep);
-    let keeping = Keeping::of(&writes.keys);
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 18] = [
+    let (keeping, gone) = (Keeping::of(&writes.keys), Gone::of(planner, writes));
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 20] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
+        (&statements.erase, gone.ids.len(), vec![&tenant, &gone.kinds, &gone.ids]),
+        (&statements.keys.forget, gone.subjects.len(), vec![&tenant, &gone.subjects]),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
         (&statements.untell, untell.ids.len(), untell.bound(&tenant)),
@@ -287,6 +291,23 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     match failures.iter().position(|failure| matches!(failure, Failure::Refused(_))) {
         Some(refused) => Err(failures.swap_remove(refused)),
         None => failures.pop().map_or(Ok(()), Err),
+    }
+}
+
+/// What is erased.
+struct Gone<'a> {
+    kinds: Vec<&'a str>,
+    ids: Vec<Uuid>,
+    subjects: Vec<Uuid>,
+}
+
+impl<'a> Gone<'a> {
+    fn of(planner: &Planner<'a>, writes: &Writes) -> Self {
+        Self {
+            kinds: writes.records_gone.iter().map(|(kind, _)| planner.kinds.at(*kind).name()).collect(),
+            ids: writes.records_gone.iter().map(|(_, id)| id.uuid()).collect(),
+            subjects: writes.keys_gone.iter().map(|subject| subject.uuid()).collect(),
+        }
     }
 }
 

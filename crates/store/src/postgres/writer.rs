@@ -152,6 +152,7 @@ impl Writer {
             kinds: &surroundings.kinds,
             clock: &surroundings.clock,
             random: &surroundings.random,
+            master: &surroundings.master,
             tenant: self.namespace.tenant,
             building: &self.building,
         }

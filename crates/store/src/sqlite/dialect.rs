@@ -119,6 +119,9 @@ pub(super) const SECRET_KEYS: &str =
     "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND subject IS NULL ORDER BY id";
 pub(super) const DATA_KEYS: &str =
     "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+pub(super) const DATA_KEY: &str = "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND id = ?2";
+pub(super) const SUBJECT_KEY: &str = "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND subject = ?2";
+pub(super) const FORGET_DATA_KEY: &str = "DELETE FROM data_key WHERE tenant = ?1 AND subject = ?2";
 pub(super) const PUT_DATA_KEY: &str = "INSERT INTO data_key (tenant, id, subject, wrapped, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// What records are found by: derived from them, and built anew where it is not there.
@@ -184,6 +187,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
 ON CONFLICT (tenant, kind, id) DO UPDATE SET version = excluded.version, parent = excluded.parent, body = excluded.body,
     created_at = excluded.created_at, created_by = excluded.created_by, updated_at = excluded.updated_at, updated_by = excluded.updated_by,
     deleted_at = excluded.deleted_at, shape = excluded.shape";
+
+pub(super) const ERASE_RECORD: &str = "DELETE FROM record WHERE tenant = ?1 AND kind = ?2 AND id = ?3";
 
 pub(super) const OWNER: &str = "SELECT id FROM record_unique WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value = ?4";
 pub(super) const CLAIM: &str = "INSERT INTO record_unique VALUES (?1, ?2, ?3, ?4, ?5)";

@@ -1,6 +1,8 @@
 //! The data keys of a file.
 
-use rusqlite::{Connection, Row as SqlRow, params};
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use steward_base::RecordId;
 
 use super::codes::{Codes, id_at};
@@ -16,6 +18,12 @@ pub(super) fn keys(connection: &Connection, codes: &Codes, which: &Which) -> Res
             let rows = statement.query_map([codes.tenant], row_of)?;
             Ok(rows.collect::<Result<_, _>>()?)
         }
+        Which::Ids(ids) => {
+            let mut statement = connection.prepare_cached(dialect::DATA_KEY)?;
+            let one = |id: &RecordId| statement.query_row(params![codes.tenant, &id.bytes()[..]], row_of).optional();
+            let found = ids.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            Ok(found.into_iter().flatten().collect())
+        }
         Which::After(after, limit) => {
             let after = after.map(|id| id.bytes().to_vec()).unwrap_or_default();
             let mut statement = connection.prepare_cached(dialect::DATA_KEYS)?;
@@ -26,6 +34,9 @@ pub(super) fn keys(connection: &Connection, codes: &Codes, which: &Which) -> Res
 }
 
 pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> Result<(), Failure> {
+    for subject in &writes.keys_gone {
+        connection.prepare_cached(dialect::FORGET_DATA_KEY)?.execute(params![codes.tenant, &subject.bytes()[..]])?;
+    }
     if writes.keys.is_empty() {
         return Ok(());
     }
@@ -36,6 +47,14 @@ pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> 
         put.execute(params![codes.tenant, &key.id.bytes()[..], subject, &*key.wrapped, key.created_at])?;
     }
     Ok(())
+}
+
+/// The keys of these subjects, where they have one.
+pub(super) fn subjects(connection: &Connection, codes: &Codes, subjects: &HashSet<RecordId>) -> Result<Vec<KeyRow>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::SUBJECT_KEY)?;
+    let one = |subject: &RecordId| statement.query_row(params![codes.tenant, &subject.bytes()[..]], row_of).optional();
+    let found = subjects.iter().map(one).collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<KeyRow> {

@@ -85,6 +85,9 @@ fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &
             state.loaded_owner(key.clone(), owner);
         }
     }
+    if !wanted.subjects.is_empty() {
+        state.subjects.loaded(&wanted.subjects, keys::subjects(connection, codes, &wanted.subjects)?);
+    }
     state.loaded_restored(wanted);
     for key in &wanted.inbound {
         state.loaded_inbound(*key, referrers(connection, codes, planner, *key)?);
@@ -126,6 +129,9 @@ pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) 
             row.deleted_at,
             row.shape
         ])?;
+    }
+    for (kind, id) in &writes.records_gone {
+        connection.prepare_cached(dialect::ERASE_RECORD)?.execute(params![tenant, codes.kind(*kind), &id.bytes()[..]])?;
     }
     for (sql, entries) in [(dialect::LEAVE, &mut writes.index_gone), (dialect::ENTER, &mut writes.index_new)] {
         // In the order of the tree, so that neighbours share pages while they are hot.

@@ -132,6 +132,7 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
         kinds: &shared.surroundings.kinds,
         clock: &shared.surroundings.clock,
         random: &shared.surroundings.random,
+        master: &shared.surroundings.master,
         tenant: namespace.tenant,
         building: &open.building,
     };

@@ -16,6 +16,7 @@ mod kinds;
 mod lists;
 mod model;
 mod outage;
+mod personal;
 mod processes;
 mod readers;
 mod references;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use steward_base::{Error, Event, filter};
 use steward_store::{Expect, Model, Shown, UnitOfWork};
 
@@ -67,13 +68,14 @@ pub(super) async fn history<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, 
     for _ in 0..BATCHES {
         let some = store.history(ctx, M::KIND, id, before, BATCH).await?;
         more = some.len() == BATCH;
-        for mut event in some {
+        let within = |event: &Event| reach.as_ref().is_none_or(|reach| filter::matches(reach, &Value::Object(event.scope.clone())));
+        for mut event in store.opened(ctx, some, within).await? {
             if data.len() == limit {
                 more = true;
                 break;
             }
             before = Some(event.position);
-            if reach.as_ref().is_none_or(|reach| filter::matches(reach, &serde_json::Value::Object(event.scope.clone()))) {
+            if within(&event) {
                 event.origin = event.origin.filter(|_| audits);
                 data.push(event);
             }

@@ -3,6 +3,7 @@
 mod batch;
 mod bin;
 mod bodies;
+mod confidential;
 mod contract;
 mod credentials;
 mod document;
