@@ -58,6 +58,13 @@ impl Ask {
         answer
     }
 
+    /// Sends it and leaves reading the answer, which must not be a refusal, to the caller.
+    pub async fn begin(self) -> reqwest::Response {
+        let response = self.0.send().await.expect("the server answers");
+        assert!(response.status().is_success(), "{}", response.status());
+        response
+    }
+
     /// Sends it and follows the stream that answers.
     pub async fn follow(self) -> LiveEvents {
         let response = self.0.send().await.expect("the server answers");

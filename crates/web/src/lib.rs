@@ -38,6 +38,7 @@ mod arrival;
 mod call;
 mod credentials;
 pub mod cursor;
+mod download;
 mod draft;
 mod error_form;
 pub mod etag;

@@ -4,10 +4,12 @@
 //! writes to the same unit of work.
 
 mod batch;
+mod export;
 mod history;
 mod list;
 mod one;
 mod schemas;
+mod table;
 mod write;
 
 use std::fmt;
@@ -290,6 +292,11 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
             .error(StatusCode::BAD_REQUEST, "invalid_cursor")
             .handle(state.clone(), history::history),
     ];
+    out.push(
+        start("export", Method::GET, &format!("{path}/export"), "read", format!("Export {}", plural.replace('-', " ")))
+            .description(export::DESCRIPTION)
+            .handle(state.clone(), export::export),
+    );
     if create {
         let draft = start("create", Method::POST, &path, "write", format!("Create {article} {noun}"))
             .status(StatusCode::CREATED)

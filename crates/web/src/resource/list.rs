@@ -149,7 +149,7 @@ impl WriteJson for Page<Shown> {
     }
 }
 
-fn both(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {
+pub(super) fn both(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Expr::And(vec![one, other])),
         (one, other) => one.or(other),
@@ -202,7 +202,7 @@ pub(super) fn visible(kind: &Kind) -> Vec<&str> {
     kind.output_schema()["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
 }
 
-fn fields(kind: &Kind, text: &str) -> Result<Vec<String>, Error> {
+pub(super) fn fields(kind: &Kind, text: &str) -> Result<Vec<String>, Error> {
     let known = visible(kind);
     let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
     match names.iter().find(|name| !known.contains(&name.as_str())) {

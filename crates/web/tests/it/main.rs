@@ -7,6 +7,7 @@ mod confidential;
 mod contract;
 mod credentials;
 mod document;
+mod export;
 mod found;
 mod generated;
 mod health;

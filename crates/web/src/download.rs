@@ -1,0 +1,92 @@
+//! An answer of any length: a producer writes into it as fast as the client reads, and an answer that was cut off is seen to be.
+
+use std::io;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::CONTENT_DISPOSITION;
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+use steward_base::Error;
+use tokio::sync::mpsc;
+
+use crate::call::Standing;
+use crate::reply::{Content, Output, Reply};
+
+/// How many parts wait for the client before the producer waits too.
+const WAITING: usize = 2;
+
+/// The media types of rows.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+pub(crate) const CSV: &str = "text/csv";
+
+/// The reader is gone or does not read: stop producing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed;
+
+/// Where a producer writes.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    sender: mpsc::Sender<io::Result<Bytes>>,
+    patience: std::time::Duration,
+}
+
+impl Sink {
+    /// Sends a part; waits for a slow reader, but not for ever.
+    pub(crate) async fn send(&self, part: impl Into<Bytes>) -> Result<(), Closed> {
+        self.sender.send_timeout(Ok(part.into()), self.patience).await.map_err(|_| Closed)
+    }
+}
+
+/// Rows on their way.
+#[derive(Debug)]
+pub(crate) struct Download {
+    receiver: mpsc::Receiver<io::Result<Bytes>>,
+    media_type: &'static str,
+}
+
+/// Starts `produce` in a task of its own and answers what it sends, as a file of this name. What ends before the producer does ends in an error
+/// of the transfer: the caller would no longer be let in, or the producer failed.
+pub(crate) fn download<F, R>(standing: Standing, media_type: &'static str, name: &str, produce: F) -> Reply<Download>
+where
+    F: FnOnce(Sink) -> R + Send + 'static,
+    R: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let (watched, cut) = (sender.clone(), sender.clone());
+    let sink = Sink { sender, patience: standing.site().limits().stalled_reader };
+    tokio::spawn(async move {
+        let why = tokio::select! {
+            done = produce(sink) => match done {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "an answer ends before its end");
+                    "the rows cannot be read on"
+                }
+            },
+            () = watched.closed() => return,
+            () = standing.lost() => "the caller would no longer be let in",
+        };
+        // Whoever hung up meanwhile misses nothing.
+        let _ = cut.send(Err(io::Error::other(why))).await;
+    });
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).expect("names of files are letters and dots");
+    Reply::new(Download { receiver, media_type }).header(CONTENT_DISPOSITION, disposition)
+}
+
+impl Output for Download {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn content(_: Option<Value>) -> Vec<Content> {
+        let rows = |media_type: &str| Content { media_type: media_type.into(), schema: Some(json!({ "type": "string" })) };
+        vec![rows(NDJSON), rows(CSV)]
+    }
+
+    fn into_body(self) -> Result<(Option<HeaderValue>, Body), Error> {
+        let media_type =
+            HeaderValue::from_static(if self.media_type == CSV { "text/csv; charset=utf-8; header=present" } else { self.media_type });
+        let parts = stream::unfold(self.receiver, |mut receiver| async move { receiver.recv().await.map(|part| (part, receiver)) });
+        Ok((Some(media_type), Body::from_stream(parts)))
+    }
+}

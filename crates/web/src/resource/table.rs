@@ -1,0 +1,139 @@
+//! Records as rows of a table (RFC 4180): which columns a kind has, and what a cell says.
+//!
+//! Nested fields are columns with dotted names, lists and open objects JSON text. A text that a spreadsheet would take for a formula gets an
+//! apostrophe in front. A missing value and an empty text are the same empty cell.
+
+use serde_json::Value;
+use steward_base::Error;
+
+/// One column.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Column {
+    pub(super) path: Vec<String>,
+    holds: Holds,
+}
+
+/// What a column's cells say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Text,
+    Number,
+    Flag,
+    Json,
+}
+
+/// What makes a spreadsheet compute, or hides what does.
+const GUARDED: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\''];
+
+impl Column {
+    /// Dotted.
+    pub(super) fn name(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// What the row says here.
+    pub(super) fn cell(&self, row: &Value) -> String {
+        let value = self.path.iter().try_fold(row, |value, segment| value.get(segment));
+        match (value, self.holds) {
+            (None | Some(Value::Null), _) => String::new(),
+            (Some(Value::String(text)), Holds::Text) => guard(text),
+            (Some(value), _) => value.to_string(),
+        }
+    }
+}
+
+fn guard(text: &str) -> String {
+    if text.starts_with(GUARDED) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The columns of an object's schema: the id first, then by name.
+pub(super) fn columns(schema: &Value) -> Vec<Column> {
+    let mut columns = Vec::new();
+    below(schema, &mut Vec::new(), &mut columns);
+    columns.sort_by_key(|column| column.path != ["id"]);
+    columns
+}
+
+fn below(schema: &Value, path: &mut Vec<String>, columns: &mut Vec<Column>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        path.push(name.clone());
+        let property = one_form(property);
+        match holds(property) {
+            Some(holds) => columns.push(Column { path: path.clone(), holds }),
+            None => below(property, path, columns),
+        }
+        path.pop();
+    }
+}
+
+/// The form besides null, where there is one.
+fn one_form(schema: &Value) -> &Value {
+    let branches = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array());
+    let mut forms = branches.into_iter().flatten().filter(|branch| branch["type"] != "null");
+    match (forms.next(), forms.next()) {
+        (Some(only), None) => one_form(only),
+        _ => schema,
+    }
+}
+
+/// `None` for an object with fields of its own.
+fn holds(schema: &Value) -> Option<Holds> {
+    let several = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array()).filter(|branches| !branches.is_empty());
+    if let Some(branches) = several {
+        let texts = branches.iter().all(|branch| holds(branch) == Some(Holds::Text));
+        return Some(if texts { Holds::Text } else { Holds::Json });
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
+        _ if schema["const"].is_string() || schema["enum"].as_array().is_some_and(|all| all.iter().all(Value::is_string)) => vec!["string"],
+        _ => Vec::new(),
+    };
+    Some(match types.as_slice() {
+        ["string"] => Holds::Text,
+        ["integer" | "number"] => Holds::Number,
+        ["boolean"] => Holds::Flag,
+        ["object"] if schema["properties"].as_object().is_some_and(|all| !all.is_empty()) => return None,
+        _ => Holds::Json,
+    })
+}
+
+/// A line of a table.
+pub(super) fn line(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, Error> {
+    let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    out.write_record(cells.collect::<Vec<_>>()).map_err(Error::internal)?;
+    out.into_inner().map_err(|error| Error::internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> Value {
+        json!({ "type": "object", "properties": {
+            "id": { "type": "string" },
+            "active": { "anyOf": [{ "type": "boolean" }, { "type": "null" }] },
+            "name": { "type": "string" },
+            "place": { "anyOf": [{ "type": "object", "properties": { "floor": { "type": ["integer", "null"] }, "room": { "type": "string" } } }, { "type": "null" }] },
+            "state": { "oneOf": [{ "const": "new" }, { "type": "string", "enum": ["used"] }] },
+            "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+            "tags": { "type": "array" },
+        } })
+    }
+
+    #[test]
+    fn columns_are_dotted_and_the_id_is_first() {
+        let names: Vec<String> = columns(&schema()).iter().map(Column::name).collect();
+        assert_eq!(names, ["id", "active", "labels", "name", "place.floor", "place.room", "state", "tags"]);
+    }
+
+    #[test]
+    fn no_text_is_a_formula() {
+        let column = Column { path: vec!["name".into()], holds: Holds::Text };
+        for text in ["=HYPERLINK(\"x\")", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert!(column.cell(&json!({ "name": text })).starts_with('\''), "{text:?}");
+        }
+    }
+}
