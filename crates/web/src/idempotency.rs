@@ -20,7 +20,7 @@ use steward_auth::{Earlier, Scope};
 use steward_base::{Attempt, AttemptKey, Ctx, Error, ErrorKind, TenantId};
 use steward_store::in_flight;
 
-use crate::operation::{HeaderInput, Spec};
+use crate::operation::{HeaderInput, RateClass, Spec};
 use crate::site::Site;
 
 /// The request header.
@@ -45,9 +45,12 @@ const KEPT_HEADERS: [HeaderName; 5] = [CONTENT_TYPE, ETAG, LOCATION, CONTENT_DIS
 pub(crate) fn key(spec: &Spec, headers: &HeaderMap) -> Result<Option<Arc<str>>, Error> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next().filter(|_| spec.method == Method::POST) else { return Ok(None) };
+    // Telemetry knows its deliveries itself.
+    if spec.rate == RateClass::Ingest {
+        return Ok(None);
+    }
     if !spec.reads(HeaderInput::IdempotencyKey) {
-        let detail =
-            "This operation takes no Idempotency-Key: it knows no caller to keep one for, or takes telemetry, which may come twice.";
+        let detail = "This operation takes no Idempotency-Key: it knows no caller to keep one for.";
         return Err(Error::new(ErrorKind::Malformed, "idempotency_key_unsupported", detail));
     }
     let text = value.to_str().ok().filter(|_| values.next().is_none()).map(str::trim);
