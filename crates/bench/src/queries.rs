@@ -1,4 +1,4 @@
-//! Queries of the kernel over many records: orders, facets, sparse and negated filters, words, and reads beside bulk writes and checkpoints.
+//! Queries of the kernel over many records: orders, facets, sparse and negated filters, full text, and reads beside bulk writes and checkpoints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 use steward_base::filter::{self, Expr};
 use steward_base::{Clock, Ctx, RecordId};
-use steward_store::{Direction, FacetQuery, ListQuery, Model, Order, Store};
+use steward_store::{Direction, FacetQuery, ListQuery, Model, Order, SearchQuery, Store};
 
 use crate::Failure;
 use crate::load::latencies;
@@ -33,9 +33,10 @@ pub(crate) struct Queries {
 enum Ask {
     List { filter: &'static str, order: Option<(&'static str, Direction)> },
     Facets { filter: &'static str, fields: &'static [&'static str] },
+    Search(&'static str),
 }
 
-const ASKED: [(&str, Ask); 11] = [
+const ASKED: [(&str, Ask); 15] = [
     ("list by id", Ask::List { filter: "", order: None }),
     ("list by price", Ask::List { filter: "", order: Some(("price", Direction::Descending)) }),
     ("one site by price: sparse, sorted", Ask::List { filter: "site = \"site-{n}\"", order: Some(("price", Direction::Ascending)) }),
@@ -47,6 +48,10 @@ const ASKED: [(&str, Ask); 11] = [
     ("facets of all: state", Ask::Facets { filter: "", fields: &["state"] }),
     ("facets of one site: state", Ask::Facets { filter: "site = \"site-{n}\"", fields: &["state"] }),
     ("facets of a third: site, capped", Ask::Facets { filter: "state = \"used\"", fields: &["site"] }),
+    ("search: a word that all have", Ask::Search("asset")),
+    ("search: a number that some 2,000 have", Ask::Search("asset {n}")),
+    ("search: a number that one has", Ask::Search("house 99{n}999")),
+    ("search: no such word", Ask::Search("asset nowhere")),
 ];
 
 /// Fills the store and asks each query; then reads while records pour in.
@@ -93,6 +98,11 @@ impl Ask {
                 let fields = fields.iter().map(|field| (*field).to_owned()).collect();
                 let query = FacetQuery { kind: Asset::KIND.to_owned(), filter: parsed(store, filter, number)?, fields, values: 50 };
                 store.facets(ctx, query).await?.fields.iter().map(|facet| facet.values.len()).sum()
+            }
+            Ask::Search(text) => {
+                let kinds = vec![(Asset::KIND.to_owned(), None)];
+                let query = SearchQuery { text: text.replace("{n}", &number.to_string()), kinds, limit: 50, after: None };
+                store.search(ctx, query).await?.records.len()
             }
         })
     }

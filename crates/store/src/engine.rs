@@ -11,7 +11,7 @@ use crate::dump::{Reader, Writer};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, MasterKey, Which};
 use crate::kind::Kinds;
-use crate::list::{Find, Range, Scan, Scanned};
+use crate::list::{Counted, Find, Range, Scan, Scanned};
 use crate::postgres::Postgres;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
@@ -127,6 +127,14 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.history(tenant, subject, before, limit).await,
             Self::Postgres(engine) => engine.history(tenant, subject, before, limit).await,
+        }
+    }
+
+    /// The first distinct values of an index, each counted up to [`crate::list::MAX_COUNTED`].
+    pub(crate) async fn values(&self, tenant: TenantId, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.values(tenant, kind, field, most).await,
+            Self::Postgres(engine) => engine.values(tenant, kind, field, most).await,
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use steward_base::{Ctx, Error, Event, RecordId};
 
 use crate::Store;
-use crate::keys::{DataKey, SEALED, Which, bound_to_subject, key_of, sealed_text, withheld};
+use crate::keys::{DataKey, ERASED, SEALED, Which, bound_to_subject, key_of, sealed_text, withheld};
 
 impl Store {
     /// The events with their personal data in the clear where `may_read` says so. Elsewhere, and for secrets, `{"$sealed": null}` stands for a
@@ -36,7 +36,7 @@ impl Store {
             each_sealed(&mut event.data, &mut |name, value| {
                 let Some(text) = sealed_text(value) else { return };
                 let Some((subject, key)) = key_of(text).and_then(|id| keys.get(&id)) else {
-                    *value = json!({ "$erased": true });
+                    *value = json!({ ERASED: true });
                     return;
                 };
                 let plain = key.open(&bound_to_subject(*subject, name), text);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, Event, RecordId};
 
 use crate::chain;
-use crate::keys::SEALED;
+use crate::keys::{ERASED, SEALED};
 use crate::unit::{Expect, UnitOfWork};
 use crate::{Record, Store};
 
@@ -119,7 +119,8 @@ impl Store {
             }
         }
         found.retain(|event| event.correlation_id.as_deref() == Some(correlation_id) && event.time >= oldest);
-        Ok(found)
+        // Personal values are put back and not shown; secrets and what was erased stay closed.
+        self.opened(ctx, found, |_| true).await
     }
 
     /// What takes back these events about one record, newest first; `None` when nothing is left of them.
@@ -137,12 +138,14 @@ impl Store {
         let mut was = if current.deleted_at.is_none() { Was::Live(stored.clone()) } else { Was::Gone };
         for (at, event) in about.iter().enumerate() {
             let verb = event.event_type.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix('.')).unwrap_or_default();
+            // Values of an earlier version of the kind say nothing about a body of the present one.
+            let told_now = event.version == kind.version();
             was = match (verb, was) {
                 ("created" | "restored", Was::Live(_)) => Was::Gone,
-                ("updated", Was::Live(body)) => Was::Live(former(body, event)?),
+                ("updated", Was::Live(body)) if told_now => Was::Live(former(body, event)?),
                 // The row holds it as it was deleted; what it held before it was created again, only the event knows.
                 ("deleted", Was::Gone) if at == 0 => Was::Live(stored.clone()),
-                ("deleted", Was::Gone) => Was::Live(side(event, "before")?),
+                ("deleted", Was::Gone) if told_now => Was::Live(side(event, "before")?),
                 _ => return Err(impossible(event)),
             };
         }
@@ -169,15 +172,15 @@ fn former(mut body: Map<String, Value>, event: &Event) -> Result<Map<String, Val
 
 fn side(event: &Event, name: &str) -> Result<Map<String, Value>, Error> {
     match event.data.get(name) {
-        Some(Value::Object(side)) if !side.values().any(is_sealed) => Ok(side.clone()),
+        Some(Value::Object(side)) if !side.values().any(is_closed) => Ok(side.clone()),
         _ => Err(impossible(event)),
     }
 }
 
-fn is_sealed(value: &Value) -> bool {
+fn is_closed(value: &Value) -> bool {
     match value {
-        Value::Object(object) => object.contains_key(SEALED) || object.values().any(is_sealed),
-        Value::Array(items) => items.iter().any(is_sealed),
+        Value::Object(object) => object.contains_key(SEALED) || object.contains_key(ERASED) || object.values().any(is_closed),
+        Value::Array(items) => items.iter().any(is_closed),
         _ => false,
     }
 }

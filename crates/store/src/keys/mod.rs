@@ -17,3 +17,5 @@ pub(crate) use tenant::{TenantKeys, Vault};
 
 /// Marks a sealed value in bodies and events: `{"$sealed": …}` is written by the store only.
 pub(crate) const SEALED: &str = "$sealed";
+/// Stands in opened events where a value was whose key is gone.
+pub(crate) const ERASED: &str = "$erased";

@@ -28,9 +28,14 @@ impl Kind {
         self.fields().iter().any(|field| field.searchable)
     }
 
-    /// What its search rows are made of: other fields or another way of cutting make other rows. `None` when it has none.
+    /// What its search rows are made of: other fields, upgrades that touch them, or another way of cutting make other rows. `None` when it has none.
     pub(crate) fn search_rows(&self) -> Option<String> {
-        let paths: Vec<&str> = self.fields().iter().filter(|field| field.searchable).map(|field| field.path.as_str()).collect();
+        let searchable = self.fields().iter().filter(|field| field.searchable);
+        let named = searchable.map(|field| match self.steps_of(field.segments.first().map_or("", String::as_str)) {
+            0 => field.path.clone(),
+            steps => format!("{}#{steps}", field.path),
+        });
+        let paths: Vec<String> = named.collect();
         (!paths.is_empty()).then(|| format!("{TERMS}:{}", paths.join(",")))
     }
 

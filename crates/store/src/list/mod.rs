@@ -18,7 +18,7 @@ use crate::record::RecordRow;
 use crate::rows::{IndexField, Row};
 use crate::{Record, value};
 use choose::{Candidate, SELECTIVE};
-pub(crate) use facets::facets;
+pub(crate) use facets::{Counted, MAX_COUNTED, facets};
 pub use facets::{Facet, FacetQuery, FacetValue, Facets};
 pub(crate) use search::{Find, past, search};
 pub use search::{SearchCursor, SearchPage, SearchQuery};

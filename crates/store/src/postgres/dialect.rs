@@ -196,6 +196,7 @@ pub(super) struct Statements {
     pub(super) purge: String,
     pub(super) erase: String,
     pub(super) count: String,
+    pub(super) values: String,
     pub(super) jobs: JobStatements,
     pub(super) keys: KeyStatements,
 }
@@ -355,6 +356,15 @@ impl Statements {
                 WHERE r.tenant = $1 AND r.kind = k.kind AND r.id = k.id"),
             purge: at("DELETE FROM {s}.record WHERE tenant = $1 AND (kind, id) IN (SELECT kind, id FROM {s}.record
                 WHERE tenant = $1 AND deleted_at IS NOT NULL AND deleted_at < $2 LIMIT $3)"),
+            // From value to value: what lies between two is stepped over. The limit ends the recursion, since nobody asks for more.
+            values: at("WITH RECURSIVE known AS (
+                    (SELECT value, id FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3 ORDER BY value, id LIMIT 1)
+                    UNION ALL
+                    SELECT next.value, next.id FROM known CROSS JOIN LATERAL (SELECT value, id FROM {s}.record_index
+                        WHERE tenant = $1 AND kind = $2 AND field = $3 AND value > known.value ORDER BY value, id LIMIT 1) next)
+                SELECT value, id, (SELECT count(*) FROM (SELECT 1 FROM {s}.record_index i
+                    WHERE i.tenant = $1 AND i.kind = $2 AND i.field = $3 AND i.value = known.value LIMIT $5) entries)
+                FROM known LIMIT $4"),
             count: at("SELECT count(*) FROM (SELECT 1 FROM {s}.record_index
                 WHERE tenant = $1 AND kind = $2 AND field = $3 AND value BETWEEN $4 AND $5 LIMIT $6) entries"),
             jobs: JobStatements::of(schema),

@@ -34,7 +34,7 @@ use crate::building::{Building, Role};
 use crate::engine::{Surroundings, closed};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
-use crate::list::{Find, Range, Scan, Scanned};
+use crate::list::{Counted, Find, Range, Scan, Scanned};
 use crate::plan::Planner;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
@@ -131,6 +131,11 @@ impl Postgres {
 
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.read(tenant, async |client, namespace| read::history(client, namespace, subject, before, limit).await).await
+    }
+
+    pub(crate) async fn values(&self, tenant: TenantId, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Error> {
+        let kinds = &self.0.surroundings.kinds;
+        self.read(tenant, async |client, namespace| read::values(client, namespace, kinds.at(kind), field, most).await).await
     }
 
     pub(crate) async fn count_found(&self, tenant: TenantId, kind: usize, start: Box<str>, most: i64) -> Result<i64, Error> {

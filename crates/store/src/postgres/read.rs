@@ -10,7 +10,7 @@ use super::dialect;
 use super::failure::Failure;
 use super::namespace::Namespace;
 use crate::kind::{Kind, Kinds};
-use crate::list::{Drive, Find, Range, Scan, Scanned, past};
+use crate::list::{Counted, Drive, Find, MAX_COUNTED, Range, Scan, Scanned, past};
 use crate::query::Direction;
 use crate::rows::{CREATED_AT, EventRow, IndexField, Row};
 use crate::value;
@@ -84,6 +84,19 @@ pub(super) async fn history(
 
 fn event_of(row: &SqlRow) -> EventRow {
     EventRow { position: row.get(0), subject: id_at(row, 1), hash: hash_at(row, 2), body: row.get(3) }
+}
+
+pub(super) async fn values(
+    client: &Client,
+    namespace: &Namespace,
+    kind: &Kind,
+    field: IndexField,
+    most: usize,
+) -> Result<Vec<Counted>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let bound: [Bound<'_>; 5] = [&tenant, &kind.name(), &field_name(kind, field), &(most as i64), &MAX_COUNTED];
+    let rows = query(client, namespace, &namespace.statements.values, &bound).await?;
+    Ok(rows.iter().map(|row| Counted { value: row.get(0), first: id_at(row, 1), count: row.get(2) }).collect())
 }
 
 pub(super) async fn count_found(client: &Client, namespace: &Namespace, kind: &Kind, start: &str, most: i64) -> Result<i64, Failure> {

@@ -216,6 +216,9 @@ pub(super) const HISTORY: &str = "SELECT position, subject, hash, body FROM even
 pub(super) const COUNT: &str =
     "SELECT count(*) FROM (SELECT 1 FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value BETWEEN ?4 AND ?5 LIMIT ?6)";
 
+pub(super) const NEXT_VALUE: &str =
+    "SELECT value, id FROM record_index WHERE tenant = ?1 AND kind = ?2 AND field = ?3 AND value > ?4 ORDER BY value, id LIMIT 1";
+
 // Rows along an index. `CROSS JOIN` fixes the order: the index leads, the record is looked up.
 pub(super) const BY_ID_UP: &str = concat!(
     "SELECT ",

@@ -34,7 +34,7 @@ use crate::building::Building;
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
-use crate::list::{Find, Range, Scan, Scanned};
+use crate::list::{Counted, Find, Range, Scan, Scanned};
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::unit::Committed;
@@ -166,6 +166,10 @@ impl Sqlite {
 
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.long_read(tenant, move |connection, codes| read::history(connection, codes, subject, before, limit)).await
+    }
+
+    pub(crate) async fn values(&self, tenant: TenantId, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Error> {
+        self.long_read(tenant, move |connection, codes| read::values(connection, codes, kind, field, most)).await
     }
 
     pub(crate) async fn count_found(&self, tenant: TenantId, kind: usize, start: Box<str>, most: i64) -> Result<i64, Error> {

@@ -9,7 +9,7 @@ use steward_base::{RecordId, Timestamp};
 use super::codes::{Codes, id_at};
 use super::dialect;
 use super::failure::Failure;
-use crate::list::{Drive, Find, Range, Scan, Scanned, past};
+use crate::list::{Counted, Drive, Find, MAX_COUNTED, Range, Scan, Scanned, past};
 use crate::query::Direction;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::value;
@@ -70,6 +70,22 @@ pub(super) fn history(
 
 fn event_of(row: &SqlRow<'_>) -> rusqlite::Result<EventRow> {
     Ok(EventRow { position: row.get(0)?, subject: id_at(row, 1)?, hash: row.get(2)?, body: row.get(3)? })
+}
+
+/// From value to value: what lies between two is stepped over.
+pub(super) fn values(connection: &Connection, codes: &Codes, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Failure> {
+    let mut next = connection.prepare_cached(dialect::NEXT_VALUE)?;
+    let mut count = connection.prepare_cached(dialect::COUNT)?;
+    let (kind, field) = (codes.kind(kind), codes.index_field(kind, field));
+    let mut found: Vec<Counted> = Vec::new();
+    while found.len() < most {
+        let after = found.last().map_or(FIRST, |known| known.value.as_slice());
+        let bound = params![codes.tenant, kind, field, after];
+        let Some((value, first)) = next.query_row(bound, |row| Ok((row.get::<_, Vec<u8>>(0)?, id_at(row, 1)?))).optional()? else { break };
+        let counted = count.query_row(params![codes.tenant, kind, field, value, value, MAX_COUNTED], |row| row.get(0))?;
+        found.push(Counted { value, count: counted, first });
+    }
+    Ok(found)
 }
 
 pub(super) fn count_found(connection: &Connection, codes: &Codes, kind: usize, start: &str, most: i64) -> Result<i64, Failure> {

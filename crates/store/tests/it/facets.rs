@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use steward_store::{FacetQuery, Facets, UnitOfWork};
 
-use crate::support::{Bench, Thing, filter, on_each};
+use crate::support::{Bench, Place, Thing, filter, on_each};
 
 async fn facets(bench: &Bench, text: Option<&str>, fields: &[&str], values: usize) -> Result<Facets, &'static str> {
     let filter = text.map(|text| filter(&bench.store, "thing", text));
@@ -37,8 +37,17 @@ async fn values_are_counted_per_record() {
         assert_eq!(found.fields[2].values[0], steward_store::FacetValue { value: json!(false), count: 11 });
         let some = facets(bench, Some("tags:third size = 0"), &["size"], 0).await.expect("counts");
         assert_eq!((told(&some), some.fields[0].missing, some.approximate), (vec![(json!(0), 2)], 0, false));
+        let spelt = |name: &str| Thing { place: Place { room: Some(name.into()), shelf: None }, ..Thing::named("Thing 99") };
+        let unit =
+            ["Cellar", "cellar", "Attic"].iter().fold(UnitOfWork::new(), |unit, room| unit.create(bench.store.mint_id(), &spelt(room)));
+        bench.store.commit(&bench.ctx, unit).await.expect("creates");
+        for text in [None, Some("name:*")] {
+            let rooms = facets(bench, text, &["place.room"], 0).await.expect("counts");
+            let counts: Vec<(String, u64)> = told(&rooms).iter().map(|(room, count)| (room.to_string().to_lowercase(), *count)).collect();
+            assert_eq!((counts, rooms.fields[0].missing), (vec![("\"cellar\"".into(), 2), ("\"attic\"".into(), 1)], 12), "{text:?}");
+        }
         let few = facets(bench, None, &["name"], 2).await.expect("counts");
-        assert_eq!((told(&few), few.fields[0].others), (vec![(json!("Thing 00"), 1), (json!("Thing 01"), 1)], 10));
+        assert_eq!((told(&few), few.fields[0].others), (vec![(json!("Thing 99"), 3), (json!("Thing 00"), 1)], 11));
         for field in ["serial", "pin", "nothing"] {
             assert_eq!(facets(bench, None, &[field], 0).await, Err("facet_unknown"));
         }
@@ -59,8 +68,10 @@ async fn more_than_twenty_thousand_rows_are_not_counted_exactly() {
             });
             bench.store.commit(&bench.ctx, unit).await.expect("creates");
         }
+        let rows = facets(bench, Some("size >= 0"), &["size"], 0).await.expect("counts");
+        assert_eq!((rows.approximate, rows.fields[0].values.iter().map(|known| known.count).sum::<u64>()), (true, 20_000));
         let all = facets(bench, None, &["size"], 0).await.expect("counts");
-        assert_eq!((all.approximate, all.fields[0].values.iter().map(|known| known.count).sum::<u64>()), (true, 20_000));
+        assert_eq!((all.approximate, told(&all)), (false, (0..5).map(|size| (json!(size), 4_200)).collect()), "the index knows them all");
         let few = facets(bench, Some("active = true"), &["size"], 0).await.expect("an index leads to them");
         assert_eq!((few.approximate, told(&few)), (false, vec![(json!(0), 21)]));
     })

@@ -116,6 +116,12 @@ async fn what_events_do_not_hold_cannot_be_undone() {
         assert_eq!(undo(bench, "secret").await, Err("undo_impossible"));
         commit(bench, "gone", UnitOfWork::new().delete("thing", hidden, Expect::Any)).await;
         assert_eq!(undo(bench, "gone").await, Ok(vec![(Act::Restore, hidden)]), "the record itself holds its secret");
+        let contact = |contact: &str| Thing { contact: Some(contact.into()), ..Thing::named("x") };
+        let person = store.mint_id();
+        commit(bench, "made", UnitOfWork::new().create(person, &contact("ann@example.org"))).await;
+        commit(bench, "moved", UnitOfWork::new().put_model(person, &contact("bea@example.org"), Expect::Any)).await;
+        assert_eq!(undo(bench, "moved").await, Ok(vec![(Act::Update, person)]), "what is sealed for a person is put back");
+        assert_eq!(body(bench, person).await.expect("is there")["contact"], json!("ann@example.org"));
         let refuse = |_: &[_]| Err(Error::new(ErrorKind::Forbidden, "permission_denied", "Not you."));
         commit(bench, "more", UnitOfWork::new().put_model(plain, &Thing::named("c"), Expect::Any)).await;
         let refused = store.undo(&bench.ctx, "more", refuse).await.expect_err("is refused");
