@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{TenantId, Timestamp};
 
 /// What identifies a repeatable request: whoever repeats one says the same key again for the same operation.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptKey {
     /// The caller, as events name it.
     pub principal: Arc<str>,
@@ -16,7 +18,7 @@ pub struct AttemptKey {
 }
 
 /// One try of a repeatable request: the first commit under it claims the key, so that no other try has an effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// In whose namespace the key is kept.
     pub tenant: TenantId,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Attempt, Grant, RecordId, TenantId};
 
 /// Who acts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Principal {
     /// A signed-in person; the session that proves it.
     Person {

@@ -82,6 +82,20 @@ impl RecordId {
     }
 }
 
+/// Between processes of one installation and in what they keep: no prefix, since whoever reads it knows the kind. Clients see [`RecordId::wire`].
+impl Serialize for RecordId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&base32::encode(self.0.as_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        base32::decode(&text).map(Self::from_bytes).ok_or_else(|| de::Error::custom("no id"))
+    }
+}
+
 impl fmt::Debug for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.wire("id"))

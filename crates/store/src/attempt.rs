@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use steward_base::{Attempt, Error, ErrorKind, Timestamp};
 
 /// When a client that was too quick may ask again.
@@ -10,7 +11,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) const MAX_WRITTEN: usize = 1_000;
 
 /// What is remembered of a request that came with a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
     /// Digest of everything that was asked for.
     pub request: [u8; 32],

@@ -29,6 +29,10 @@ impl Body {
         &self.0
     }
 
+    pub(crate) fn into_text(self) -> Arc<str> {
+        self.0
+    }
+
     /// The members; fails when what is stored is no object, which is a defect.
     pub fn object(&self) -> Result<Map<String, Value>, Error> {
         self.decode()

@@ -152,7 +152,7 @@ pub(crate) fn tell_unclaimed(kind: &Kind, field: usize, id: RecordId) {
 
 /// A record whose value in a field that became unique was already taken when that began. It can be read and changed as ever; giving it a value
 /// of its own ends this.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unclaimed {
     /// The kind's name.
     pub kind: std::sync::Arc<str>,

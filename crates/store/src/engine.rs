@@ -1,4 +1,5 @@
-//! The two engines behind one handle.
+//! The engines behind one handle; of a store in another process, those calls that are one question. Whatever takes several is cut at the store's
+//! own port.
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::kind::Kinds;
 use crate::list::{Counted, Find, Range, Scan, Scanned};
 use crate::postgres::Postgres;
 use crate::prepare::Prepared;
+use crate::remote::Remote;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::sqlite::Sqlite;
 use crate::stirred::Stirred;
@@ -23,6 +25,7 @@ use crate::unit::Committed;
 pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
+    Remote(Remote),
 }
 
 /// What both engines are given.
@@ -42,6 +45,7 @@ impl Engine {
     pub(crate) async fn open(backend: Backend, surroundings: Surroundings) -> Result<Self, Error> {
         Ok(match backend {
             Backend::Sqlite { dir } => Self::Sqlite(Sqlite::open(dir, surroundings).await?),
+            Backend::Remote { url, key } => Self::Remote(Remote::open(&url, key, surroundings).await?),
             Backend::Postgres { url, connections } => Self::Postgres(Postgres::open(&url, connections, surroundings).await?),
         })
     }
@@ -50,6 +54,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.provision(tenant).await,
             Self::Postgres(engine) => engine.provision(tenant).await,
+            Self::Remote(remote) => remote.provision(tenant).await,
         }
     }
 
@@ -58,6 +63,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.get(tenant, kind, id).await,
             Self::Postgres(engine) => engine.get(tenant, kind, id).await,
+            Self::Remote(remote) => remote.get(tenant, kind, id).await,
         }
     }
 
@@ -66,6 +72,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.find(tenant, kind, field, key).await,
             Self::Postgres(engine) => engine.find(tenant, kind, field, key).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -81,6 +88,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.count(tenant, kind, field, range, most).await,
             Self::Postgres(engine) => engine.count(tenant, kind, field, range, most).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -89,6 +97,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.building(tenant).await,
             Self::Postgres(engine) => engine.building(tenant).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -97,6 +106,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.unclaimed(tenant).await,
             Self::Postgres(engine) => engine.unclaimed(tenant).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -105,6 +115,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.scan(tenant, scan).await,
             Self::Postgres(engine) => engine.scan(tenant, scan).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -112,6 +123,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.commit(tenant, unit).await,
             Self::Postgres(engine) => engine.commit(tenant, unit).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -119,6 +131,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.events(tenant, after, limit).await,
             Self::Postgres(engine) => engine.events(tenant, after, limit).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -127,6 +140,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.history(tenant, subject, before, limit).await,
             Self::Postgres(engine) => engine.history(tenant, subject, before, limit).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -143,6 +157,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.count_found(tenant, kind, start, most).await,
             Self::Postgres(engine) => engine.count_found(tenant, kind, start, most).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -151,6 +166,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.found(tenant, find).await,
             Self::Postgres(engine) => engine.found(tenant, find).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -159,6 +175,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.some(tenant, kind, ids).await,
             Self::Postgres(engine) => engine.some(tenant, kind, ids).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -167,6 +184,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.head(tenant).await,
             Self::Postgres(engine) => engine.head(tenant).await,
+            Self::Remote(remote) => remote.head(tenant).await,
         }
     }
 
@@ -174,6 +192,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.job(tenant, id).await,
             Self::Postgres(engine) => engine.job(tenant, id).await,
+            Self::Remote(remote) => remote.job(tenant, id).await,
         }
     }
 
@@ -181,6 +200,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.jobs(tenant, query).await,
             Self::Postgres(engine) => engine.jobs(tenant, query).await,
+            Self::Remote(remote) => remote.jobs(tenant, query).await,
         }
     }
 
@@ -189,6 +209,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.next_due(tenant, kinds).await,
             Self::Postgres(engine) => engine.next_due(tenant, kinds).await,
+            Self::Remote(remote) => remote.next_due(tenant, kinds).await,
         }
     }
 
@@ -197,6 +218,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.tally(tenant, name).await,
             Self::Postgres(engine) => engine.tally(tenant, name).await,
+            Self::Remote(remote) => remote.tally(tenant, name).await,
         }
     }
 
@@ -205,6 +227,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.data_keys(tenant, which).await,
             Self::Postgres(engine) => engine.data_keys(tenant, which).await,
+            Self::Remote(remote) => remote.data_keys(tenant, which).await,
         }
     }
 
@@ -213,6 +236,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.remembered(tenant, key).await,
             Self::Postgres(engine) => engine.remembered(tenant, key).await,
+            Self::Remote(remote) => remote.remembered(tenant, key).await,
         }
     }
 
@@ -221,6 +245,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.scrub(tenant).await,
             Self::Postgres(engine) => engine.scrub(tenant).await,
+            Self::Remote(remote) => remote.scrub(tenant).await,
         }
     }
 
@@ -229,6 +254,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.marks().await,
             Self::Postgres(engine) => engine.marks().await,
+            Self::Remote(remote) => remote.marks().await,
         }
     }
 
@@ -237,6 +263,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.reader(tenant).await.map(Reader::Sqlite),
             Self::Postgres(engine) => engine.reader(tenant).await.map(Reader::Postgres),
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -245,6 +272,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.writer(tenant).await.map(Writer::Sqlite),
             Self::Postgres(engine) => engine.writer(tenant).await.map(Writer::Postgres),
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -252,6 +280,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.watch(tenant),
             Self::Postgres(engine) => engine.watch(tenant),
+            Self::Remote(remote) => remote.watch(tenant),
         }
     }
 
@@ -264,6 +293,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.health().await,
             Self::Postgres(engine) => engine.health().await,
+            Self::Remote(remote) => remote.health().await,
         }
     }
 
@@ -271,8 +301,14 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.close().await,
             Self::Postgres(engine) => engine.close().await,
+            Self::Remote(remote) => remote.close().await,
         }
     }
+}
+
+/// This is asked at the port of a store in another process, and not below.
+fn elsewhere() -> Error {
+    Error::internal("a part of a call was asked of a store in another process")
 }
 
 /// The tenant has no namespace.

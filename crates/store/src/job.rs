@@ -88,9 +88,10 @@ impl JobState {
 }
 
 /// A job to be queued.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobDraft {
     pub(crate) kind: Cow<'static, str>,
+    #[serde(with = "crate::remote::text")]
     pub(crate) payload: Value,
     pub(crate) run_at: Option<Timestamp>,
     pub(crate) priority: Priority,
@@ -126,7 +127,7 @@ impl JobDraft {
 }
 
 /// A job as it stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Wire form `job_…`.
     pub id: RecordId,
@@ -147,8 +148,10 @@ pub struct Job {
     /// The fencing token of its last lease.
     pub epoch: i64,
     /// What it needs to know.
+    #[serde(with = "crate::remote::text")]
     pub payload: Value,
     /// What it last said of itself.
+    #[serde(with = "crate::remote::text")]
     pub progress: Option<Value>,
     /// Why its last attempt failed.
     pub last_error: Option<String>,
@@ -174,7 +177,7 @@ impl Job {
 }
 
 /// The right to end a job: its id and the fencing token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
     /// The job.
     pub job: RecordId,
@@ -183,7 +186,7 @@ pub struct Lease {
 }
 
 /// Which jobs a worker takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claim {
     /// The kinds it knows.
     pub kinds: Vec<String>,
@@ -194,7 +197,7 @@ pub struct Claim {
 }
 
 /// A question for jobs, newest first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct JobQuery {
     /// Only in this state.
     pub state: Option<JobState>,
@@ -207,11 +210,12 @@ pub struct JobQuery {
 }
 
 /// What a unit of work does to jobs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum JobChange {
     Enqueue(RecordId, JobDraft),
     Claim(Claim),
-    Renew(Lease, std::time::Duration, Option<Value>),
+    Renew(Lease, std::time::Duration, #[serde(with = "crate::remote::text")] Option<Value>),
     Complete(Lease),
     Retry(Lease, Timestamp, String),
     GiveBack(Lease, String),

@@ -21,6 +21,7 @@ mod postgres;
 mod prepare;
 mod query;
 mod record;
+mod remote;
 mod reveal;
 mod rows;
 mod shown;
@@ -43,6 +44,7 @@ pub use list::{Facet, FacetQuery, FacetValue, Facets, SearchCursor, SearchPage, 
 pub use marks::Mark;
 pub use query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 pub use record::Record;
+pub use remote::{LinkKey, serve as serve_port};
 pub use shown::Shown;
 pub use stirred::Stirred;
 pub use store::{Backend, Options, Store};

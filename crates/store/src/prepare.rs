@@ -90,7 +90,9 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
     if let Some(problem) = unit.problem {
         return Err(problem);
     }
-    if unit.writes.len() + unit.events.len() + unit.jobs.len() + unit.tallies.len() > MAX_WRITES {
+    // A lane is what the store itself adds.
+    let tallies = unit.tallies.iter().filter(|tally| !matches!(tally, Tally::Lane(_))).count();
+    if unit.writes.len() + unit.events.len() + unit.jobs.len() + tallies > MAX_WRITES {
         let detail = format!("At most {MAX_WRITES} changes are committed together: split the request.");
         return Err(Error::new(ErrorKind::TooLarge, "unit_too_large", detail));
     }

@@ -12,7 +12,7 @@ use crate::Record;
 pub const MAX_LIMIT: usize = 500;
 
 /// A question for records of one kind.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListQuery {
     /// The kind's name.
     pub kind: String,
@@ -29,7 +29,8 @@ pub struct ListQuery {
 }
 
 /// Which records of a kind are meant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Among {
     /// Those that can be used.
     #[default]
@@ -39,7 +40,7 @@ pub enum Among {
 }
 
 /// A field to order by: an indexed one that is no list, `created_at` or `id`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Dotted path.
     pub field: String,
@@ -48,7 +49,8 @@ pub struct Order {
 }
 
 /// Which way an order goes; a field's missing values are the smallest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Smallest first.
     Ascending,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::{AttemptKey, Error, RecordId, Timestamp};
 
@@ -16,10 +17,11 @@ use crate::{Body, Record};
 pub(crate) type Key = (usize, RecordId);
 
 /// The columns of a record beside its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) version: i64,
     pub(crate) parent: Option<RecordId>,
+    #[serde(with = "crate::remote::stored")]
     pub(crate) body: Arc<str>,
     pub(crate) created_at: i64,
     pub(crate) created_by: Arc<str>,

@@ -18,6 +18,7 @@ use crate::kind::{Kind, Kinds, Model};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::marks::{Mark, Marks, Seen};
 use crate::query::{ListQuery, MAX_LIMIT, Page};
+use crate::remote::{About, LinkKey, Remote};
 use crate::rows::EventRow;
 use crate::stirred::Stirred;
 use crate::tally::TallyKey;
@@ -43,6 +44,13 @@ pub enum Backend {
         url: steward_base::Secret<String>,
         /// Most connections this process opens; 16 is ordinary.
         connections: usize,
+    },
+    /// Another process of the installation, which has the `data` role.
+    Remote {
+        /// Scheme, host and port, as in `http://127.0.0.1:8081`.
+        url: String,
+        /// The key that both have.
+        key: LinkKey,
     },
 }
 
@@ -75,7 +83,8 @@ struct Inner {
 impl Store {
     /// Opens the store and provisions the `control` namespace.
     ///
-    /// Errors: `data_dir_locked` when another process has the folder open, `storage_*` and `database_unavailable` when it cannot be reached.
+    /// Errors: `data_dir_locked` when another process has the folder open, `storage_*` and `database_unavailable` when it cannot be reached;
+    /// `data_unreachable`, `data_refused`, `kinds_differ` and `master_key_wrong` of another process.
     pub async fn open(options: Options, kinds: Kinds, clock: Clock, random: Random) -> Result<Self, Error> {
         kinds.verify().map_err(Error::internal)?;
         let kinds = Arc::new(kinds);
@@ -133,6 +142,9 @@ impl Store {
 
     /// The live record with this value in a unique field; text is compared without case.
     pub async fn find(&self, ctx: &Ctx, kind: &str, field: &str, value: &str) -> Result<Option<Record>, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.find(ctx.tenant(), kind, field, value).await;
+        }
         let at = self.kind(kind)?;
         let kind = self.0.kinds.at(at);
         let unique = kind.fields().iter().enumerate().find(|(_, known)| known.path == field && known.unique);
@@ -145,6 +157,9 @@ impl Store {
 
     /// The live records that share a value which became unique only after they had it.
     pub async fn unclaimed(&self, ctx: &Ctx) -> Result<Vec<Unclaimed>, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.unclaimed(ctx.tenant()).await;
+        }
         let mut unclaimed = Vec::new();
         for (at, number, id) in self.0.engine.unclaimed(ctx.tenant()).await? {
             let kind = self.0.kinds.at(at);
@@ -164,12 +179,18 @@ impl Store {
     ///
     /// Errors: `order_unknown`, `order_unsupported`, `cursor`, and `index_building` for an order that an upgrade just made possible.
     pub async fn list(&self, ctx: &Ctx, query: ListQuery) -> Result<Page, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.list(ctx.tenant(), query).await;
+        }
         let kind = self.kind(&query.kind)?;
         list::page(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
     }
 
     /// How many live records pass a filter, exactly; it looks at every row that no index can count.
     pub async fn count(&self, ctx: &Ctx, kind: &str, filter: Option<Expr>) -> Result<u64, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.count(ctx.tenant(), kind, filter).await;
+        }
         let at = self.kind(kind)?;
         list::count(&self.0.engine, ctx.tenant(), &self.0.kinds, at, filter).await
     }
@@ -178,6 +199,9 @@ impl Store {
     ///
     /// Errors: `facet_unknown`, `too_many_facets`.
     pub async fn facets(&self, ctx: &Ctx, query: FacetQuery) -> Result<Facets, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.facets(ctx.tenant(), query).await;
+        }
         let kind = self.kind(&query.kind)?;
         list::facets(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
     }
@@ -186,6 +210,9 @@ impl Store {
     ///
     /// Errors: `cursor`, and `index_building` while an upgrade made other fields searchable.
     pub async fn search(&self, ctx: &Ctx, query: SearchQuery) -> Result<SearchPage, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.search(ctx.tenant(), query).await;
+        }
         list::search(&self.0.engine, ctx.tenant(), &self.0.kinds, query).await
     }
 
@@ -196,6 +223,9 @@ impl Store {
     /// `already_received`, `idempotency_key_reused` and `idempotency_in_flight` when another request has the key of the context,
     /// `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, mut unit: UnitOfWork) -> Result<Committed, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.commit(ctx, unit).await;
+        }
         self.with_sealer(ctx, &mut unit).await?;
         let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
         prepared.using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
@@ -242,6 +272,9 @@ impl Store {
 
     /// Events after a position, oldest first.
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await;
+        }
         let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
@@ -253,6 +286,9 @@ impl Store {
 
     /// The events about one record before a position, newest first; also about one that is deleted or purged.
     pub async fn history(&self, ctx: &Ctx, kind: &str, id: RecordId, before: Option<i64>, limit: usize) -> Result<Vec<Event>, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.history(About { tenant: ctx.tenant(), kind, id }, before, limit).await;
+        }
         let subject = id.wire(self.0.kinds.at(self.kind(kind)?).prefix());
         let (mut before, limit) = (before.unwrap_or(i64::MAX), limit.clamp(1, MAX_EVENTS));
         let mut found = Vec::new();
@@ -270,6 +306,11 @@ impl Store {
 
     /// Of the events after a position, those of wanted types; also the position of the last one that was looked at, the given one if there are none.
     pub async fn events_of(&self, ctx: &Ctx, after: i64, limit: usize, wants: impl Fn(&str) -> bool) -> Result<(Vec<Event>, i64), Error> {
+        if let Some(remote) = self.remote() {
+            let events = remote.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
+            let last = events.last().map_or(after, |event| event.position);
+            return Ok((events.into_iter().filter(|event| wants(&event.event_type)).collect(), last));
+        }
         let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
         let last = stored.last().map_or(after, |event| event.position);
         let wanted = stored.iter().filter(|event| crate::chain::event_type(&event.body).is_none_or(&wants));
@@ -316,6 +357,9 @@ impl Store {
 
     /// The tenants that this process wrote to and whose marks are not settled.
     pub fn in_use(&self) -> Vec<TenantId> {
+        if let Some(remote) = self.remote() {
+            return remote.in_use();
+        }
         self.0.marks.idle(&self.0.clock, std::time::Duration::ZERO)
     }
 
@@ -327,6 +371,9 @@ impl Store {
     /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due. `handled` says up to which
     /// position somebody has seen to a tenant's events: one with later ones keeps its mark.
     pub async fn settle(&self, idle: std::time::Duration, handled: impl Fn(TenantId) -> i64) -> Result<(), Error> {
+        if let Some(remote) = self.remote() {
+            return remote.settle(idle, handled).await;
+        }
         // Another process may be writing where this one is idle, and relies on its mark.
         if self.is_shared() {
             return Ok(());
@@ -379,6 +426,9 @@ impl Store {
     ///
     /// Errors: `chain_broken`, naming the position.
     pub async fn verify_chain(&self, ctx: &Ctx) -> Result<i64, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.verify_chain(ctx.tenant()).await;
+        }
         crate::chain::verify(&self.0.engine, ctx.tenant()).await
     }
 
@@ -428,6 +478,14 @@ impl Store {
 
     fn seen(&self) -> Seen<'_> {
         Seen { kinds: &self.0.kinds, clock: &self.0.clock, control: &self.0.control }
+    }
+
+    /// The process that has the data, when it is another one.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        match &self.0.engine {
+            Engine::Remote(remote) => Some(remote),
+            Engine::Sqlite(_) | Engine::Postgres(_) => None,
+        }
     }
 
     pub(crate) fn engine(&self) -> &Engine {

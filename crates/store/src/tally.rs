@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, RecordId, TenantId, Timestamp};
 
 /// What a counter may come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// At least.
     pub min: i64,
@@ -21,7 +22,8 @@ impl Bounds {
 }
 
 /// What a unit of work does to the numbers of its tenant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Tally {
     /// Adds to a counter; counters commute, so that no two units ever conflict over one.
     Add { name: Cow<'static, str>, by: i64, bounds: Bounds },
@@ -31,8 +33,37 @@ pub(crate) enum Tally {
     Advance { consumer: Cow<'static, str>, from: i64, to: i64 },
     /// Remembers a message of an outside source.
     Receive { source: Cow<'static, str>, message: String, until: Timestamp },
+    /// Notes which commit of a process elsewhere was the last one on one of its lanes, so that none happens twice.
+    Lane(Lane),
     /// Says in control whether a tenant's namespace may have work waiting.
     Mark { tenant: TenantId, number: i64 },
+}
+
+/// The place of a commit among those of another process. A lane has one commit under way at a time, and their numbers rise, so that one row of
+/// the inbox per lane tells of each commit whether it happened: the time until which a lane is remembered is made of the number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lane {
+    /// Of all processes there are.
+    pub(crate) name: String,
+    /// Microseconds since 1970 when the commit began, or more.
+    pub(crate) number: i64,
+}
+
+/// The source under which the inbox remembers lanes.
+const LANE: &str = "$lane";
+/// How long an idle lane is remembered, far longer than anybody repeats a commit.
+const LANE_KEPT: i64 = 3_600 * 1_000_000;
+
+impl Lane {
+    /// Source and message in the inbox.
+    pub(crate) fn message(&self) -> (String, String) {
+        (LANE.to_owned(), self.name.clone())
+    }
+
+    /// Until when the inbox remembers it; a row with this time or a later one says that the commit happened.
+    pub(crate) fn until(&self) -> i64 {
+        self.number.saturating_add(LANE_KEPT)
+    }
 }
 
 /// The name under which the engines keep a number: one table for all.
@@ -71,7 +102,7 @@ impl Tally {
             Self::Number { sequence, .. } => Some(TallyKey::Sequence(sequence.to_string())),
             Self::Advance { consumer, .. } => Some(TallyKey::Cursor(consumer.to_string())),
             Self::Mark { tenant, .. } => Some(TallyKey::Mark(*tenant)),
-            Self::Receive { .. } => None,
+            Self::Receive { .. } | Self::Lane(_) => None,
         }
     }
 }
@@ -93,3 +124,10 @@ pub(crate) fn cursor_moved(consumer: &str, position: i64) -> Error {
 pub(crate) fn already_received() -> Error {
     Error::new(ErrorKind::Conflict, "already_received", "This message was received and handled before.")
 }
+
+pub(crate) fn already_committed() -> Error {
+    Error::new(ErrorKind::Conflict, ALREADY_COMMITTED, "This very commit was made before.")
+}
+
+/// The code by which whoever repeats a commit learns that it happened.
+pub(crate) const ALREADY_COMMITTED: &str = "already_committed";

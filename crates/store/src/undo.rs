@@ -98,7 +98,10 @@ impl Store {
     }
 
     /// The events of a request, newest first.
-    async fn correlated(&self, ctx: &Ctx, correlation_id: &str) -> Result<Vec<Event>, Error> {
+    pub(crate) async fn correlated(&self, ctx: &Ctx, correlation_id: &str) -> Result<Vec<Event>, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.correlated(ctx.tenant(), correlation_id).await;
+        }
         // As it stands in the stored text; what merely contains it is told apart when it is read.
         let text = format!("\"correlation_id\":{}", Value::from(correlation_id));
         let finder = Finder::new(&text);

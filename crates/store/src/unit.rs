@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::{Error, RecordId, Timestamp};
 
@@ -12,7 +13,8 @@ use crate::kind::Model;
 use crate::tally::{Bounds, Tally};
 
 /// What must be true of the stored record before it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expect {
     /// There is no live record: otherwise `already_exists`.
     Absent,
@@ -23,7 +25,8 @@ pub enum Expect {
 }
 
 /// Changes that are committed together or not at all. One record may be written once in a unit.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct UnitOfWork {
     pub(crate) writes: Vec<Write>,
     pub(crate) guards: Vec<(RecordId, i64)>,
@@ -35,16 +38,19 @@ pub struct UnitOfWork {
     /// No other record may be deleted or changed with those that it names.
     pub(crate) contained: bool,
     /// Seals its secrets; the store sees to it.
+    #[serde(skip)]
     pub(crate) sealer: Option<Sealer>,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
     /// What the request that this is part of is answered: the status, and the rest unless it is too large.
     pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     /// The first thing that could not be said; the commit answers it.
+    #[serde(skip)]
     pub(crate) problem: Option<Error>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Write {
     pub(crate) kind: Cow<'static, str>,
     pub(crate) id: RecordId,
@@ -54,10 +60,11 @@ pub(crate) struct Write {
 }
 
 /// What a write makes of its record.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Becomes {
     /// A live record with this body.
-    Live(Map<String, Value>),
+    Live(#[serde(with = "crate::remote::text")] Map<String, Value>),
     /// One in the recycle bin.
     Deleted,
     /// None at all, whether it was live or deleted.
@@ -271,13 +278,16 @@ impl UnitOfWork {
 }
 
 /// An event to be written; the commit adds position, time, actor, origin, trace and hash.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventDraft {
     pub(crate) event_type: Cow<'static, str>,
     pub(crate) subject: RecordId,
     pub(crate) subject_kind: Option<Cow<'static, str>>,
     pub(crate) version: i32,
+    #[serde(with = "crate::remote::text")]
     pub(crate) data: Value,
+    #[serde(with = "crate::remote::text")]
     pub(crate) scope: Option<Map<String, Value>>,
     pub(crate) causation_id: Option<String>,
 }

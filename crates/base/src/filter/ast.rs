@@ -1,9 +1,13 @@
 //! What a filter says.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
 
-/// A filter. Its `Display` form parses back to an equal tree.
-#[derive(Clone, Debug, PartialEq)]
+/// A filter. Its `Display` form parses back to an equal tree. As data it travels between processes, which may join more of them than the parser
+/// reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expr {
     /// Every part is true; without parts, always true. The parser makes none with exactly one part.
     And(Vec<Expr>),
@@ -40,7 +44,7 @@ impl Expr {
 }
 
 /// `field op value`. Equality ignores where it was written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Compare {
     /// What is compared.
     pub field: FieldPath,
@@ -59,7 +63,7 @@ impl PartialEq for Compare {
 }
 
 /// A field's name: segments joined by dots, as in `attributes.http.route`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FieldPath(pub Vec<String>);
 
 impl FieldPath {
@@ -80,7 +84,8 @@ impl FieldPath {
 }
 
 /// How a field is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Op {
     /// `=`: equal; on a list, equal to any item.
     Eq,
@@ -99,7 +104,8 @@ pub enum Op {
 }
 
 /// A value in a filter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Literal {
     /// `null`; gone after the check: `= null` becomes the opposite of a presence test.
     Null,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use steward_base::{Clock, Error, ErrorKind, Random, RecordId, TenantId};
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ const LABEL: &str = "data-key";
 const FORMAT: u8 = 1;
 
 /// A data key as it is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KeyRow {
     pub(crate) id: RecordId,
     /// The record whose personal data it seals; the tenant's secrets without one.
@@ -25,7 +26,8 @@ pub(crate) struct KeyRow {
 }
 
 /// Which data keys are asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Which {
     /// Those for the tenant's secrets, oldest first.
     Secrets,

@@ -31,7 +31,7 @@ const MAX_DISTINCT: usize = 500;
 pub(crate) const MAX_COUNTED: i64 = 1_000_000;
 
 /// A question for the values of fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FacetQuery {
     /// The kind's name.
     pub kind: String,

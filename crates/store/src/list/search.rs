@@ -24,7 +24,7 @@ const MAX_PROBES: usize = 8;
 const FIRST_STEP: usize = 100;
 
 /// A question for the records that have some words.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SearchQuery {
     /// Each of its words begins a word of the record.
     pub text: String,

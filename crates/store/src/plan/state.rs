@@ -45,8 +45,10 @@ impl Wanted {
             WantedJobs::by(unit, &mut wanted.jobs);
             for tally in &unit.tallies {
                 wanted.tallies.extend(tally.key());
-                if let Tally::Receive { source, message, .. } = tally {
-                    wanted.messages.insert((source.to_string(), message.clone()));
+                match tally {
+                    Tally::Receive { source, message, .. } => drop(wanted.messages.insert((source.to_string(), message.clone()))),
+                    Tally::Lane(lane) => drop(wanted.messages.insert(lane.message())),
+                    _ => {}
                 }
             }
             let about = unit.events.iter().map(|event| (event.kind, event.subject)).chain(unit.writes.iter().map(|write| write.key));

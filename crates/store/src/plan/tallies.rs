@@ -7,7 +7,7 @@ use steward_base::{Error, RecordId, Timestamp};
 use super::Planner;
 use crate::kind::Canonical;
 use crate::prepare::{Change, Prepared};
-use crate::tally::{Tally, TallyKey, already_received, cursor_moved, out_of_bounds};
+use crate::tally::{Tally, TallyKey, already_committed, already_received, cursor_moved, out_of_bounds};
 
 /// Source and message.
 pub(crate) type Message = (String, String);
@@ -100,6 +100,13 @@ impl Planner<'_> {
                 }
                 Tally::Mark { tenant, number } => {
                     changes.values.insert(TallyKey::Mark(*tenant), *number);
+                }
+                Tally::Lane(lane) => {
+                    let message = lane.message();
+                    if tallies.received.get(&message).is_some_and(|until| *until >= lane.until()) {
+                        return Err(already_committed());
+                    }
+                    changes.received.insert(message, lane.until());
                 }
                 Tally::Receive { source, message, until } => {
                     let message = (source.to_string(), message.clone());

@@ -10,7 +10,7 @@ use serde_json::json;
 use steward_base::{Clock, Ctx, Error, RecordId, TenantId, Timestamp};
 use steward_store::{Bounds, EventDraft, Expect, JobDraft, JobQuery, ListQuery, Sealed, Store, UnitOfWork};
 
-use crate::support::{Bench, Team, Thing, ctx, members, on_each, postgres, sqlite};
+use crate::support::{Bench, Team, Thing, ctx, members, on_each_engine, postgres, sqlite};
 
 /// Chunks of a dump: one per frame.
 async fn told(store: &Store, tenant: TenantId, after: Option<i64>) -> Vec<Bytes> {
@@ -209,7 +209,7 @@ async fn a_tenant_that_is_written_meanwhile_is_told_as_of_one_position() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_cut_or_changed_is_refused_and_leaves_nothing() {
-    on_each(async |bench| {
+    on_each_engine(async |bench| {
         let (source, tenant) = (sqlite().await, TenantId::new(&Clock::system(), &steward_base::Random::system()));
         source.store.provision(tenant).await.expect("provisions");
         let its = ctx(tenant);
@@ -259,7 +259,7 @@ fn crafted(content: &str) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_go_on_where_they_ended_and_stay_with_their_tenant() {
-    on_each(async |bench| {
+    on_each_engine(async |bench| {
         let source = sqlite().await;
         let (tenant, its) = (source.ctx.tenant(), &source.ctx);
         fill(&source.store, its).await;

@@ -20,6 +20,7 @@ mod personal;
 mod processes;
 mod readers;
 mod references;
+mod remote;
 mod search;
 mod secrets;
 mod support;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, Secret, TenantId, Timestamp};
-use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Record, Sealed, Store};
+use steward_store::{Backend, Kind, Kinds, LinkKey, MasterKey, Model, Options, Record, Sealed, Store, serve_port};
+use tokio_util::sync::CancellationToken;
 
 /// A group of things; a thing may not outlive it unnoticed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,9 +84,58 @@ pub(crate) struct Bench {
     pub(crate) ctx: Ctx,
     pub(crate) engine: &'static str,
     dir: Option<tempfile::TempDir>,
+    /// What a remote store asks.
+    pub(crate) served: Option<Served>,
+}
+
+/// A store whose port is served over loopback, as by a process of its own.
+pub(crate) struct Served {
+    pub(crate) store: Store,
+    pub(crate) url: String,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Served {
+    /// Serves on a free port.
+    pub(crate) async fn start(store: Store) -> Self {
+        Self::start_on(store, "127.0.0.1:0").await
+    }
+
+    pub(crate) async fn start_on(store: Store, address: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind(address).await.expect("listens");
+        let url = format!("http://{}", listener.local_addr().expect("has an address"));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve_port(store.clone(), link_key(), listener, stop.clone()));
+        Self { store, url, stop, task }
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        Backend::Remote { url: self.url.clone(), key: link_key() }
+    }
+
+    /// Ends the serving and the store.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("does not panic");
+        self.store.close().await;
+    }
+}
+
+/// The key that all processes of the tests have.
+pub(crate) fn link_key() -> LinkKey {
+    LinkKey::derived(&MasterKey::new([7; 32]))
 }
 
 impl Bench {
+    /// Lets go of everything.
+    pub(crate) async fn close(self) {
+        self.store.close().await;
+        if let Some(served) = self.served {
+            served.stop().await;
+        }
+    }
+
     /// Where its files are.
     pub(crate) fn dir(&self) -> &std::path::Path {
         self.dir.as_ref().expect("is on SQLite").path()
@@ -119,7 +169,7 @@ pub(crate) async fn bench_on(backend: Backend, engine: &'static str, dir: Option
     let tenant = TenantId::new(&clock, &random);
     let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), clock, random).await.expect("opens");
     store.provision(tenant).await.expect("provisions");
-    Bench { store, ctx: ctx(tenant), engine, dir }
+    Bench { store, ctx: ctx(tenant), engine, dir, served: None }
 }
 
 /// Another store over the same data, as a second process has it.
@@ -137,14 +187,28 @@ pub(crate) async fn postgres() -> Option<Bench> {
     Some(bench_on(Backend::Postgres { url: Secret::new(url), connections: 8 }, "postgres", None).await)
 }
 
-/// Runs a test on every engine there is.
-pub(crate) async fn on_each(test: impl AsyncFn(&Bench)) {
-    let bench = sqlite().await;
-    test(&bench).await;
-    bench.store.close().await;
-    if let Some(bench) = postgres().await {
+/// A store that asks one on SQLite over HTTP.
+pub(crate) async fn remote() -> Bench {
+    let dir = tempfile::tempdir().expect("a folder");
+    let behind = reopened(Backend::Sqlite { dir: dir.path().to_owned() }, kinds()).await;
+    let served = Served::start(behind).await;
+    let bench = bench_on(served.backend(), "remote", Some(dir)).await;
+    Bench { served: Some(served), ..bench }
+}
+
+/// Runs a test on every engine, where the data is in this process.
+pub(crate) async fn on_each_engine(test: impl AsyncFn(&Bench)) {
+    for bench in [Some(sqlite().await), postgres().await].into_iter().flatten() {
         test(&bench).await;
-        bench.store.close().await;
+        bench.close().await;
+    }
+}
+
+/// Runs a test on every adapter there is.
+pub(crate) async fn on_each(test: impl AsyncFn(&Bench)) {
+    for bench in [Some(sqlite().await), Some(remote().await), postgres().await].into_iter().flatten() {
+        test(&bench).await;
+        bench.close().await;
     }
 }
 
