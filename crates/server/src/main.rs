@@ -14,6 +14,8 @@ mod master;
 mod problems;
 mod roles;
 mod serve;
+#[cfg(test)]
+mod stored_bodies;
 mod tls;
 mod watch;
 

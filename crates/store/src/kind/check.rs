@@ -35,7 +35,8 @@ impl SchemaChecker {
 }
 
 impl Kind {
-    pub(super) fn check_stored(&self, body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+    /// Checks a body as it is stored against the kind's schema, and answers it with its defaults. Fails with `invalid`.
+    pub fn check_stored(&self, body: Map<String, Value>) -> Result<Map<String, Value>, Error> {
         check(&self.stored_check, body)
     }
 
