@@ -277,8 +277,9 @@ async fn compare(app: &TestApp, tenant: &TestTenant, truth: &Truth, key: &Key) -
 async fn lists(reader: &Reader<'_>, truth: &Truth, key: &Key, kind: usize) -> Result<(), TestCaseError> {
     let path = format!("/api/v1/{}?", KINDS[kind].1);
     if !key.reaches(kind) {
-        for query in ["", "deleted=true", "facets=size", "count=exact"] {
-            let refused = reader.app.get(&format!("{path}{query}")).key(&reader.key).send().await;
+        let export = format!("/api/v1/{}/export", KINDS[kind].1);
+        for path in ["", "deleted=true", "facets=size", "count=exact"].map(|query| format!("{path}{query}")).iter().chain([&export]) {
+            let refused = reader.app.get(path).key(&reader.key).send().await;
             prop_assert_eq!((refused.status, refused.code()), (403, "permission_denied".to_owned()), "{:?}", key);
         }
         return Ok(());
@@ -289,6 +290,9 @@ async fn lists(reader: &Reader<'_>, truth: &Truth, key: &Key, kind: usize) -> Re
     prop_assert_eq!(reader.all(&format!("{path}deleted=true&")).await, deleted, "{:?}", key);
     let large: Vec<Value> = live.iter().filter(|row| row["size"].as_i64() >= Some(1)).cloned().collect();
     prop_assert_eq!(reader.all(&format!("{path}filter=size%20%3E%3D%201&")).await, large.clone(), "{:?}", key);
+    let export = reader.app.get(&format!("/api/v1/{}/export", KINDS[kind].1)).key(&reader.key).send().await.expect(200);
+    let lines: Vec<Value> = export.text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+    prop_assert_eq!(lines, live, "{:?}", key);
     let counted = reader.get(&format!("{path}filter=size%20%3E%3D%201&count=exact&facets=size")).await;
     prop_assert_eq!(counted["count"].as_u64(), Some(large.len() as u64), "{:?}", key);
     let mut sizes: BTreeMap<i64, u64> = BTreeMap::new();
