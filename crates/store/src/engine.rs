@@ -149,6 +149,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.values(tenant, kind, field, most).await,
             Self::Postgres(engine) => engine.values(tenant, kind, field, most).await,
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
