@@ -30,6 +30,8 @@ pub(crate) enum Request {
     Bootstrap { tenant: String, owner: String, password: String },
     /// An API key.
     ApiKey { tenant: String, permissions: Vec<String>, name: String },
+    /// Whether the audit trail holds; `heads` is another folder of signed heads.
+    AuditVerify { tenant: Option<String>, heads: Option<PathBuf> },
     /// An enrolment token.
     EnrollToken { tenant: String, organization: Option<String> },
 }
@@ -40,6 +42,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The value asked for.
     Done(String),
+    /// What was verified and does not hold.
+    Unsound(String),
     /// Code and public detail of the error.
     Refused { code: String, detail: String },
 }

@@ -1,6 +1,6 @@
 //! The parts that every role stands on, and what an administrator may do with them on the machine itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use steward_store::{Backend, Kinds, ListQuery, MasterKey, Model as _, Options, S
 use crate::admin::{Answer, Request};
 use crate::config::Config;
 use crate::fabric::Fabric;
-use crate::master;
+use crate::{master, trail};
 
 /// How long the token that this machine enrols with is good: the agent uses it at once.
 const OWN_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -37,6 +37,7 @@ struct Parts {
     identity: Identity,
     fleet: Fleet,
     public_url: String,
+    data_dir: PathBuf,
     clock: Clock,
     random: Random,
 }
@@ -46,12 +47,8 @@ impl App {
     pub(crate) async fn open(config: &Config, public_url: &str) -> Result<Self> {
         let (clock, random) = (Clock::system(), Random::system());
         make_data_dir(&config.data_dir)?;
-        let backend = match config.database_url.as_str() {
-            "" => Backend::Sqlite { dir: config.data_dir.join("records") },
-            url => Backend::Postgres { url: Secret::new(url.to_owned()), connections: DATABASE_CONNECTIONS },
-        };
         let master = master::load(config, &random).await?;
-        let store = Store::open(Options { backend, master: master.clone() }, kinds(), clock.clone(), random.clone()).await?;
+        let store = open_store(config, &master, &clock, &random).await?;
         // After the store, whose lock on the data folder speaks for all of it.
         let fabric = Fabric::open(config, &clock, &random).await?;
         let authority = Authority::new(store.clone(), master.clone(), clock.clone(), random.clone(), public_url);
@@ -64,8 +61,8 @@ impl App {
         });
         identity.prepare().await?;
         let fleet = Fleet::new(store.clone(), authority.clone(), clock.clone(), random.clone());
-        let public_url = public_url.to_owned();
-        Ok(Self(Arc::new(Parts { store, fabric, master, authority, identity, fleet, public_url, clock, random })))
+        let (public_url, data_dir) = (public_url.to_owned(), config.data_dir.clone());
+        Ok(Self(Arc::new(Parts { store, fabric, master, authority, identity, fleet, public_url, data_dir, clock, random })))
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -145,6 +142,11 @@ impl App {
     /// Does what the command line asks.
     pub(crate) async fn administrate(&self, request: Request) -> Result<Answer> {
         match request {
+            Request::AuditVerify { tenant, heads } => {
+                let folder = heads.unwrap_or_else(|| trail::folder(&self.0.data_dir));
+                let report = trail::verify::verify(&self.0.store, &folder, tenant.as_deref()).await?;
+                return Ok(report.into());
+            }
             Request::SetupLink {} => self.set_up_link().await,
             Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,
             Request::ApiKey { tenant, permissions, name } => self.api_key(&tenant, permissions, name).await,
@@ -177,6 +179,15 @@ impl App {
         let (_, secret) = self.0.fleet.new_enrollment_token(&system(tenant, "command-line"), new).await?;
         Ok(secret.expose().clone())
     }
+}
+
+/// The records alone, for what must not change anything.
+pub(crate) async fn open_store(config: &Config, master: &MasterKey, clock: &Clock, random: &Random) -> Result<Store> {
+    let backend = match config.database_url.as_str() {
+        "" => Backend::Sqlite { dir: config.data_dir.join("records") },
+        url => Backend::Postgres { url: Secret::new(url.to_owned()), connections: DATABASE_CONNECTIONS },
+    };
+    Store::open(Options { backend, master: master.clone() }, kinds(), clock.clone(), random.clone()).await
 }
 
 /// Every kind of the installation, in one list.

@@ -23,6 +23,9 @@ pub(crate) enum Command {
     /// What an administrator does on the machine itself; works while the server runs and while it does not.
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// The device agent.
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -147,6 +150,22 @@ pub(crate) enum AdminCommand {
         /// Organization that the devices will belong to.
         #[arg(long, value_name = "ID")]
         organization: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check every event chain against itself and against the heads that were signed; exits with 4 when something does not hold. Works while
+    /// the server runs and while it does not, and changes nothing.
+    Verify {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Folder with signed heads, such as the second copy; `audit` in the data folder unless said.
+        #[arg(long, value_name = "DIR")]
+        heads: Option<PathBuf>,
+        /// Short name of the one tenant to check.
+        #[arg(long, value_name = "SLUG")]
+        tenant: Option<String>,
     },
 }
 

@@ -45,6 +45,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "\"\"",
     },
     Setting {
+        key: "audit_copy_dir",
+        doc: "Second folder for the signed heads of the event chains, best on another machine; empty keeps them in `audit` under `data_dir` only.",
+        default: "\"\"",
+    },
+    Setting { key: "audit_interval_seconds", doc: "Seconds between signatures of the event chains that moved.", default: "600" },
+    Setting {
         key: "tls_cert_file",
         doc: "PEM file of the certificate chain; TLS is on when it and `tls_key_file` are set.",
         default: "\"\"",
@@ -128,6 +134,8 @@ pub(crate) struct Config {
     pub(crate) master_key_file: String,
     pub(crate) master_key: Secret<String>,
     pub(crate) master_key_command: String,
+    pub(crate) audit_copy_dir: String,
+    pub(crate) audit_interval_seconds: u32,
     pub(crate) tls_cert_file: String,
     pub(crate) tls_key_file: String,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -298,6 +306,9 @@ impl Config {
             || self.s3_bucket.is_empty() != self.s3_secret_access_key.expose().is_empty()
         {
             return Err(invalid("s3_bucket, s3_access_key_id and s3_secret_access_key go together: set all or none.".to_owned()));
+        }
+        if self.audit_interval_seconds == 0 {
+            return Err(invalid("audit_interval_seconds is at least 1.".to_owned()));
         }
         if self.connections == 0 || self.connections_per_address == 0 {
             return Err(invalid("connections and connections_per_address are at least 1: without any nobody is served.".to_owned()));

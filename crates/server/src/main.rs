@@ -1,6 +1,6 @@
 //! `steward`: the whole platform in one binary.
 //!
-//! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 not found, 5 conflict, 7 unreachable.
+//! Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 usage or settings, 3 not found, 4 the audit trail does not hold, 5 conflict, 7 unreachable.
 
 mod addresses;
 mod admin;
@@ -17,20 +17,24 @@ mod serve;
 #[cfg(test)]
 mod stored_bodies;
 mod tls;
+mod trail;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use steward_base::{Error, ErrorKind, Result};
+use steward_base::{Clock, Error, ErrorKind, Random, Result};
 
 use crate::admin::{Answer, Request};
 use crate::app::App;
-use crate::cli::{AdminCommand, AgentCommand, Cli, Command, ConfigCommand, DataArgs};
+use crate::cli::{AdminCommand, AgentCommand, AuditCommand, Cli, Command, ConfigCommand, DataArgs};
 use crate::config::{Config, Layers, SETTINGS};
+
+/// Exit code of `audit verify` when something does not hold.
+const UNSOUND: i32 = 4;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -49,6 +53,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Serve(args) => serve::serve(config(args.file.config.as_deref(), &args.flags())?).await,
         Command::SetupLink(data) => administer(&data, Request::SetupLink {}).await,
         Command::Admin(command) => admin_command(command).await,
+        Command::Audit(AuditCommand::Verify { data, heads, tenant }) => verify(&data, heads, tenant).await,
         Command::Agent(AgentCommand::Run { server, token, state, log_files, join_lines, interval_seconds, stop_on_stdin_end }) => {
             watch::agent(watch::AgentRun { server, token, state, log_files, join_lines, interval_seconds, stop_on_stdin_end }).await
         }
@@ -69,6 +74,23 @@ async fn admin_command(command: AdminCommand) -> Result<()> {
     }
 }
 
+/// Asks the running server, or looks at its data when none runs: then nothing but the records is opened.
+async fn verify(data: &DataArgs, heads: Option<PathBuf>, tenant: Option<String>) -> Result<()> {
+    let config = config(data.file.config.as_deref(), &data.flags())?;
+    let heads = heads.map(std::path::absolute).transpose().map_err(Error::internal)?;
+    let request = Request::AuditVerify { tenant: tenant.clone(), heads: heads.clone() };
+    if let Some(answer) = admin::ask(&config.data_dir, &request).await? {
+        return tell(answer);
+    }
+    let (clock, random) = (Clock::system(), Random::system());
+    let master = master::load(&config, &random).await?;
+    let store = app::open_store(&config, &master, &clock, &random).await?;
+    let folder = heads.unwrap_or_else(|| trail::folder(&config.data_dir));
+    let report = trail::verify::verify(&store, &folder, tenant.as_deref()).await;
+    store.close().await;
+    tell(report?.into())
+}
+
 /// Asks the running server, or opens its data when none runs, and prints the answer.
 async fn administer(data: &DataArgs, request: Request) -> Result<()> {
     let config = config(data.file.config.as_deref(), &data.flags())?;
@@ -81,8 +103,16 @@ async fn administer(data: &DataArgs, request: Request) -> Result<()> {
             answer?
         }
     };
+    tell(answer)
+}
+
+fn tell(answer: Answer) -> Result<()> {
     match answer {
         Answer::Done(value) => print(&value),
+        Answer::Unsound(report) => {
+            print(&report)?;
+            std::process::exit(UNSOUND)
+        }
         Answer::Refused { code, detail } => {
             eprintln!("error: {detail} ({code})");
             std::process::exit(i32::from(exit_code(&code)))

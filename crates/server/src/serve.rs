@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::trail::Trail;
 use crate::{addresses, admin, logs, roles, tls, watch};
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -34,10 +35,12 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     add_health(&site, &app, &telemetry);
     app.fabric().watch_over(&site);
 
+    let trail = Trail::open(&config, &app).await?;
     let worker = work.start().await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(app.fleet().clone().run(stop.child_token()));
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
+    tasks.spawn(trail.clone().run(Duration::from_secs(config.audit_interval_seconds.into()), stop.child_token()));
     if config.watch {
         tasks.spawn(watch::run(app.clone(), own_url(&config, listen), config.data_dir.join("agent"), stop.child_token()));
     }
@@ -61,6 +64,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     tasks.wait().await;
     worker.stop(Duration::from_secs(config.drain_seconds.into())).await;
     telemetry.close().await?;
+    trail.sign().await;
     app.store().close().await;
     Ok(())
 }

@@ -80,8 +80,12 @@ pub(crate) fn event_type(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
 }
 
-/// Follows the chain from its beginning; answers the last position.
-pub(crate) async fn verify(engine: &Engine, tenant: TenantId) -> Result<i64, Error> {
+/// Follows the chain from its beginning, and asks about each position; answers the last one.
+pub(crate) async fn verify(
+    engine: &Engine,
+    tenant: TenantId,
+    mut check: impl FnMut(i64, &[u8; 32]) -> Result<(), Error>,
+) -> Result<i64, Error> {
     // Read first: what is committed meanwhile comes after it.
     let head = engine.head(tenant).await?;
     let (mut position, mut hash) = (0, [0u8; 32]);
@@ -95,6 +99,7 @@ pub(crate) async fn verify(engine: &Engine, tenant: TenantId) -> Result<i64, Err
             if !holds || (position == head.0 && hash != head.1) {
                 return Err(broken_at(position));
             }
+            check(position, &hash)?;
         }
         if last {
             break;

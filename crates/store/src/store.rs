@@ -12,6 +12,7 @@ use crate::attempt::Remembered;
 use crate::building::{Role, Unclaimed};
 use crate::dump::{self, Dump, Loading};
 use crate::engine::{Engine, Surroundings};
+use crate::heads::Moved;
 use crate::job::{Claim, Job, JobChange, JobQuery};
 use crate::keys::{MasterKey, Vault};
 use crate::kind::{Kind, Kinds, Model};
@@ -75,6 +76,7 @@ struct Inner {
     stirred: Arc<Stirred>,
     told: Arc<Stirred>,
     vault: Vault,
+    moved: Moved,
     marks: Arc<Marks>,
     /// For what the store itself writes into control.
     control: Ctx,
@@ -95,7 +97,18 @@ impl Store {
             Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), master, stirred: jobs, told: events };
         let engine = Engine::open(options.backend, surroundings).await?;
         let control = own(TenantId::OPERATOR, "marks");
-        let store = Self(Arc::new(Inner { engine, kinds, clock, random, stirred, told, vault, marks: Arc::default(), control }));
+        let store = Self(Arc::new(Inner {
+            engine,
+            kinds,
+            clock,
+            random,
+            stirred,
+            told,
+            vault,
+            moved: Moved::default(),
+            marks: Arc::default(),
+            control,
+        }));
         store.provision(TenantId::OPERATOR).await?;
         store.check_master().await?;
         Ok(store)
@@ -229,7 +242,9 @@ impl Store {
         self.with_sealer(ctx, &mut unit).await?;
         let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
         prepared.using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
-        self.0.engine.commit(ctx.tenant(), prepared).await
+        let committed = self.0.engine.commit(ctx.tenant(), prepared).await?;
+        self.0.moved.to(ctx.tenant(), committed.position);
+        Ok(committed)
     }
 
     /// Reads a record, changes it and writes it; tries again when someone else was faster. Fields that `M` does not know stay.
@@ -429,7 +444,7 @@ impl Store {
         if let Some(remote) = self.remote() {
             return remote.verify_chain(ctx.tenant()).await;
         }
-        crate::chain::verify(&self.0.engine, ctx.tenant()).await
+        crate::chain::verify(&self.0.engine, ctx.tenant(), |_, _| Ok(())).await
     }
 
     /// The position of the tenant's last event; 0 before the first.
@@ -490,6 +505,10 @@ impl Store {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.0.engine
+    }
+
+    pub(crate) fn moved_heads(&self) -> &Moved {
+        &self.0.moved
     }
 
     pub(crate) fn vault(&self) -> &Vault {

@@ -337,8 +337,11 @@ pub(crate) const FIELDS: &[Code] = &[
 /// What `steward` says on the command line and when it starts, by name.
 pub(crate) const COMMANDS: &[Code] = &[
     said("admin_socket", "The admin socket in the data folder cannot be used.", "Run the command as the user that runs the server."),
+    said("audit_folder", "The folder of signed chain heads cannot be used.", "Check its permissions; the detail names the file."),
     said("blob_in_use", "Another process uses the folder of the object store.", "Stop it, or choose another folder with --data."),
     said("blob_settings", "The settings of the bucket cannot be used.", "Check endpoint, name and region."),
+    said("chain_cut", "The end of an event chain is missing.", "Find out who had the database; compare with a backup."),
+    said("chain_rewritten", "An event chain is not the one that was signed.", "Find out who had the database; compare with a backup."),
     said("config_invalid", "A setting is unknown or wrong.", "Look at the name in the detail; steward config explain lists all settings."),
     said("data_dir_locked", "Another process uses the data folder.", "Stop it, or choose another folder with --data."),
     said("data_dir_unusable", "The data folder cannot be made or opened.", "Check its permissions, or choose another with --data."),

@@ -1,5 +1,6 @@
 //! The binary as its users meet it: started as a process, spoken to over HTTP and the command line, killed and started again.
 
+mod audit;
 mod bad_input;
 mod clock;
 mod command_line;
