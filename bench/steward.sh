@@ -22,3 +22,5 @@ load list --connections 16
 load ingest --connections 4
 load otlp-logs --connections 4
 load otlp-metrics --connections 4
+# From a request to its event on an open stream, one after another.
+"$CARGO_TARGET_DIR/release/steward-bench" live --url "$STEWARD_TEST_URL" --token-file "$token"

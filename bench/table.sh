@@ -48,6 +48,15 @@ of() { printf '[.[] | select(.workload == "%s" and (.connections // 0) == %s)][0
     row "get per CPU second" "$(figure steward "$(of get 16 per_cpu_second)")" "$(figure "$peer" "$(of get 16 per_cpu_second)")" "$name" ">= 12 x" higher
     row "list of 50 per CPU second" "$(figure steward "$(of list 16 per_cpu_second)")" "$(figure "$peer" "$(of list 16 per_cpu_second)")" "$name" ">= 40 x" higher
   done
+  alone "commit to event on a stream, p99, ms" "$(figure steward "$(of live 0 p99_ms)")" "<= 5 + fsync"
+  alone "  its answer, p99, ms" "$(figure steward "$(of live 0 answer_p99_ms)")" ""
+  alone "jobs, queued before they are worked off, /s" "$(figure jobs "$(of jobs 0 per_second)")" ">= 5000/s"
+  alone "job in the hand of an idle worker, p99, ms" "$(figure jobs "$(of jobs-idle 0 p99_ms)")" "<= 5 ms"
+  alone "job beside another tenant's queue, max, ms" "$(figure jobs "$(of jobs-beside 0 max_ms)")" "<= 1000 ms"
+  while IFS=$'\t' read -r name p50 p99; do
+    alone "$name, p50, ms" "$p50" ""
+    alone "  p99, ms" "$p99" ""
+  done < <(figure queries '.[] | select(.workload == "query") | [.query, .p50_ms, .p99_ms] | @tsv')
   alone "log ingest, JSON lines, MB/s" "$(figure steward "$(of ingest 4 megabytes_per_second)")" ""
   alone "  MB per CPU second" "$(figure steward "$(of ingest 4 megabytes_per_cpu_second)")" ">= 110"
   alone "OTLP log records per CPU second" "$(figure steward "$(of otlp-logs 4 rows_per_cpu_second)")" ">= 350000"

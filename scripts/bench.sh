@@ -6,6 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 seconds="${SECONDS_EACH:-10}"
 records="${RECORDS:-100000}"
+queried="${QUERIED:-1000000}"
 scripts/setup.sh bench
 scripts/build.sh
 cargo build --locked --release --package steward-bench
@@ -24,6 +25,12 @@ rm -rf "$results/kernel"
 # shellcheck disable=SC2016 # the inner shell expands them
 scripts/postgres.sh shared_buffers=1GB max_wal_size=4GB bash -c 'printf %s "$STEWARD_TEST_POSTGRES" >"$1"
   exec "$2" kernel --postgres-file "$1" --records "$3" --seconds "$4"' - "$results/postgres" "$load" "$records" "$seconds" >"$results/kernel-postgres"
+say "measuring jobs"
+"$load" jobs --dir "$results/jobs-sqlite-data" --jobs "${JOBS:-100000}" >"$results/jobs"
+rm -rf "$results/jobs-sqlite-data"
+say "measuring queries over $queried records"
+"$load" queries --dir "$results/queries-data" --records "$queried" >"$results/queries"
+rm -rf "$results/queries-data"
 say "measuring FastAPI + SQLite"
 bench/peers/fastapi/measure.sh "$venv" "$seconds" threads >"$results/fastapi"
 bench/peers/fastapi/measure.sh "$venv" "$seconds" loop >"$results/fastapi-loop"
