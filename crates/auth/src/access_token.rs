@@ -69,12 +69,13 @@ pub(crate) fn kid(token: &str) -> Option<String> {
     (header.typ.as_deref() == Some("at+jwt") && header.alg == Algorithm::ES256).then_some(header.kid).flatten()
 }
 
-/// The device that a token speaks for; `None` when it is not valid now.
-pub(crate) fn verify(token: &str, key: &Loaded, audience: &str, now: Timestamp) -> Option<RecordId> {
+/// The device that a token speaks for, and until when; `None` when it is not valid now.
+pub(crate) fn verify(token: &str, key: &Loaded, audience: &str, now: Timestamp) -> Option<(RecordId, Timestamp)> {
     let claims: Claims = decode(token, &key.decoding, &own_time(Algorithm::ES256)).ok()?.claims;
     let now = now.micros() / 1_000_000;
     let current = claims.exp > now && claims.iat <= now + SKEW.as_secs().cast_signed();
-    (current && claims.aud == audience).then(|| RecordId::parse("dev", &claims.sub)).flatten()
+    let device = (current && claims.aud == audience).then(|| RecordId::parse("dev", &claims.sub)).flatten()?;
+    Some((device, Timestamp::from_micros(claims.exp.saturating_mul(1_000_000))))
 }
 
 /// A device's signed claim to be itself.

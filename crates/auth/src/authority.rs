@@ -7,13 +7,32 @@ use serde::Deserialize;
 use steward_base::{
     Clock, Ctx, Effect, Error, ErrorKind, Grant, Origin, Parts, Principal, Random, RecordId, Result, Secret, TenantId, Timestamp, filter,
 };
+use steward_fabric::cache::Cache;
 use steward_store::{MasterKey, Record, Store};
 
 use crate::access_token::{self, AccessToken, Terms};
+use crate::ground::{self, Grounds, Sort};
 use crate::minted::{Minted, MintedKind};
 use crate::permissions::{grants_of_role, permissions, shared};
-use crate::signing_key::SigningKeys;
+use crate::signing_key::{self, SigningKeys};
 use crate::system;
+use crate::verified::{Fingerprint, Grounding, Identified, Known};
+
+/// What an authority is made of.
+pub struct Options {
+    /// Where the credentials are.
+    pub store: Store,
+    /// What signing keys are sealed under.
+    pub master: MasterKey,
+    /// Where what was verified is kept for a while.
+    pub cache: Cache,
+    /// The time.
+    pub clock: Clock,
+    /// For keys and ids.
+    pub random: Random,
+    /// The audience of the access tokens it signs.
+    pub public_url: String,
+}
 
 /// A credential as a request presents it.
 #[derive(Debug)]
@@ -53,6 +72,8 @@ struct Inner {
     clock: Clock,
     random: Random,
     keys: SigningKeys,
+    grounds: Grounds,
+    known: Known,
     /// Without a slash at the end; the audience of access tokens.
     public_url: String,
 }
@@ -85,29 +106,31 @@ struct TenantView {
 const DEVICE_PERMISSIONS: [&str; 3] = ["logs:write", "metrics:write", "devices:execute"];
 
 impl Authority {
-    /// An authority over the credentials in `store`; `public_url` is the audience of the access tokens it signs.
-    pub fn new(store: Store, master: MasterKey, clock: Clock, random: Random, public_url: &str) -> Self {
+    /// An authority over the credentials in a store. It is the one owner of the class `credentials` of the cache.
+    pub fn new(options: Options) -> Self {
+        let Options { store, master, cache, clock, random, public_url } = options;
         let keys = SigningKeys::new(store.clone(), master.clone(), clock.clone(), random.clone());
+        let (grounds, known) = (Grounds::new(store.clone()), Known::new(cache, &random));
         let public_url = public_url.trim_end_matches('/').to_owned();
-        Self(Arc::new(Inner { store, master, clock, random, keys, public_url }))
+        Self(Arc::new(Inner { store, master, clock, random, keys, grounds, known, public_url }))
     }
 
     /// The context of whoever presents this credential.
     ///
     /// Fails with `invalid_credential` whatever is wrong with it, and with `tenant_suspended` when its tenant takes no requests.
     pub async fn authenticate(&self, presented: &Presented, occasion: Occasion) -> Result<Ctx> {
-        let (tenant, principal, grants) = match presented {
-            Presented::Session(text) => self.session(text.expose()).await?,
-            Presented::Bearer(text) => match Minted::parse(text.expose()) {
-                Some(minted) => self.api_key(&minted).await?,
-                None => self.access_token(text.expose()).await?,
-            },
-        };
-        self.tenant(tenant).await?;
+        let (fingerprint, claim) = self.claim(presented)?;
+        let now = self.grounding(fingerprint.tenant).await?;
+        let (authority, sort, tenant) = (self.clone(), fingerprint.sort, fingerprint.tenant);
+        let verify = move || authority.clone().verify(tenant, sort, claim.clone());
+        let identified = self.0.known.get(&fingerprint, &now, verify).await?;
+        if identified.until.is_some_and(|until| until <= self.0.clock.now()) {
+            return Err(invalid());
+        }
         Ok(Ctx::mint(Parts {
-            principal,
+            principal: identified.principal,
             tenant,
-            grants: shared(grants),
+            grants: identified.grants,
             reason: occasion.reason,
             origin: occasion.origin,
             trace_id: occasion.trace_id,
@@ -142,6 +165,7 @@ impl Authority {
 
     /// The tenant's slug; fails with `tenant_suspended` when it takes no requests, or `invalid_credential` when it is gone.
     pub async fn tenant(&self, tenant: TenantId) -> Result<String> {
+        debug_assert!(ground::reads("tenant"));
         let control = system(TenantId::OPERATOR, "tenant");
         let record = self.0.store.get(&control, "tenant", tenant.record()).await?.ok_or_else(invalid)?;
         let view: TenantView = narrow(&record)?;
@@ -169,28 +193,65 @@ impl Authority {
 
     /// The grants of a member's roles; unknown roles give nothing.
     pub async fn member_grants(&self, tenant: TenantId, person: RecordId) -> Result<Option<Vec<Grant>>> {
+        debug_assert!(ground::reads("member"));
         let ctx = system(tenant, "member");
         let Some(member) = self.0.store.find(&ctx, "member", "person_id", &person.wire("per")).await? else { return Ok(None) };
         let view: MemberView = narrow(&member)?;
         Ok(Some(view.roles.iter().filter_map(|role| grants_of_role(role)).flatten().collect()))
     }
 
-    async fn session(&self, text: &str) -> Result<(TenantId, Principal, Vec<Grant>)> {
-        let minted = Minted::parse(text).filter(|minted| minted.kind == MintedKind::Session).ok_or_else(invalid)?;
-        let record = self.record(&minted, "session").await?;
+    /// Whose a credential claims to be, and its name among those that were verified; nothing is looked up yet.
+    fn claim(&self, presented: &Presented) -> Result<(Fingerprint, Arc<Claim>)> {
+        let (text, minted) = match presented {
+            Presented::Session(text) => (text, Some(Minted::parse(text.expose()).ok_or_else(invalid)?)),
+            Presented::Bearer(text) => (text, Minted::parse(text.expose())),
+        };
+        let (tenant, sort, claim) = match (presented, minted) {
+            (Presented::Session(_), Some(minted)) if minted.kind == MintedKind::Session => {
+                (minted.tenant, Sort::Session, Claim::Minted(minted))
+            }
+            (Presented::Bearer(_), Some(minted)) if minted.kind == MintedKind::ApiKey => (minted.tenant, Sort::Key, Claim::Minted(minted)),
+            (Presented::Bearer(text), None) => {
+                let kid = access_token::kid(text.expose()).ok_or_else(invalid)?;
+                (signing_key::tenant(&kid).ok_or_else(invalid)?, Sort::Device, Claim::Token { kid, text: text.clone() })
+            }
+            _ => return Err(invalid()),
+        };
+        Ok((self.0.known.fingerprint(tenant, sort, text.expose()), Arc::new(claim)))
+    }
+
+    /// What a verification in this tenant stands on now.
+    async fn grounding(&self, tenant: TenantId) -> Result<Grounding> {
+        let control = self.0.grounds.of(TenantId::OPERATOR).await?;
+        let own = if tenant == TenantId::OPERATOR { control } else { self.0.grounds.of(tenant).await.map_err(hide_absence)? };
+        Ok(Grounding { own, control })
+    }
+
+    async fn verify(self, tenant: TenantId, sort: Sort, claim: Arc<Claim>) -> Result<(Identified, Grounding)> {
+        // Before any record is read: what changes meanwhile is seen as a change.
+        let grounding = self.grounding(tenant).await?;
+        let identified = match (&*claim, sort) {
+            (Claim::Minted(minted), Sort::Session) => self.session(minted).await?,
+            (Claim::Minted(minted), _) => self.api_key(minted).await?,
+            (Claim::Token { kid, text }, _) => self.access_token(kid, text.expose()).await?,
+        };
+        self.tenant(tenant).await?;
+        Ok((identified, grounding))
+    }
+
+    async fn session(&self, minted: &Minted) -> Result<Identified> {
+        let record = self.record(minted, "session").await?;
         let view: SessionView = narrow(&record)?;
         if !minted.matches(&view.digest) || view.expires_at <= self.0.clock.now() {
             return Err(invalid());
         }
         let person = RecordId::parse("per", &view.person_id).ok_or_else(invalid)?;
         let grants = self.member_grants(minted.tenant, person).await?.ok_or_else(invalid)?;
-        Ok((minted.tenant, Principal::Person { id: person, session: minted.record }, grants))
+        let principal = Principal::Person { id: person, session: minted.record };
+        Ok(Identified { principal, grants: shared(grants), until: Some(view.expires_at) })
     }
 
-    async fn api_key(&self, minted: &Minted) -> Result<(TenantId, Principal, Vec<Grant>)> {
-        if minted.kind != MintedKind::ApiKey {
-            return Err(invalid());
-        }
+    async fn api_key(&self, minted: &Minted) -> Result<Identified> {
         let record = self.record(minted, "api_key").await?;
         let view: KeyView = narrow(&record)?;
         let expired = view.expires_at.is_some_and(|at| at <= self.0.clock.now());
@@ -203,23 +264,30 @@ impl Authority {
             let scope = filter::parse(text).map_err(Error::internal)?;
             grants.iter_mut().for_each(|grant| grant.scope = Some(scope.clone()));
         }
-        Ok((minted.tenant, Principal::ApiKey(minted.record), grants))
+        Ok(Identified { principal: Principal::ApiKey(minted.record), grants: shared(grants), until: view.expires_at })
     }
 
-    async fn access_token(&self, token: &str) -> Result<(TenantId, Principal, Vec<Grant>)> {
-        let kid = access_token::kid(token).ok_or_else(invalid)?;
-        let (tenant, key) = self.0.keys.by_kid(&kid).await.map_err(hide_absence)?.ok_or_else(invalid)?;
-        let device = access_token::verify(token, &key, &self.0.public_url, self.0.clock.now()).ok_or_else(invalid)?;
+    async fn access_token(&self, kid: &str, token: &str) -> Result<Identified> {
+        debug_assert!(ground::reads("signing_key") && ground::reads("device"));
+        let (tenant, key) = self.0.keys.by_kid(kid).await.map_err(hide_absence)?.ok_or_else(invalid)?;
+        let (device, until) = access_token::verify(token, &key, &self.0.public_url, self.0.clock.now()).ok_or_else(invalid)?;
         // A removed device is refused at once, not when its token expires.
         self.0.store.get(&system(tenant, "device"), "device", device).await?.ok_or_else(invalid)?;
         let grants = permissions(DEVICE_PERMISSIONS, Effect::Allow)?;
-        Ok((tenant, Principal::Device(device), grants))
+        Ok(Identified { principal: Principal::Device(device), grants: shared(grants), until: Some(until) })
     }
 
     async fn record(&self, minted: &Minted, kind: &str) -> Result<Record> {
+        debug_assert!(ground::reads(kind));
         let ctx = system(minted.tenant, kind);
         self.0.store.get(&ctx, kind, minted.record).await.map_err(hide_absence)?.ok_or_else(invalid)
     }
+}
+
+/// A credential taken apart.
+enum Claim {
+    Minted(Minted),
+    Token { kid: String, text: Secret<String> },
 }
 
 fn invalid() -> Error {

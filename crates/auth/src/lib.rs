@@ -1,20 +1,23 @@
 //! Minting [`Ctx`]: who a credential belongs to, and what its bearer may do.
 //!
 //! Invariants: a context comes from a verified credential or from [`system`]; a credential names its tenant itself, so no request can;
-//! verification reads the records of the credential's tenant each time, so an ended session or a deleted key is dead at once;
+//! what was verified is used again only while no event tells of a record that it was read from, so an ended session or a deleted key is dead at
+//! once, and within two seconds where several processes write;
 //! secrets are compared in constant time and stored only as digests or sealed.
 
 mod access_token;
 mod answers;
 mod authority;
+mod ground;
 mod minted;
 mod permissions;
 mod scope;
 mod signing_key;
+mod verified;
 
 pub use access_token::{ACCESS_TOKEN_LIFETIME, ASSERTION_AHEAD, AccessToken, Assertion, verify_assertion};
 pub use answers::Earlier;
-pub use authority::{Authority, Occasion, Presented};
+pub use authority::{Authority, Occasion, Options, Presented};
 pub use minted::{Minted, MintedKind};
 pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
 pub use scope::Scope;

@@ -129,6 +129,11 @@ fn write_kid(tenant: TenantId, key: RecordId) -> String {
     base32::encode(&[tenant.bytes(), key.bytes()].concat())
 }
 
+/// The tenant that a key id names.
+pub(crate) fn tenant(kid: &str) -> Option<TenantId> {
+    read_kid(kid).map(|(tenant, _)| tenant)
+}
+
 fn read_kid(kid: &str) -> Option<(TenantId, RecordId)> {
     let bytes: [u8; 32] = base32::decode(kid)?;
     let (tenant, key) = bytes.split_at(16);

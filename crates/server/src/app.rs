@@ -51,7 +51,14 @@ impl App {
         let store = open_store(config, &master, &clock, &random).await?;
         // After the store, whose lock on the data folder speaks for all of it.
         let fabric = Fabric::open(config, &clock, &random).await?;
-        let authority = Authority::new(store.clone(), master.clone(), clock.clone(), random.clone(), public_url);
+        let authority = Authority::new(steward_auth::Options {
+            store: store.clone(),
+            master: master.clone(),
+            cache: fabric.cache.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            public_url: public_url.to_owned(),
+        });
         let identity = Identity::new(steward_identity::Options {
             store: store.clone(),
             authority: authority.clone(),

@@ -80,6 +80,14 @@ pub(crate) fn event_type(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
 }
 
+/// The wire id of a stored event's subject, likewise: behind it stands nothing that could hold these words.
+pub(crate) fn subject(body: &[u8]) -> Option<&str> {
+    const NAME: &[u8] = b"\"subject\":\"";
+    let at = memchr::memmem::rfind(body, NAME)? + NAME.len();
+    let rest = &body[at..];
+    std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
+}
+
 /// Follows the chain from its beginning, and asks about each position; answers the last one.
 pub(crate) async fn verify(
     engine: &Engine,

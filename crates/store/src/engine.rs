@@ -2,6 +2,7 @@
 //! own port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use steward_base::{AttemptKey, Clock, Error, Random, RecordId, TenantId};
 use tokio::sync::watch;
@@ -132,6 +133,25 @@ impl Engine {
             Self::Sqlite(engine) => engine.events(tenant, after, limit).await,
             Self::Postgres(engine) => engine.events(tenant, after, limit).await,
             Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
+    /// A few events after a position, for which it is not worth waiting in line.
+    pub(crate) async fn recent(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.recent(tenant, after, limit).await,
+            Self::Postgres(engine) => engine.events(tenant, after, limit).await,
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
+    /// The last position as it was at most `age` ago; the very last where no other process writes.
+    pub(crate) async fn position(&self, tenant: TenantId, age: Duration) -> Result<i64, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.position(tenant).await,
+            Self::Postgres(engine) => engine.position(tenant, age).await,
+            // One question in place of those that it spares.
+            Self::Remote(remote) => remote.head(tenant).await.map(|(position, _)| position),
         }
     }
 
@@ -320,7 +340,7 @@ pub(crate) fn no_namespace() -> Error {
 /// The store was closed: the process is going down.
 pub(crate) fn closed() -> Error {
     let detail = "The server is shutting down: try again in a moment.";
-    Error::new(steward_base::ErrorKind::Unavailable, "shutting_down", detail).with_retry_after(std::time::Duration::from_secs(1))
+    Error::new(steward_base::ErrorKind::Unavailable, "shutting_down", detail).with_retry_after(Duration::from_secs(1))
 }
 
 /// The same error for each unit of a batch; the cause goes along as text.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
+use steward_fabric::cache::{Cache, Freshness};
 use steward_identity::{Identity, Member, NewApiKey, Owner};
 use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 use steward_web::{Limits, Operation, Operations, Rates, Serving, Settings, Site, Version, events, health, openapi, search, serve, undo};
@@ -25,6 +26,8 @@ pub struct Parts {
     pub authority: Authority,
     /// Tenants, persons, keys.
     pub identity: Identity,
+    /// The cache of this process.
+    pub cache: Cache,
     /// The machine's clock.
     pub clock: Clock,
     /// The system's randomness.
@@ -104,7 +107,16 @@ impl TestApp {
         let store = Store::open(Options { backend, master: master.clone() }, kinds, clock.clone(), random.clone())
             .await
             .expect("a fresh store opens");
-        let authority = Authority::new(store.clone(), master, clock.clone(), random.clone(), &public_url);
+        let options = steward_fabric::cache::Options { bytes: 16 << 20, freshness: Freshness::only_process(), second: None };
+        let cache = Cache::new(options, clock.clone(), random.clone());
+        let authority = Authority::new(steward_auth::Options {
+            store: store.clone(),
+            master,
+            cache: cache.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            public_url: public_url.clone(),
+        });
         let options = steward_identity::Options {
             store: store.clone(),
             authority: authority.clone(),
@@ -115,7 +127,7 @@ impl TestApp {
         let identity = Identity::new(options);
         identity.prepare().await.expect("a fresh installation can be prepared");
 
-        let parts = Parts { store, authority, identity, clock, random };
+        let parts = Parts { store, authority, identity, cache, clock, random };
         let settings = Settings {
             public_url: public_url.parse::<Url>().expect("the public address is a URL"),
             origins: Vec::new(),

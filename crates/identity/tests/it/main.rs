@@ -1,8 +1,10 @@
 //! Set-up, sign-in and keys as their users meet them, and what a crash or a second try leaves.
 
 mod keys;
+mod processes;
 mod sessions;
 mod set_up;
+mod verified;
 
 use serde_json::{Value, json};
 use steward_testkit::{Setup, TestApp};

@@ -112,8 +112,7 @@ fn hear(shared: &Shared, text: &str) {
 async fn poll(shared: &Arc<Shared>) {
     for namespace in shared.all() {
         if namespace.position.receiver_count() > 0
-            && let Ok((position, _)) = shared.head(&namespace).await
-            && namespace.reached(position)
+            && let Ok(true) = shared.look(&namespace).await
         {
             shared.surroundings.told.add(namespace.tenant);
         }

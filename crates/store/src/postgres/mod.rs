@@ -226,6 +226,18 @@ impl Postgres {
         receiver
     }
 
+    pub(crate) async fn position(&self, tenant: TenantId, age: Duration) -> Result<i64, Error> {
+        let now = self.0.surroundings.clock.monotonic();
+        if let Some(namespace) = self.0.known(tenant).filter(|namespace| namespace.looked_within(now, age)) {
+            return Ok(*namespace.position.borrow());
+        }
+        let namespace = self.0.existing(tenant).await?;
+        if self.0.look(&namespace).await.map_err(Failure::into_error)? {
+            self.0.surroundings.told.add(tenant);
+        }
+        Ok(*namespace.position.borrow())
+    }
+
     pub(crate) async fn health(&self) -> Result<(), Error> {
         if self.0.closing.is_cancelled() {
             return Err(closed());
@@ -307,6 +319,15 @@ impl Shared {
         self.ready(namespace, Missing::Refuse).await?;
         let client = self.connections.pool.get().await?;
         read::head(&client, namespace).await
+    }
+
+    /// Learns the position as it is now; answers whether it is news.
+    async fn look(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<bool, Failure> {
+        let began = self.surroundings.clock.monotonic();
+        let (position, _) = self.head(namespace).await?;
+        let news = namespace.reached(position);
+        namespace.looked(began);
+        Ok(news)
     }
 
     /// An answered commit is on disk only when the server means it.

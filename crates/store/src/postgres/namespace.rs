@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use steward_base::{Error, TenantId};
@@ -42,6 +43,8 @@ pub(super) struct Namespace {
     queue: Mutex<Queue>,
     pace: AtomicU64,
     pub(super) position: watch::Sender<i64>,
+    /// When the position was asked for last: microseconds of the monotonic clock, plus one; zero before the first time.
+    looked: AtomicU64,
 }
 
 impl Namespace {
@@ -63,6 +66,7 @@ impl Namespace {
             queue: Mutex::default(),
             pace: AtomicU64::new(FIRST_PACE),
             position: watch::Sender::new(0),
+            looked: AtomicU64::new(0),
         }
     }
 
@@ -96,6 +100,19 @@ impl Namespace {
         if rows >= 128 {
             let known = self.pace.load(Ordering::Relaxed);
             self.pace.store((known * 7 + nanos / rows as u64) / 8, Ordering::Relaxed);
+        }
+    }
+
+    /// The position was asked for at this time.
+    pub(super) fn looked(&self, at: Duration) {
+        self.looked.fetch_max(at.as_micros() as u64 + 1, Ordering::Release);
+    }
+
+    /// Whether the position that is known holds all that was committed so long ago.
+    pub(super) fn looked_within(&self, now: Duration, age: Duration) -> bool {
+        match self.looked.load(Ordering::Acquire) {
+            0 => false,
+            at => now < Duration::from_micros(at - 1) + age,
         }
     }
 

@@ -164,6 +164,19 @@ impl Sqlite {
         self.long_read(tenant, move |connection, codes| read::events(connection, codes, after, limit)).await
     }
 
+    pub(crate) async fn recent(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        self.point_read(tenant, move |connection, codes| read::events(connection, codes, after, limit)).await
+    }
+
+    pub(crate) async fn position(&self, tenant: TenantId) -> Result<i64, Error> {
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(closed());
+        }
+        let known = self.shared.namespaces.read().get(&tenant).map_or(0, |namespace| *namespace.position.borrow());
+        // Not known until the file was opened once.
+        if known > 0 { Ok(known) } else { self.head(tenant).await.map(|(position, _)| position) }
+    }
+
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.long_read(tenant, move |connection, codes| read::history(connection, codes, subject, before, limit)).await
     }

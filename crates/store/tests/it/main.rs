@@ -23,6 +23,7 @@ mod references;
 mod remote;
 mod search;
 mod secrets;
+mod skim;
 mod support;
 mod tallies;
 mod tampering;
