@@ -115,6 +115,11 @@ impl Authority {
         Self(Arc::new(Inner { store, master, clock, random, keys, grounds, known, public_url }))
     }
 
+    /// Seals the signing keys of a tenant under the current master key; answers how many were sealed under another. It may be done again.
+    pub async fn reseal_signing_keys(&self, tenant: TenantId) -> Result<usize> {
+        self.0.keys.reseal(tenant).await
+    }
+
     /// The context of whoever presents this credential.
     ///
     /// Fails with `invalid_credential` whatever is wrong with it, and with `tenant_suspended` when its tenant takes no requests.

@@ -92,6 +92,34 @@ impl SigningKeys {
         Ok(Some((tenant, self.load(tenant, record.id, &record.decode()?)?)))
     }
 
+    /// Seals the keys of a tenant under the current master key; answers how many were not.
+    pub(crate) async fn reseal(&self, tenant: TenantId) -> Result<usize> {
+        let ctx = system(tenant, "signing-key");
+        let mut query = ListQuery { limit: 500, kind: SigningKey::KIND.to_owned(), ..ListQuery::default() };
+        let mut done = 0;
+        loop {
+            let page = self.store.list(&ctx, query.clone()).await?;
+            for record in &page.records {
+                let sealed = record.decode::<SigningKey>()?.sealed;
+                if self.master.is_current(&sealed) {
+                    continue;
+                }
+                let private = self.master.open(LABEL, &record.id.bytes(), &sealed).ok_or_else(wrong_master)?;
+                let resealed = self.master.seal(LABEL, &record.id.bytes(), &private, &self.random);
+                let change = |key: &mut SigningKey| {
+                    key.sealed.clone_from(&resealed);
+                    Ok(())
+                };
+                self.store.update::<SigningKey>(&ctx, record.id, change).await?;
+                done += 1;
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(done),
+            }
+        }
+    }
+
     async fn create(&self, tenant: TenantId) -> Result<Arc<Loaded>> {
         let id = RecordId::new(&self.clock, &self.random);
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(Error::internal)?;
@@ -109,10 +137,7 @@ impl SigningKeys {
     }
 
     fn load(&self, tenant: TenantId, id: RecordId, key: &SigningKey) -> Result<Arc<Loaded>> {
-        let private = self
-            .master
-            .open(LABEL, &id.bytes(), &key.sealed)
-            .ok_or_else(|| Error::internal("the signing key does not open: the master key is not the one it was sealed under"))?;
+        let private = self.master.open(LABEL, &id.bytes(), &key.sealed).ok_or_else(wrong_master)?;
         let kid = write_kid(tenant, id);
         let decoding = DecodingKey::from_ec_components(&key.x, &key.y).map_err(Error::internal)?;
         let loaded = Arc::new(Loaded { kid: kid.clone(), encoding: EncodingKey::from_ec_der(&private), decoding });
@@ -123,6 +148,10 @@ impl SigningKeys {
         by_kid.insert(kid, loaded.clone());
         Ok(loaded)
     }
+}
+
+fn wrong_master() -> Error {
+    Error::internal("the signing key does not open: the master key is not the one it was sealed under")
 }
 
 fn write_kid(tenant: TenantId, key: RecordId) -> String {

@@ -30,6 +30,9 @@ pub(crate) enum Request {
     Bootstrap { tenant: String, owner: String, password: String },
     /// An API key.
     ApiKey { tenant: String, permissions: Vec<String>, name: String },
+    /// A new master key where it comes from a file, unless `rewrap_only`; then everything is sealed under the current one. With `secrets`, every
+    /// tenant gets a new data key too.
+    RotateKeys { rewrap_only: bool, secrets: bool },
     /// Whether the audit trail holds; `heads` is another folder of signed heads.
     AuditVerify { tenant: Option<String>, heads: Option<PathBuf> },
     /// An enrolment token.

@@ -13,7 +13,7 @@ use steward_store::{Backend, Kinds, ListQuery, MasterKey, Model as _, Options, S
 use crate::admin::{Answer, Request};
 use crate::config::Config;
 use crate::fabric::Fabric;
-use crate::{master, trail};
+use crate::{master, rotate, trail};
 
 /// How long the token that this machine enrols with is good: the agent uses it at once.
 const OWN_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -38,6 +38,8 @@ struct Parts {
     fleet: Fleet,
     public_url: String,
     data_dir: PathBuf,
+    /// Where the master key is kept, when that is a file.
+    master_file: Option<PathBuf>,
     clock: Clock,
     random: Random,
 }
@@ -68,8 +70,9 @@ impl App {
         });
         identity.prepare().await?;
         let fleet = Fleet::new(store.clone(), authority.clone(), clock.clone(), random.clone());
+        let master_file = master::file(config);
         let (public_url, data_dir) = (public_url.to_owned(), config.data_dir.clone());
-        Ok(Self(Arc::new(Parts { store, fabric, master, authority, identity, fleet, public_url, data_dir, clock, random })))
+        Ok(Self(Arc::new(Parts { store, fabric, master, authority, identity, fleet, public_url, data_dir, master_file, clock, random })))
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -82,6 +85,10 @@ impl App {
 
     pub(crate) fn master(&self) -> &MasterKey {
         &self.0.master
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.0.data_dir
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -150,9 +157,13 @@ impl App {
     pub(crate) async fn administrate(&self, request: Request) -> Result<Answer> {
         match request {
             Request::AuditVerify { tenant, heads } => {
-                let folder = heads.unwrap_or_else(|| trail::folder(&self.0.data_dir));
+                let folder = heads.unwrap_or_else(|| trail::folder(self.data_dir()));
                 let report = trail::verify::verify(&self.0.store, &folder, tenant.as_deref()).await?;
                 return Ok(report.into());
+            }
+            Request::RotateKeys { rewrap_only, secrets } => {
+                let rotation = rotate::Rotation { make: !rewrap_only, secrets };
+                rotate::rotate(self, self.0.master_file.as_deref(), rotation).await
             }
             Request::SetupLink {} => self.set_up_link().await,
             Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,

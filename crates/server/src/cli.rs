@@ -140,6 +140,17 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "NAME", default_value = "Made on the command line")]
         name: String,
     },
+    /// Make a new master key and seal everything under it; what it sealed before still opens. It may be interrupted and run again.
+    RotateKeys {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Make no new key: go on with what an earlier run left, or seal under the key that was put first where it comes from.
+        #[arg(long)]
+        rewrap_only: bool,
+        /// Give every tenant a new key for its secrets too, and seal them anew.
+        #[arg(long)]
+        secrets: bool,
+    },
     /// Make an enrolment token for devices and print it.
     EnrollToken {
         #[command(flatten)]

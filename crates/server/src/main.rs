@@ -13,6 +13,7 @@ mod logs;
 mod master;
 mod problems;
 mod roles;
+mod rotate;
 mod serve;
 #[cfg(test)]
 mod stored_bodies;
@@ -70,6 +71,7 @@ async fn admin_command(command: AdminCommand) -> Result<()> {
             administer(&data, Request::Bootstrap { tenant, owner, password }).await
         }
         AdminCommand::ApiKey { data, tenant, permissions, name } => administer(&data, Request::ApiKey { tenant, permissions, name }).await,
+        AdminCommand::RotateKeys { data, rewrap_only, secrets } => administer(&data, Request::RotateKeys { rewrap_only, secrets }).await,
         AdminCommand::EnrollToken { data, tenant, organization } => administer(&data, Request::EnrollToken { tenant, organization }).await,
     }
 }

@@ -24,6 +24,11 @@ pub(crate) async fn load(config: &Config, random: &Random) -> Result<MasterKey> 
     MasterKey::load_or_create(&path(config), random)
 }
 
+/// The file that holds the key; `None` when it comes from elsewhere, where it is rotated too.
+pub(crate) fn file(config: &Config) -> Option<PathBuf> {
+    (config.master_key.expose().is_empty() && config.master_key_command.is_empty()).then(|| path(config))
+}
+
 fn path(config: &Config) -> PathBuf {
     if config.master_key_file.is_empty() { config.data_dir.join("master.key") } else { PathBuf::from(&config.master_key_file) }
 }
@@ -64,6 +69,8 @@ mod tests {
 
         let text = std::fs::read_to_string(&elsewhere).expect("is there");
         let by_environment = config(&[("STEWARD_MASTER_KEY", &text)]).expect("reads");
+        assert_eq!(file(&by_file).as_deref(), Some(elsewhere.as_path()));
+        assert_eq!(file(&by_environment), None);
         assert_eq!(load(&by_environment, &random).await.expect("parses").id(), made.id());
 
         let by_command = config(&[("STEWARD_MASTER_KEY_COMMAND", &format!("cat '{}'", elsewhere.display()))]).expect("reads");

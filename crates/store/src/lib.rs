@@ -24,6 +24,7 @@ mod query;
 mod record;
 mod remote;
 mod reveal;
+mod rotate;
 mod rows;
 mod shown;
 mod skim;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
 
 use crate::job::{JobChange, MAX_CLAIM, MAX_PAYLOAD};
-use crate::keys::{KeyRow, Sealer};
+use crate::keys::{KeyRow, Rewrapped, Sealer};
 use crate::kind::{Canonical, Kind, Kinds};
 use crate::marks::Using;
 use crate::rows::Key;
@@ -35,6 +35,7 @@ pub(crate) struct Prepared {
     pub(crate) contained: bool,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
+    pub(crate) rewrapped: Vec<Rewrapped>,
     /// See [`UnitOfWork`].
     pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     /// Keeps the namespace's mark until the unit is answered, whether or not anybody waits for the answer.
@@ -62,6 +63,7 @@ pub(crate) enum Change {
     Put(Canonical, Vec<Target>),
     Delete,
     Erase,
+    Reseal(Canonical),
     Restore,
 }
 
@@ -125,6 +127,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         sweep: unit.sweep,
         contained: unit.contained,
         keys: unit.keys,
+        rewrapped: unit.rewrapped,
         answer: unit.answer,
         using: None,
         actor: ctx.actor().into(),
@@ -186,6 +189,7 @@ fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>, sealer: 
         }
         Becomes::Deleted => Change::Delete,
         Becomes::Erased => Change::Erase,
+        Becomes::Resealed(body) => Change::Reseal(kinds.at(number).canonical(body)?),
         Becomes::Restored => Change::Restore,
     };
     Ok(PreparedWrite { key: (number, write.id), expect: write.expect, parent: write.parent, change, told: told.contains(&write.id) })
@@ -197,7 +201,7 @@ impl PreparedWrite {
             Change::Put(canonical, _) => {
                 3 + canonical.entries.index.len() + canonical.entries.unique.len() + canonical.terms.len() + canonical.text.len() / 2048
             }
-            Change::Delete | Change::Erase | Change::Restore => 10,
+            Change::Delete | Change::Erase | Change::Reseal(_) | Change::Restore => 10,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Store {
         Ok(self.vault().keep(tenant, self.read_keys(tenant).await?))
     }
 
-    async fn read_keys(&self, tenant: TenantId) -> Result<Vec<DataKey>, Error> {
+    pub(crate) async fn read_keys(&self, tenant: TenantId) -> Result<Vec<DataKey>, Error> {
         let rows = self.engine().data_keys(tenant, Which::Secrets).await?;
         rows.iter().map(|row| DataKey::unwrap(&self.vault().master, tenant, row)).collect()
     }

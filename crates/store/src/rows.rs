@@ -8,7 +8,7 @@ use steward_base::{AttemptKey, Error, RecordId, Timestamp};
 
 use crate::attempt::Remembered;
 use crate::job::Job;
-use crate::keys::KeyRow;
+use crate::keys::{KeyRow, Rewrapped};
 use crate::kind::Kind;
 use crate::tally::TallyKey;
 use crate::{Body, Record};
@@ -111,6 +111,7 @@ pub(crate) struct Writes {
     pub(crate) keys: Vec<KeyRow>,
     /// Subjects whose keys go, before the new ones come.
     pub(crate) keys_gone: Vec<RecordId>,
+    pub(crate) rewrapped: Vec<Rewrapped>,
     /// Position and hash of the last event.
     pub(crate) head: (i64, [u8; 32]),
 }
@@ -126,6 +127,7 @@ impl Writes {
             && self.sweep.is_none()
             && self.keys.is_empty()
             && self.keys_gone.is_empty()
+            && self.rewrapped.is_empty()
     }
 
     /// Rows to be written, for the budget of a batch.
@@ -144,6 +146,7 @@ impl Writes {
             + self.keys.len()
             + self.attempts.len()
             + self.keys_gone.len()
+            + self.rewrapped.len()
             + self.records_gone.len()
     }
 }

@@ -8,7 +8,7 @@ use steward_base::{Error, RecordId, Timestamp};
 
 use crate::Record;
 use crate::job::{Job, JobChange, JobDraft, Lease};
-use crate::keys::{KeyRow, Sealer};
+use crate::keys::{KeyRow, Rewrapped, Sealer};
 use crate::kind::Model;
 use crate::tally::{Bounds, Tally};
 
@@ -42,6 +42,7 @@ pub struct UnitOfWork {
     pub(crate) sealer: Option<Sealer>,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
+    pub(crate) rewrapped: Vec<Rewrapped>,
     /// What the request that this is part of is answered: the status, and the rest unless it is too large.
     pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     /// The first thing that could not be said; the commit answers it.
@@ -69,6 +70,8 @@ pub(crate) enum Becomes {
     Deleted,
     /// None at all, whether it was live or deleted.
     Erased,
+    /// The same with its secrets under another key: no new version, and no event.
+    Resealed(Map<String, Value>),
     /// A live one as it was when it was deleted.
     Restored,
 }
@@ -268,7 +271,8 @@ impl UnitOfWork {
     /// Whether it would change or check nothing.
     pub fn is_empty(&self) -> bool {
         let plain = self.writes.is_empty() && self.guards.is_empty() && self.events.is_empty();
-        let beside = self.jobs.is_empty() && self.tallies.is_empty() && self.keys.is_empty() && self.answer.is_none();
+        let beside =
+            self.jobs.is_empty() && self.tallies.is_empty() && self.keys.is_empty() && self.rewrapped.is_empty() && self.answer.is_none();
         plain && beside && !self.sweep && self.problem.is_none()
     }
 

@@ -362,6 +362,11 @@ pub(crate) const COMMANDS: &[Code] = &[
     said("listen_failed", "The address cannot be listened on.", "Choose another with --listen."),
     said("mail_settings", "The settings of the mail server cannot be used.", "Check its address; without TLS it must be this machine."),
     said("malformed_request", "The running server does not know this command.", "Use the steward command of the version that runs."),
+    said(
+        "master_key_elsewhere",
+        "The master key does not come from a file.",
+        "Put a new one first where it comes from, and use --rewrap-only.",
+    ),
     said("master_key_unreadable", "The master key cannot be had from where the settings say.", "Restore it from where you keep it."),
     said("not_enrolled", "The agent is not enrolled.", "Start it once with --token and an enrolment token."),
     said("state_in_use", "Another agent uses the state folder.", "Stop it, or choose another folder with --state."),

@@ -25,6 +25,14 @@ pub(crate) struct KeyRow {
     pub(crate) created_at: i64,
 }
 
+/// A data key wrapped under another master key, if it is still as it was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Rewrapped {
+    pub(crate) id: RecordId,
+    pub(crate) from: Arc<str>,
+    pub(crate) to: Arc<str>,
+}
+
 /// Which data keys are asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +97,17 @@ impl DataKey {
         let length = self.cipher.open_in_place(nonce, Aad::from(bound_to), &mut text).ok()?.len();
         text.truncate(length);
         Some(text)
+    }
+}
+
+impl KeyRow {
+    /// The key wrapped under the current master key; `None` when it is already.
+    pub(crate) fn rewrapped(&self, master: &MasterKey, tenant: TenantId, random: &Random) -> Result<Option<Rewrapped>, Error> {
+        if master.is_current(&self.wrapped) {
+            return Ok(None);
+        }
+        let wrapped = master.seal(LABEL, &bound(tenant, self.id), &*open(master, tenant, self)?, random);
+        Ok(Some(Rewrapped { id: self.id, from: self.wrapped.clone(), to: wrapped.into() }))
     }
 }
 

@@ -9,10 +9,10 @@ mod sealed;
 mod sealing;
 mod tenant;
 
-pub(crate) use data::{DataKey, KeyRow, Which, key_of};
+pub(crate) use data::{DataKey, KeyRow, Rewrapped, Which, key_of};
 pub use master::MasterKey;
 pub use sealed::Sealed;
-pub(crate) use sealing::{Sealer, Sealing, bound, bound_to_subject, names_sealed, sealed, sealed_text, texts, unreadable, withheld};
+pub(crate) use sealing::{Sealer, Sealing, bound, bound_to_subject, each, names_sealed, sealed, sealed_text, texts, unreadable, withheld};
 pub(crate) use tenant::{TenantKeys, Vault};
 
 /// Marks a sealed value in bodies and events: `{"$sealed": …}` is written by the store only.

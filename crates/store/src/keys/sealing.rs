@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use steward_base::{Error, Random, RecordId};
 use zeroize::Zeroizing;
 
-use super::{SEALED, TenantKeys};
+use super::{DataKey, SEALED, TenantKeys};
 use crate::kind::Kind;
 
 /// What seals the secrets of a unit.
@@ -28,9 +28,18 @@ pub(crate) struct Sealing {
 }
 
 impl Sealer {
+    /// Seals one text under the newest key.
+    pub(crate) fn seal_text(&self, bound_to: &[u8], plain: &[u8]) -> Result<String, Error> {
+        Ok(self.newest()?.seal(bound_to, plain, &self.random))
+    }
+
+    fn newest(&self) -> Result<&DataKey, Error> {
+        self.keys.0.last().ok_or_else(|| Error::internal("a tenant's ring is empty"))
+    }
+
     /// Seals what stands in the clear.
     pub(crate) fn seal(&self, kind: &Kind, id: RecordId, body: &mut Map<String, Value>) -> Result<Sealing, Error> {
-        let key = self.keys.0.last().ok_or_else(|| Error::internal("a tenant's ring is empty"))?;
+        let key = self.newest()?;
         let mut sealing = Sealing { keys: self.keys.clone(), fresh: Vec::new(), kept: Vec::new() };
         for (number, field) in kind.fields().iter().enumerate().filter(|(_, field)| field.sealed) {
             let bound = bound(kind, id, &field.path);
@@ -127,7 +136,7 @@ pub(crate) fn texts<'a>(body: &'a Map<String, Value>, segments: &[String]) -> Ve
 }
 
 /// Visits what stands at a path of a body, each item where there are many.
-fn each(body: &mut Map<String, Value>, segments: &[String], visit: &mut dyn FnMut(&mut Value)) {
+pub(crate) fn each(body: &mut Map<String, Value>, segments: &[String], visit: &mut dyn FnMut(&mut Value)) {
     fn descend(value: &mut Value, rest: &[String], visit: &mut dyn FnMut(&mut Value)) {
         match (value, rest) {
             (Value::Array(items), _) => items.iter_mut().for_each(|item| descend(item, rest, visit)),

@@ -148,6 +148,7 @@ impl Planner<'_> {
         state.attempts.apply(claim, unit);
         state.sweep = state.sweep.or(unit.sweep.then_some(now));
         state.keys.extend(unit.keys.iter().cloned());
+        state.rewrapped.extend(unit.rewrapped.iter().cloned());
         let touched = jobs.list.clone();
         state.jobs.apply(jobs);
         let asked = unit.writes.iter().filter_map(|write| effects.by_key.get(&write.key).map(|at| &effects.list[*at]));
@@ -182,6 +183,13 @@ impl Planner<'_> {
                 _ => return Ok(()),
             },
             Change::Erase => return Ok(()),
+            Change::Reseal(canonical) => match (before, row) {
+                (Some(before), Some(row)) => {
+                    let (row, after) = (Row { body: canonical.text.clone(), ..row }, Some(Live::of(canonical.clone())));
+                    Effect { key: write.key, before: Some(before), row, after, changed: true, told: true, restored: false }
+                }
+                _ => return Ok(()),
+            },
             Change::Restore => match (before, row) {
                 (None, Some(row)) => self.restored(unit, now, write, row)?,
                 _ => return Ok(()),
@@ -287,7 +295,7 @@ impl Planner<'_> {
                     found = self.targets_of_restored(state, write.key, effects)?;
                     &found
                 }
-                Change::Delete | Change::Erase => continue,
+                Change::Delete | Change::Erase | Change::Reseal(_) => continue,
             };
             for target in targets {
                 let live = match effects.by_key.get(&target.key) {

@@ -9,7 +9,7 @@ use super::jobs::{Jobs, WantedJobs};
 use super::personal::Subjects;
 use super::tallies::{Message, Tallies};
 use super::{Effects, Live};
-use crate::keys::KeyRow;
+use crate::keys::{KeyRow, Rewrapped};
 use crate::kind::{Entries, Kinds};
 use crate::prepare::{Change, Prepared, inbound};
 use crate::rows::{EventRow, IndexField, IndexKey, Key, Row, UniqueKey, Writes};
@@ -63,7 +63,7 @@ impl Wanted {
                     Change::Delete | Change::Erase if inbound(kinds, write.key.0).next().is_some() => {
                         wanted.inbound.insert(write.key);
                     }
-                    Change::Delete | Change::Erase => {}
+                    Change::Delete | Change::Erase | Change::Reseal(_) => {}
                     Change::Restore => {
                         wanted.restored.insert(write.key);
                     }
@@ -115,6 +115,7 @@ pub(crate) struct State {
     pub(super) sweep: Option<Timestamp>,
     /// Data keys that came with the units so far.
     pub(super) keys: Vec<KeyRow>,
+    pub(super) rewrapped: Vec<Rewrapped>,
     events: Vec<EventRow>,
     /// Records in the order in which they were first touched.
     touched: Vec<Key>,
@@ -137,6 +138,7 @@ impl State {
             attempts,
             sweep: None,
             keys: Vec::new(),
+            rewrapped: Vec::new(),
             events: Vec::new(),
             touched: Vec::new(),
         }
@@ -275,6 +277,7 @@ impl State {
             sweep: self.sweep,
             keys,
             keys_gone,
+            rewrapped: std::mem::take(&mut self.rewrapped),
             ..Writes::default()
         };
         for key in &self.touched {

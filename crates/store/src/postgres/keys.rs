@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 use super::namespace::Namespace;
 use super::read::{id_at, query};
-use crate::keys::{KeyRow, Which};
+use crate::keys::{KeyRow, Rewrapped, Which};
 use crate::plan::{State, Wanted};
 
 /// The statements of one schema for data keys.
@@ -20,6 +20,7 @@ pub(super) struct KeyStatements {
     of_subjects: String,
     pub(super) forget: String,
     pub(super) put: String,
+    pub(super) rewrap: String,
 }
 
 impl KeyStatements {
@@ -31,6 +32,8 @@ impl KeyStatements {
             of_subjects: at("SELECT {columns} FROM {s}.data_key WHERE tenant = $1 AND subject = ANY ($2::uuid[])"),
             forget: at("DELETE FROM {s}.data_key WHERE tenant = $1 AND subject = ANY ($2::uuid[])"),
             page: at("SELECT {columns} FROM {s}.data_key WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3"),
+            rewrap: at("UPDATE {s}.data_key d SET wrapped = k.new FROM unnest($2::uuid[], $3::text[], $4::text[]) k (id, old, new)
+                WHERE d.tenant = $1 AND d.id = k.id AND d.wrapped = k.old"),
             put: at("INSERT INTO {s}.data_key (tenant, id, subject, wrapped, created_at)
                 SELECT $1, * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::bigint[])"),
         }
@@ -86,6 +89,27 @@ impl<'a> Keeping<'a> {
 
     pub(super) fn bound<'b>(&'b self, tenant: &'b Uuid) -> Vec<&'b (dyn ToSql + Sync)> {
         vec![tenant, &self.ids, &self.subjects, &self.wrapped, &self.created_at]
+    }
+}
+
+/// Keys wrapped anew, by column.
+pub(super) struct Rewrapping<'a> {
+    pub(super) ids: Vec<Uuid>,
+    from: Vec<&'a str>,
+    to: Vec<&'a str>,
+}
+
+impl<'a> Rewrapping<'a> {
+    pub(super) fn of(keys: &'a [Rewrapped]) -> Self {
+        Self {
+            ids: keys.iter().map(|key| key.id.uuid()).collect(),
+            from: keys.iter().map(|key| &*key.from).collect(),
+            to: keys.iter().map(|key| &*key.to).collect(),
+        }
+    }
+
+    pub(super) fn bound<'b>(&'b self, tenant: &'b Uuid) -> Vec<&'b (dyn ToSql + Sync)> {
+        vec![tenant, &self.ids, &self.from, &self.to]
     }
 }
 

@@ -13,7 +13,7 @@ use super::attempts::Remembering;
 use super::dialect;
 use super::failure::Failure;
 use super::jobs::{Putting, Receiving, Sweeping, Tallying};
-use super::keys::{self, Keeping};
+use super::keys::{self, Keeping, Rewrapping};
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
 use super::search::Telling;
@@ -252,7 +252,8 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let remember = Remembering::of(&writes.attempts);
     let sweeping = Sweeping::of(writes.sweep);
     let (keeping, gone) = (Keeping::of(&writes.keys), Gone::of(planner, writes));
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 20] = [
+    let rewrapping = Rewrapping::of(&writes.rewrapped);
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 21] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.erase, gone.ids.len(), vec![&tenant, &gone.kinds, &gone.ids]),
         (&statements.keys.forget, gone.subjects.len(), vec![&tenant, &gone.subjects]),
@@ -264,6 +265,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
         (&statements.claim, claim.ids.len(), claim.bound(&tenant)),
         (&statements.append, append.positions.len(), append.bound(&tenant)),
         (&statements.move_head, append.positions.len(), vec![&tenant, &append.position, &append.hash]),
+        (&statements.keys.rewrap, rewrapping.ids.len(), rewrapping.bound(&tenant)),
         (&statements.keys.put, writes.keys.len(), keeping.bound(&tenant)),
         (&statements.jobs.put, writes.jobs.len(), jobs.bound(&tenant)),
         (&statements.jobs.put_tallies, writes.tallies.len(), tallies.bound(&tenant)),

@@ -122,6 +122,7 @@ pub(super) const DATA_KEYS: &str =
 pub(super) const DATA_KEY: &str = "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND id = ?2";
 pub(super) const SUBJECT_KEY: &str = "SELECT id, subject, wrapped, created_at FROM data_key WHERE tenant = ?1 AND subject = ?2";
 pub(super) const FORGET_DATA_KEY: &str = "DELETE FROM data_key WHERE tenant = ?1 AND subject = ?2";
+pub(super) const REWRAP_DATA_KEY: &str = "UPDATE data_key SET wrapped = ?4 WHERE tenant = ?1 AND id = ?2 AND wrapped = ?3";
 pub(super) const PUT_DATA_KEY: &str = "INSERT INTO data_key (tenant, id, subject, wrapped, created_at) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// What records are found by: derived from them, and built anew where it is not there.

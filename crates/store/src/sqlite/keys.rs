@@ -37,6 +37,10 @@ pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> 
     for subject in &writes.keys_gone {
         connection.prepare_cached(dialect::FORGET_DATA_KEY)?.execute(params![codes.tenant, &subject.bytes()[..]])?;
     }
+    for key in &writes.rewrapped {
+        let bound = params![codes.tenant, &key.id.bytes()[..], &*key.from, &*key.to];
+        connection.prepare_cached(dialect::REWRAP_DATA_KEY)?.execute(bound)?;
+    }
     if writes.keys.is_empty() {
         return Ok(());
     }

@@ -21,6 +21,7 @@ mod processes;
 mod readers;
 mod references;
 mod remote;
+mod rotation;
 mod search;
 mod secrets;
 mod skim;
