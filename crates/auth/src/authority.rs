@@ -103,7 +103,7 @@ struct TenantView {
 }
 
 /// What a device's agent may do: report, and nothing else.
-const DEVICE_PERMISSIONS: [&str; 3] = ["logs:write", "metrics:write", "devices:execute"];
+pub(crate) const DEVICE_PERMISSIONS: [&str; 3] = ["logs:write", "metrics:write", "devices:execute"];
 
 impl Authority {
     /// An authority over the credentials in a store. It is the one owner of the class `credentials` of the cache.
@@ -259,8 +259,21 @@ impl Authority {
     async fn api_key(&self, minted: &Minted) -> Result<Identified> {
         let record = self.record(minted, "api_key").await?;
         let view: KeyView = narrow(&record)?;
-        let expired = view.expires_at.is_some_and(|at| at <= self.0.clock.now());
-        if !minted.matches(&view.digest) || expired {
+        if !minted.matches(&view.digest) {
+            return Err(invalid());
+        }
+        let grants = shared(self.grants_of(&view)?);
+        Ok(Identified { principal: Principal::ApiKey(minted.record), grants, until: view.expires_at })
+    }
+
+    /// The grants of a key that is still good.
+    pub(crate) async fn key_grants(&self, tenant: TenantId, key: RecordId) -> Result<Vec<Grant>> {
+        let record = self.0.store.get(&system(tenant, "api_key"), "api_key", key).await?.ok_or_else(invalid)?;
+        self.grants_of(&narrow(&record)?)
+    }
+
+    fn grants_of(&self, view: &KeyView) -> Result<Vec<Grant>> {
+        if view.expires_at.is_some_and(|at| at <= self.0.clock.now()) {
             return Err(invalid());
         }
         let mut grants = permissions(view.permissions.iter().map(String::as_str), Effect::Allow)?;
@@ -269,7 +282,7 @@ impl Authority {
             let scope = filter::parse(text).map_err(Error::internal)?;
             grants.iter_mut().for_each(|grant| grant.scope = Some(scope.clone()));
         }
-        Ok(Identified { principal: Principal::ApiKey(minted.record), grants: shared(grants), until: view.expires_at })
+        Ok(grants)
     }
 
     async fn access_token(&self, kid: &str, token: &str) -> Result<Identified> {
@@ -295,7 +308,7 @@ enum Claim {
     Token { kid: String, text: Secret<String> },
 }
 
-fn invalid() -> Error {
+pub(crate) fn invalid() -> Error {
     let detail = "The credential is not valid: it may be mistyped, expired or ended. Sign in again or use another key.";
     Error::new(ErrorKind::Unauthenticated, "invalid_credential", detail)
 }

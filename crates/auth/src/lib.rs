@@ -8,6 +8,7 @@
 mod access_token;
 mod answers;
 mod authority;
+mod caller;
 mod ground;
 mod minted;
 mod permissions;
@@ -18,6 +19,7 @@ mod verified;
 pub use access_token::{ACCESS_TOKEN_LIFETIME, ASSERTION_AHEAD, AccessToken, Assertion, verify_assertion};
 pub use answers::Earlier;
 pub use authority::{Authority, Occasion, Options, Presented};
+pub use caller::Caller;
 pub use minted::{Minted, MintedKind};
 pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
 pub use scope::Scope;

@@ -8,6 +8,7 @@ use steward_observe::Observe;
 use steward_telemetry::Telemetry;
 use steward_web::health::Need;
 use steward_web::{Limits, Rates, Serving, Settings, Site, Version};
+use steward_work::ImportRows;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let site = site(&config, &app)?;
     let observe = Observe::new(app.store().clone(), telemetry.clone());
     let work = roles::work(&app);
-    let router = roles::operations(&app, &observe, &work).router(&site);
+    let operations = roles::operations(&app, &observe, &work);
+    let work = work.with(ImportRows::new(operations.imports(&site)));
+    let router = operations.router(&site);
     add_health(&site, &app, &telemetry);
     app.fabric().watch_over(&site);
 
@@ -107,6 +110,7 @@ fn site(config: &Config, app: &App) -> Result<Site> {
         version: Version { version: roles::VERSION.to_owned(), commit: None },
         limits: Limits::default(),
         rates: rates(config),
+        blob: app.fabric().blob.clone(),
     };
     Ok(Site::new(settings, app.authority().clone(), app.clock().clone(), app.random().clone()))
 }

@@ -33,6 +33,7 @@ pub(crate) struct Prepared {
     pub(crate) tallies: Vec<Tally>,
     pub(crate) sweep: bool,
     pub(crate) contained: bool,
+    pub(crate) rehearsal: bool,
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
     pub(crate) rewrapped: Vec<Rewrapped>,
@@ -126,6 +127,7 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         tallies,
         sweep: unit.sweep,
         contained: unit.contained,
+        rehearsal: unit.rehearsal,
         keys: unit.keys,
         rewrapped: unit.rewrapped,
         answer: unit.answer,

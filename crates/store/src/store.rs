@@ -247,6 +247,11 @@ impl Store {
         Ok(committed)
     }
 
+    /// Fails as [`Store::commit`] would, and does nothing.
+    pub async fn rehearse(&self, ctx: &Ctx, unit: UnitOfWork) -> Result<(), Error> {
+        self.commit(ctx, UnitOfWork { rehearsal: true, ..unit }).await.map(|_| ())
+    }
+
     /// Reads a record, changes it and writes it; tries again when someone else was faster. Fields that `M` does not know stay.
     pub async fn update<M: Model>(
         &self,

@@ -43,6 +43,8 @@ pub struct UnitOfWork {
     /// Data keys to be kept from now on.
     pub(crate) keys: Vec<KeyRow>,
     pub(crate) rewrapped: Vec<Rewrapped>,
+    /// Everything is decided and nothing done.
+    pub(crate) rehearsal: bool,
     /// What the request that this is part of is answered: the status, and the rest unless it is too large.
     pub(crate) answer: Option<(u16, Option<Vec<u8>>)>,
     /// The first thing that could not be said; the commit answers it.
@@ -255,6 +257,7 @@ impl UnitOfWork {
         self.jobs.extend(other.jobs);
         self.tallies.extend(other.tallies);
         self.keys.extend(other.keys);
+        self.rewrapped.extend(other.rewrapped);
         self.sweep |= other.sweep;
         self.contained |= other.contained;
         if let Some(problem) = other.problem {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
+use steward_fabric::blob::Blob;
 use steward_fabric::cache::{Cache, Freshness};
 use steward_identity::{Identity, Member, NewApiKey, Owner};
 use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
@@ -86,17 +87,19 @@ impl TestApp {
     /// Serves the given operations with those of health, events, identity and the document.
     pub async fn start(setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        Self::start_in(Arc::new(folder), setup, operations).await
+        let blob = Blob::directory(&folder.path().join("objects")).await.expect("a fresh folder opens");
+        Self::start_in((Arc::new(folder), blob), setup, operations).await
     }
 
     /// Ends the server and starts another one over the same data, at another address.
     pub async fn restart(self, setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
-        let folder = Arc::clone(&self.folder);
+        // What still runs of the old server may hold the folder of objects a moment longer.
+        let kept = (Arc::clone(&self.folder), self.site.blob().clone());
         self.stop().await;
-        Self::start_in(folder, setup, operations).await
+        Self::start_in(kept, setup, operations).await
     }
 
-    async fn start_in(folder: Arc<TempDir>, setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
+    async fn start_in((folder, blob): (Arc<TempDir>, Blob), setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let public_url = setup.public_url.unwrap_or_else(|| format!("http://{address}"));
@@ -136,6 +139,7 @@ impl TestApp {
             version: Version { version: "0.0.0-test".to_owned(), commit: None },
             limits: setup.limits,
             rates: setup.rates,
+            blob,
         };
         let site = Site::new(settings, parts.authority.clone(), parts.clock.clone(), parts.random.clone());
         let checked = parts.store.clone();

@@ -192,14 +192,18 @@ impl<P: DeserializeOwned, Q: DeserializeOwned, B: Body> Call<P, Q, B> {
         // A page's query belongs to the application that the page holds.
         let sent = if spec.undocumented.is_some() { None } else { parts.uri.query() };
         let query = query.read_query(sent.unwrap_or_default())?;
-        let part = if spec.body.media_types.is_empty() {
-            input::RawPart::default()
+        let (part, digest) = if spec.body.streamed {
+            let (part, digest) = input::receive(body, &parts.headers, &spec.body, &site, ctx.tenant()).await?;
+            (part, Some(digest))
+        } else if spec.body.media_types.is_empty() {
+            (input::RawPart::default(), None)
         } else {
-            input::collect(body, &parts.headers, &spec.body, site.limits()).await?
+            (input::collect(body, &parts.headers, &spec.body, site.limits()).await?, None)
         };
         let ctx = match key {
             Some(key) => {
-                let asked = Asked { uri: &parts.uri, scope: scope.as_ref(), body: &part.bytes };
+                let asked =
+                    Asked { uri: &parts.uri, scope: scope.as_ref(), body: digest.as_ref().map_or(&part.bytes[..], |digest| &digest[..]) };
                 let attempt = idempotency::attempt(&site, spec, &ctx, key, &asked);
                 ctx.attempting(Some(attempt))
             }

@@ -328,6 +328,6 @@ impl Draft {
                 .await
             })
         });
-        Operation { spec, endpoint }
+        Operation { spec, endpoint, importer: None }
     }
 }

@@ -45,6 +45,7 @@ pub mod etag;
 pub mod events;
 pub mod health;
 mod idempotency;
+pub mod imports;
 mod input;
 mod layers;
 pub mod live;

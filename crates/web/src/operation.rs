@@ -23,6 +23,7 @@ use crate::call::Incoming;
 use crate::error_form::ErrorForm;
 use crate::input::BodyRules;
 use crate::reply::Content;
+use crate::resource::Writer;
 
 /// Who may call an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,12 +145,18 @@ pub(crate) type Endpoint = Arc<dyn Fn(Incoming) -> BoxFuture<'static, Result<axu
 pub struct Operation {
     pub(crate) spec: Arc<Spec>,
     pub(crate) endpoint: Endpoint,
+    /// It takes files in: under which name, and what writes their rows.
+    pub(crate) importer: Option<(&'static str, Arc<Writer>)>,
 }
 
 impl Operation {
     /// What is known about it.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    pub(crate) fn importing(self, plural: &'static str, writer: Arc<Writer>) -> Self {
+        Self { importer: Some((plural, writer)), ..self }
     }
 }
 

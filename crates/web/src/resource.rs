@@ -6,6 +6,7 @@
 mod batch;
 mod export;
 mod history;
+mod import;
 mod list;
 mod one;
 mod schemas;
@@ -29,9 +30,10 @@ use crate::draft::Draft;
 use crate::draft::operation;
 use crate::operation::{HeaderInput, Operation};
 use crate::schema::Checker;
-use write::{Verbs, Writer};
+use write::Verbs;
 
-pub(crate) use write::By;
+pub(crate) use table::{Column, columns, read as read_line};
+pub(crate) use write::{By, Taken, Writer};
 
 /// The path parameter of operations on one record: the id with the kind's prefix; anything else is a page that does not exist.
 #[derive(Deserialize, JsonSchema)]
@@ -322,6 +324,16 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
         let draft = draft.description(format!("It goes to the recycle bin{kept}.")).reads(HeaderInput::IfMatch);
         let draft = if plain_delete { draft.changes_kind(M::KIND, Act::Delete) } else { draft };
         out.push(draft.handle(state.clone(), one::delete));
+    }
+    if create || update {
+        let draft = start("import", Method::POST, &format!("{path}/import"), "write", format!("Import {}", plural.replace('-', " ")));
+        let draft = draft.description(import::DESCRIPTION).media_types(&import::MEDIA_TYPES);
+        let draft = draft.also(StatusCode::ACCEPTED, "A job works through the file; Location names it.");
+        out.push(draft.handle(state.clone(), import::import).importing(plural, writer.clone()));
+        let refused = format!("{path}/imports/{{id}}/failures");
+        let draft =
+            start("import_failures", Method::GET, &refused, "write", format!("What an import of {} refused", plural.replace('-', " ")));
+        out.push(draft.description(import::FAILURES_DESCRIPTION).handle(state.clone(), import::refused));
     }
     if create || update || delete {
         let right = if create || update { "write" } else { "delete" };

@@ -14,6 +14,7 @@ use steward_store::Act;
 
 use crate::arrival::Arrival;
 use crate::call::{Incoming, Learned};
+use crate::imports::Imports;
 use crate::layers;
 use crate::metrics::Meter;
 use crate::openapi;
@@ -83,6 +84,11 @@ impl Operations {
     /// The OpenAPI document of the table.
     pub fn document(&self, version: &str) -> serde_json::Value {
         openapi::document(self, version)
+    }
+
+    /// What takes files in for the kinds of this table.
+    pub fn imports(&self, site: &Site) -> Imports {
+        Imports::new(self.list.iter().filter_map(|operation| operation.importer.clone()).collect(), site.clone())
     }
 
     /// Every operation.

@@ -9,6 +9,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use steward_auth::Authority;
 use steward_base::{Clock, Error, ErrorKind, Permission, Random, Secret};
+use steward_fabric::blob::Blob;
 use steward_store::Act;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How many requests anybody gets.
     pub rates: Rates,
+    /// Keeps what is too large for memory and for records.
+    pub blob: Blob,
 }
 
 /// What is running.
@@ -188,6 +191,11 @@ impl Site {
     /// Cancelled when the server drains: streams end, consumers stop.
     pub fn drain(&self) -> &CancellationToken {
         &self.0.drain
+    }
+
+    /// Keeps what is too large for memory and for records.
+    pub fn blob(&self) -> &Blob {
+        &self.0.settings.blob
     }
 
     /// How many requests anybody has left.

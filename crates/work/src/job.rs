@@ -100,6 +100,11 @@ impl Running {
         Ok(())
     }
 
+    /// The same for whoever the work is done for.
+    pub(crate) async fn commit_as(&self, ctx: &Ctx, unit: UnitOfWork, progress: Option<Value>) -> Result<(), Error> {
+        Self { ctx: ctx.clone(), ..self.clone() }.commit(unit, progress).await
+    }
+
     /// Ends when somebody called the job off or its lease was lost; the handler is dropped soon after.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;

@@ -9,6 +9,7 @@ mod backoff;
 mod consume;
 mod cron;
 mod follow;
+mod imports;
 mod job;
 mod lags;
 mod operations;
@@ -17,10 +18,12 @@ mod run;
 mod saga;
 mod schedules;
 mod turns;
+mod watched;
 
 use steward_store::Kind;
 
 pub use consume::{Consumer, Handling, Poison};
+pub use imports::ImportRows;
 pub use job::{Failure, JobHandler, Policy, Running};
 pub use operations::JobView;
 pub use reconcile::{Reconciler, signal};

@@ -9,6 +9,8 @@ use steward_store::{JOB_PREFIX, Job, JobQuery, JobState, Priority, Store, UnitOf
 use steward_web::cursor::{Bound, Mark};
 use steward_web::{Call, Json, Operation, Page, Reply, operation};
 
+use crate::watched::stream_operation;
+
 /// Of the ids of jobs.
 #[derive(Debug)]
 pub(crate) struct OfJob;
@@ -19,9 +21,9 @@ impl Prefix for OfJob {
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(inline)]
-struct ByJob {
+pub(crate) struct ByJob {
     /// The job's id.
-    id: Id<OfJob>,
+    pub(crate) id: Id<OfJob>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -93,7 +95,7 @@ impl From<Job> for JobView {
     }
 }
 
-/// `jobs.list`, `jobs.get`, `jobs.cancel` and `jobs.redrive`.
+/// `jobs.list`, `jobs.get`, `jobs.stream`, `jobs.cancel` and `jobs.redrive`.
 pub(crate) fn operations(store: &Store) -> Vec<Operation> {
     vec![
         operation("jobs.list", Method::GET, "/api/v1/jobs")
@@ -107,6 +109,7 @@ pub(crate) fn operations(store: &Store) -> Vec<Operation> {
             .tag("jobs")
             .needs("jobs:read")
             .handle(store.clone(), get),
+        stream_operation(store),
         operation("jobs.cancel", Method::POST, "/api/v1/jobs/{id}/cancel")
             .summary("Call a job off")
             .description("A queued job is cancelled at once; a running one is asked to stop. One that is finished stays as it is.")

@@ -164,3 +164,42 @@ async fn no_operation_reaches_over_the_scope() {
     let after = two.world.app.parts.store.head(&two.world.tenant.ctx).await.expect("is read");
     assert_eq!(after, before, "nothing was written");
 }
+
+#[tokio::test]
+async fn files_and_batches_stay_inside() {
+    let two = Two::new().await;
+    let (own, other) = (&two.own, &two.other);
+    let rows = [
+        json!({ "id": own.project, "name": "renamed" }),
+        json!({ "id": other.project, "name": "renamed" }),
+        json!({ "name": "mine", "organization_id": own.organization }),
+        json!({ "name": "theirs", "organization_id": other.organization }),
+        json!({ "id": own.project, "organization_id": other.organization }),
+    ];
+    let text = rows.iter().map(|row| row.to_string() + "\n").collect::<String>();
+    let sent = two.world.app.post("/api/v1/projects/import").key(&two.key).body("application/x-ndjson", text).send().await.expect(200);
+    assert!(!sent.text.contains(CANARY), "{}", sent.text);
+    let codes = |report: &Value| {
+        let results = report["results"].as_array().expect("results");
+        results.iter().map(|result| result["problem"]["code"].as_str().unwrap_or("done").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&sent.json()), ["done", "not_found", "done", "outside_scope", "outside_scope"]);
+    let items: Vec<Value> = rows
+        .iter()
+        .map(|row| match row["id"].as_str() {
+            Some(id) => json!({ "op": "update", "id": id, "body": { "name": "again", "organization_id": row.get("organization_id") } }),
+            None => json!({ "op": "create", "body": row }),
+        })
+        .map(|mut item| {
+            if let Some(body) = item["body"].as_object_mut() {
+                body.retain(|_, value| !value.is_null());
+            }
+            item
+        })
+        .collect();
+    let sent = two.ask("POST", "/api/v1/projects/batch", json!({ "items": items })).await.expect(200).json();
+    assert_eq!(codes(&sent), ["done", "not_found", "done", "outside_scope", "outside_scope"]);
+    let exported = two.ask("GET", "/api/v1/projects/export", Value::Null).await.expect(200);
+    assert!(exported.text.contains("again") && !exported.text.contains(CANARY), "{}", exported.text);
+    assert_eq!(two.world.read(&format!("/api/v1/projects/{}", other.project)).await["revision"], 1, "untouched");
+}

@@ -160,6 +160,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("malformed_json", &[400], "The body is not JSON in UTF-8.", "Look at the line and column that the detail names."),
     code("malformed_otlp", &[400], "The body is not the OTLP message expected here.", FIX),
     code("malformed_query", &[400], "The query is not percent-encoded UTF-8.", FIX),
+    code(
+        "malformed_row",
+        &[400],
+        "A line of a table cannot be read.",
+        "Quote cells as RFC 4180 says, and give each line the cells that the header names.",
+    ),
     code("master_key_wrong", &[503], "The data was sealed under another master key than the one in use.", OPERATOR),
     code("method_not_allowed", &[405], "The path is there and does not take this method.", "Use one that Allow names."),
     code("no_answer", &[503], "A part of the server does not answer.", OPERATOR),
@@ -207,6 +213,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "Look at errors for the field, and create what it refers to first.",
     ),
     code("referenced", &[409], "Other records refer to this one.", "Delete or change those first."),
+    code("row_too_large", &[413], "A row of a file has more than 512 KiB.", "Records have at most 256 KiB: make it smaller."),
     code("saga_finished", &[409], "The saga is not running any more.", "Look at its state; what is parked can be retried."),
     code("saga_not_parked", &[409], "Only a parked saga can be retried.", "Wait until it is finished, or call it off."),
     code("sample_exists", &[409], "The sample company is there already.", "Remove it first to get a fresh one."),
@@ -284,6 +291,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
 pub(crate) const FIELDS: &[Code] = &[
     said("after_to", "The range ends before it begins.", FIX),
     said("any_of", "The value has none of the forms that are expected.", FIX),
+    said("column_unusable", "A column of the table is no field of these records, or is there twice.", "Take it out, or correct its name."),
     said(
         "cron_invalid",
         "The text is no cron expression of five fields.",
@@ -295,6 +303,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("invalid_key", "The public key is not one.", "Send 32 bytes in base64url."),
     said("job_unknown", "No job of this kind can be scheduled.", "Choose one that the detail names."),
     said("malformed_line", "The line is no JSON object.", FIX),
+    said("match_unknown", "Rows cannot be matched by this field.", "Use one of the unique fields that the detail names."),
     said("max_items", "The list is too long.", FIX),
     said("max_length", "The text is too long.", FIX),
     said("max_properties", "The object has too many entries.", FIX),

@@ -142,6 +142,9 @@ impl Planner<'_> {
         }
         let jobs = self.jobs(&state.jobs, unit, now)?;
         let events = self.tell(state, unit, now, &effects, &jobs.died)?;
+        if unit.rehearsal {
+            return Ok(Done { records: Vec::new(), jobs: Vec::new(), position: state.head().0 });
+        }
         let position = state.apply(&mut effects, events);
         state.tallies.apply(tallies);
         self.note_written(&mut claim, &effects.list, &jobs.list);

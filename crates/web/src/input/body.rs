@@ -1,18 +1,16 @@
 //! Bodies: JSON checked against its schema, merge patches, forms, and raw bytes with media types and a limit of their own.
 
-use std::time::Duration;
-
 use axum::body::Body as HttpBody;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::BodyExt as _;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use steward_base::{Error, ErrorKind};
 
-use crate::input::{Fields, Place};
+use crate::input::arriving::Arriving;
+use crate::input::{Fields, Place, Stored};
 use crate::reply::Json;
 use crate::schema::{self, Checker, canonical};
 use crate::site::Limits;
@@ -30,13 +28,24 @@ pub struct BodyRules {
     pub required: bool,
     /// What the body looks like.
     pub schema: Option<Value>,
+    /// It may have any size and does not go through memory.
+    pub(crate) streamed: bool,
     pub(crate) checker: Option<Checker>,
     pub(crate) fields: Option<Fields>,
 }
 
 impl BodyRules {
-    fn none() -> Self {
-        Self { media_types: Vec::new(), encodings: Vec::new(), limit: None, required: true, schema: None, checker: None, fields: None }
+    pub(super) fn none() -> Self {
+        Self {
+            media_types: Vec::new(),
+            encodings: Vec::new(),
+            limit: None,
+            required: true,
+            schema: None,
+            streamed: false,
+            checker: None,
+            fields: None,
+        }
     }
 
     fn with_schema(media_type: &'static str, schema: Value) -> Self {
@@ -54,6 +63,8 @@ pub struct RawPart {
     pub encoding: String,
     /// The bytes, still encoded.
     pub bytes: Bytes,
+    /// Where they are when they are too many.
+    pub(crate) stored: Option<Stored>,
 }
 
 /// What a body becomes.
@@ -165,40 +176,22 @@ pub(crate) async fn collect(body: HttpBody, headers: &HeaderMap, rules: &BodyRul
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let mut body = body;
     let mut bytes = BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
-    // A sender that drips keeps every pause short: what counts is the time in all, and more of it is earned only by bytes.
-    let deadline = tokio::time::sleep(limits.body_time);
-    tokio::pin!(deadline);
-    loop {
-        let slow = || Error::new(ErrorKind::RequestTimeout, "slow_body", "The body did not arrive in time. Send it again.");
-        let frame = tokio::select! {
-            biased;
-            () = &mut deadline => return Err(slow()),
-            frame = tokio::time::timeout(limits.body_pause, body.frame()) => frame.map_err(|_| slow())?,
-        };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| {
-            Error::new(ErrorKind::Malformed, "broken_body", "The body ended before it was complete. Send it again.").with_source(error)
-        })?;
-        if let Ok(data) = frame.into_data() {
-            if bytes.len() + data.len() > limit {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&data);
-            let earned = Duration::from_secs_f64(data.len() as f64 / f64::from(limits.body_rate.max(1)));
-            let end = deadline.deadline() + earned;
-            deadline.as_mut().reset(end);
+    let mut arriving = Arriving::new(body, limits);
+    while let Some(part) = arriving.next().await? {
+        if bytes.len() + part.len() > limit {
+            return Err(too_large());
         }
+        bytes.extend_from_slice(&part);
     }
     if media_type.is_empty() && !bytes.is_empty() {
         return Err(unsupported(rules));
     }
-    Ok(RawPart { media_type, encoding, bytes: bytes.freeze() })
+    Ok(RawPart { media_type, encoding, bytes: bytes.freeze(), stored: None })
 }
 
 /// The media type and encoding; the type is empty when the header is absent, which only an empty body may have.
-fn media(headers: &HeaderMap, rules: &BodyRules) -> Result<(String, String), Error> {
+pub(super) fn media(headers: &HeaderMap, rules: &BodyRules) -> Result<(String, String), Error> {
     let media_type = match headers.get(CONTENT_TYPE) {
         None => String::new(),
         Some(value) => {
@@ -222,7 +215,7 @@ fn media(headers: &HeaderMap, rules: &BodyRules) -> Result<(String, String), Err
     Ok((media_type, encoding))
 }
 
-fn unsupported(rules: &BodyRules) -> Error {
+pub(super) fn unsupported(rules: &BodyRules) -> Error {
     let detail = format!("Send the body as {}.", rules.media_types.join(" or "));
     Error::new(ErrorKind::UnsupportedMedia, "unsupported_media_type", detail)
 }

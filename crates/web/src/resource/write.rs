@@ -126,3 +126,103 @@ async fn run(hook: Option<&Hook>, ctx: &Ctx, change: Change) -> Result<Change, E
         None => Ok(change),
     }
 }
+
+/// What a row of a file comes to.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    New(Planned),
+    Changed(Planned),
+    /// The record is as the row says.
+    Same(RecordId),
+}
+
+/// The record's own fields beside the id: the platform writes them.
+const OWN: [&str; 6] = ["revision", "created_at", "created_by", "updated_at", "updated_by", "deleted_at"];
+
+impl Writer {
+    /// A row of a file: a merge patch of the record that it names by its id or by a unique field, or a new record.
+    pub(crate) async fn take(&self, by: By<'_>, mut row: Map<String, Value>, matching: Option<&str>) -> Result<Taken, Error> {
+        let id = row.remove("id").filter(|id| !id.is_null());
+        OWN.iter().for_each(|name| drop(row.remove(*name)));
+        for field in self.kind.fields().iter().filter(|field| field.read_only) {
+            remove(&mut row, &field.path);
+        }
+        let id = id.map(|id| self.named(&id)).transpose()?;
+        let found = match (matching, id) {
+            (Some(field), _) => self.store.find(by.ctx, self.kind.name(), field, &text_at(&row, field)?).await?,
+            (None, Some(id)) => self.store.get(by.ctx, self.kind.name(), id).await?,
+            (None, None) => None,
+        };
+        if found.is_none() {
+            self.may(self.verbs.create.is_some(), "made")?;
+            row.retain(|_, value| !value.is_null());
+            return self.create(by, id.filter(|_| matching.is_none()), row).await.map(Taken::New);
+        }
+        let record = self.visible(by, found)?;
+        self.may(self.verbs.update.is_some(), "changed")?;
+        if self.kind.patched_body(&record, &row)? == record.body.object()? {
+            return Ok(Taken::Same(record.id));
+        }
+        self.update(by, record, &row).await.map(Taken::Changed)
+    }
+
+    fn named(&self, id: &Value) -> Result<RecordId, Error> {
+        let known = id.as_str().and_then(|text| RecordId::parse(self.kind.prefix(), text));
+        known.ok_or_else(|| {
+            let detail = format!("An id of the form {}_… is expected.", self.kind.prefix());
+            Error::invalid("One field is not valid; see errors.").with_field("/id", "invalid_id", detail)
+        })
+    }
+
+    fn may(&self, can: bool, what: &str) -> Result<(), Error> {
+        if can {
+            return Ok(());
+        }
+        let detail = format!("No {} is {what} by hand.", self.noun);
+        Err(Error::invalid(detail.clone()).with_field("", "op_unsupported", detail))
+    }
+
+    /// What whoever creates or changes records must hold.
+    pub(crate) fn write_permission(&self) -> Result<&Permission, Error> {
+        self.verbs.create.as_ref().or(self.verbs.update.as_ref()).ok_or_else(|| Error::internal("nobody writes these records by hand"))
+    }
+
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+/// The text of a unique field.
+fn text_at(row: &Map<String, Value>, field: &str) -> Result<String, Error> {
+    let mut segments = field.split('.');
+    let first = segments.next().and_then(|name| row.get(name));
+    match segments.fold(first, |value, name| value?.get(name)) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        _ => {
+            let pointer = format!("/{}", field.replace('.', "/"));
+            Err(Error::invalid("One field is not valid; see errors.").with_field(
+                pointer,
+                "required",
+                "Rows are matched by this field: give its value.",
+            ))
+        }
+    }
+}
+
+fn remove(row: &mut Map<String, Value>, path: &str) {
+    match path.split_once('.') {
+        None => drop(row.remove(path)),
+        Some((first, rest)) => {
+            if let Some(Value::Object(below)) = row.get_mut(first) {
+                remove(below, rest);
+                if below.is_empty() {
+                    row.remove(first);
+                }
+            }
+        }
+    }
+}

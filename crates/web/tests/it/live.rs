@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward_base::TenantId;
+use steward_store::Kind;
 use steward_testkit::{Setup, TestApp, TestTenant};
 use steward_web::Limits;
 
-use crate::sample::{self, Levers};
+use crate::sample::{self, Gadget, Levers};
 
 async fn make(app: &TestApp, tenant: &TestTenant, name: &str) -> Value {
     app.post("/api/v1/gadgets").key(&tenant.key).json(&json!({ "name": name })).send().await.expect(201).json()
@@ -190,4 +191,27 @@ async fn a_stream_ends_when_its_readers_permissions_change_and_the_next_shows_wh
     let _ = app.post("/api/v1/gadgets").key(&key).json(&json!({ "name": "Lamp" })).send().await.expect(201);
     let mut again = app.get("/api/v1/events/stream?after=0").header("cookie", &cookie).follow().await;
     assert_eq!(again.next().await.expect("an event").name, "gadget.created", "the first that a reader of records may see");
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_it_stopped_after_a_restart() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let mut live = app.get("/api/v1/events/stream?filter=type%3Dgadget.created").key(&tenant.key).follow().await;
+    make(&app, &tenant, "first").await;
+    let first = live.next().await.expect("an event");
+    let missed = make(&app, &tenant, "missed").await;
+    drop(live);
+    let setup = Setup { kinds: vec![Kind::of::<Gadget>()], ..Setup::default() };
+    let app = app.restart(setup, |parts| sample::operations(parts, Levers::default())).await;
+    let again = app.get("/api/v1/events/stream?filter=type%3Dgadget.created").key(&tenant.key).header("last-event-id", &first.id);
+    let mut again = again.follow().await;
+    let data: Value = serde_json::from_str(&again.next().await.expect("an event").data).expect("is JSON");
+    assert_eq!(data["subject"], missed["id"], "what happened before the restart is not lost");
+    let later = make(&app, &tenant, "later").await;
+    let next = again.next().await.expect("an event");
+    let data: Value = serde_json::from_str(&next.data).expect("is JSON");
+    assert_eq!(data["subject"], later["id"]);
+    let number = |id: &str| id.parse::<i64>().expect("a position");
+    assert_eq!(number(&next.id), number(&first.id) + 2, "ids are positions and go on");
 }

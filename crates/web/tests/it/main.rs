@@ -11,6 +11,7 @@ mod export;
 mod found;
 mod generated;
 mod health;
+mod import;
 mod lists;
 mod live;
 mod log;

@@ -23,7 +23,12 @@ async fn every_operation_keeps_the_rules() {
     let unit = begin(UnitOfWork::new(), saga, "nothing", "one", serde_json::json!({}));
     let unit = unit.create(schedule, &serde_json::from_value::<Schedule>(body).expect("is one"));
     store.commit(&acme.ctx, unit).await.expect("commits");
-    let ids = [("/jobs/{id}", job.id.wire("job")), ("/sagas/{id}", saga.wire("sag")), ("/schedules/{id}", schedule.wire("sch"))];
+    let ids = [
+        ("/jobs/{id}", job.id.wire("job")),
+        ("/imports/{id}", job.id.wire("job")),
+        ("/sagas/{id}", saga.wire("sag")),
+        ("/schedules/{id}", schedule.wire("sch")),
+    ];
     let existing = |spec: &Spec| {
         let (_, id) = ids.iter().find(|(path, _)| spec.path.contains(path))?;
         Some(spec.path.replace("{id}", id))

@@ -2,6 +2,7 @@
 
 mod consumers;
 mod generated;
+mod imports;
 mod kill;
 mod reconcilers;
 mod running;

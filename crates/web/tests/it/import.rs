@@ -1,0 +1,152 @@
+//! Records from files.
+
+use serde_json::{Value, json};
+use steward_testkit::{Answer, TestApp, TestTenant};
+
+use crate::sample;
+
+const LINES: &str = "application/x-ndjson";
+const TABLE: &str = "text/csv; charset=utf-8";
+
+async fn import(app: &TestApp, tenant: &TestTenant, query: &str, media_type: &str, text: impl Into<String>) -> Answer {
+    app.post(&format!("/api/v1/gadgets/import{query}")).key(&tenant.key).body(media_type, text.into()).send().await
+}
+
+async fn export(app: &TestApp, tenant: &TestTenant, query: &str) -> String {
+    app.get(&format!("/api/v1/gadgets/export{query}")).key(&tenant.key).send().await.expect(200).text
+}
+
+fn outcomes(report: &Value) -> Vec<&str> {
+    report["results"].as_array().expect("results").iter().map(|result| result["outcome"].as_str().expect("an outcome")).collect()
+}
+
+/// The rows of an export without what the platform writes.
+fn written(text: &str) -> Vec<Value> {
+    let own = ["revision", "created_at", "created_by", "updated_at", "updated_by", "state"];
+    let row = |line: &str| {
+        let mut row: Value = serde_json::from_str(line).expect("is JSON");
+        own.iter().for_each(|name| drop(row.as_object_mut().expect("an object").remove(*name)));
+        row
+    };
+    text.lines().map(row).collect()
+}
+
+async fn fill(app: &TestApp, tenant: &TestTenant) {
+    for name in ["plain", "=1+1", "two\nlines", "say \"hi\", ü", "'quoted", "-5"] {
+        let body = json!({ "name": name, "serial": name, "size": -3, "tags": ["a,b", "c"], "place": { "room": "hall", "floor": 2 } });
+        let _ = app.post("/api/v1/gadgets").key(&tenant.key).json(&body).send().await.expect(201);
+    }
+    let _ = app.post("/api/v1/gadgets").key(&tenant.key).json(&json!({ "name": "bare" })).send().await.expect(201);
+}
+
+#[tokio::test]
+async fn what_was_exported_is_imported_exactly() {
+    let app = sample::app().await;
+    let (acme, lines, table) = (app.tenant("acme").await, app.tenant("lines").await, app.tenant("table").await);
+    fill(&app, &acme).await;
+    let exported = export(&app, &acme, "").await;
+    for (tenant, query, media_type) in [(&lines, "", LINES), (&table, "?format=csv", TABLE)] {
+        let file = export(&app, &acme, query).await;
+        let report = import(&app, tenant, "", media_type, file.clone()).await.expect(200).json();
+        assert_eq!(outcomes(&report), ["created"; 7], "{report}");
+        assert_eq!(written(&export(&app, tenant, "").await), written(&exported), "{media_type}");
+        let head = app.parts.store.head(&tenant.ctx).await.expect("is read");
+        let again = import(&app, tenant, "", media_type, file).await.expect(200).json();
+        assert_eq!(outcomes(&again), ["unchanged"; 7]);
+        assert_eq!(app.parts.store.head(&tenant.ctx).await.expect("is read"), head, "nothing happened");
+    }
+    let back = import(&app, &acme, "", LINES, exported).await.expect(200).json();
+    assert_eq!(back["progress"]["unchanged"], 7);
+}
+
+#[tokio::test]
+async fn each_row_is_made_or_changed_or_refused_with_its_reason() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let made = app.post("/api/v1/gadgets").key(&tenant.key).json(&json!({ "name": "Lamp", "serial": "S-1", "size": 1 }));
+    let id = made.send().await.expect(201).json()["id"].as_str().expect("an id").to_owned();
+    let rows = [
+        json!({ "id": id, "size": 2 }).to_string(),
+        json!({ "name": "new", "serial": "S-2" }).to_string(),
+        json!({ "name": "twice", "serial": "S-2" }).to_string(),
+        json!({ "name": "" }).to_string(),
+        json!({ "nosuch": 1, "name": "x" }).to_string(),
+        "no json".to_owned(),
+        json!({ "id": "dev_1", "name": "x" }).to_string(),
+        json!({ "name": "last" }).to_string(),
+    ]
+    .join("\n");
+    let rehearsed = import(&app, &tenant, "?dry_run=true", LINES, rows.clone()).await.expect(200).json();
+    let wanted = ["updated", "created", "failed", "failed", "failed", "failed", "failed", "created"];
+    assert_eq!(outcomes(&rehearsed)[3..], wanted[3..]);
+    assert_eq!(app.parts.store.count(&tenant.ctx, "gadget", None).await.expect("counts"), 1, "nothing was written");
+    let report = import(&app, &tenant, "", LINES, rows).await.expect(200).json();
+    assert_eq!(outcomes(&report), wanted, "{report}");
+    let problem = |at: usize| &report["results"][at]["problem"];
+    assert_eq!((&problem(2)["code"], &problem(2)["errors"][0]["pointer"]), (&json!("unique_taken"), &json!("/serial")));
+    assert_eq!((&problem(3)["errors"][0]["pointer"], &problem(4)["errors"][0]["pointer"]), (&json!("/name"), &json!("/nosuch")));
+    assert_eq!((&problem(5)["code"], &problem(6)["errors"][0]["code"]), (&json!("malformed_json"), &json!("invalid_id")));
+    let progress = &report["progress"];
+    assert_eq!(
+        (&progress["rows"], &progress["created"], &progress["updated"], &progress["failed"]),
+        (&json!(8), &json!(2), &json!(1), &json!(5))
+    );
+    let lamp = app.get(&format!("/api/v1/gadgets/{id}")).key(&tenant.key).send().await.expect(200).json();
+    assert_eq!(
+        (&lamp["size"], &lamp["name"], &lamp["state"]),
+        (&json!(2), &json!("Lamp"), &json!("used")),
+        "a row is a patch, and hooks run"
+    );
+}
+
+#[tokio::test]
+async fn rows_may_name_their_records_by_a_unique_field() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let table = "serial,name,size,place.room\r\nS-1,one,1,hall\r\nS-2,two,,\r\nS-1,one again,,\r\n,none,,\r\n";
+    let report = import(&app, &tenant, "?match=serial", TABLE, table).await.expect(200).json();
+    assert_eq!(outcomes(&report), ["created", "created", "updated", "failed"], "{report}");
+    let one = app.get("/api/v1/gadgets?filter=serial%3DS-1").key(&tenant.key).send().await.expect(200).json();
+    assert_eq!(
+        (&one["data"][0]["name"], &one["data"][0]["size"], &one["data"][0]["place"]["room"]),
+        (&json!("one again"), &json!(1), &json!("hall"))
+    );
+    let refused = import(&app, &tenant, "?match=name", TABLE, table).await.expect(422);
+    assert_eq!(refused.fields(), [("/match".to_owned(), "match_unknown".to_owned())]);
+    let refused = import(&app, &tenant, "", TABLE, "name,nosuch,name\r\nx,1,y\r\n").await.expect(422);
+    assert_eq!(
+        refused.fields(),
+        [("/name".to_owned(), "column_unusable".to_owned()), ("/nosuch".to_owned(), "column_unusable".to_owned())]
+    );
+    let refused = import(&app, &tenant, "", TABLE, "name,size\r\nx,big\r\ny,1,2\r\n").await.expect(200).json();
+    assert_eq!(
+        (&refused["results"][0]["problem"]["errors"][0]["pointer"], &refused["results"][1]["problem"]["code"]),
+        (&json!("/size"), &json!("malformed_row"))
+    );
+}
+
+#[tokio::test]
+async fn more_than_one_answer_holds_becomes_a_job() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let many = (0..1001).map(|at| json!({ "name": format!("g{at}") }).to_string()).collect::<Vec<_>>().join("\n");
+    let large = json!({ "name": "x", "place": { "room": "y".repeat(200_000) } }).to_string();
+    let large = (0..40).map(|_| large.as_str()).collect::<Vec<_>>().join("\n");
+    for text in [many, large] {
+        let length = text.len();
+        let taken = import(&app, &tenant, "", LINES, text).await.expect(202);
+        let report = taken.json();
+        let job = report["job_id"].as_str().expect("names its job");
+        assert_eq!((taken.header("location"), &report["progress"]["length"]), (format!("/api/v1/jobs/{job}").as_str(), &json!(length)));
+        let id = steward_base::RecordId::parse("job", job).expect("is an id");
+        let queued = app.parts.store.job(&tenant.ctx, id).await.expect("is read").expect("is queued");
+        assert_eq!((queued.kind.as_str(), queued.request_id.as_deref()), ("import_rows", Some(taken.header("x-request-id"))));
+        let other = app.key(tenant.id, &["gadgets:write"]).await;
+        let failures = format!("/api/v1/gadgets/imports/{job}/failures");
+        let _ = app.get(&failures).key(&other).send().await.expect(404);
+        assert_eq!(app.get(&failures).key(&tenant.key).send().await.expect(200).text, "");
+    }
+    assert_eq!(app.parts.store.count(&tenant.ctx, "gadget", None).await.expect("counts"), 0, "nobody works here");
+    let broken = format!("nosuch\r\n{}", "x\r\n".repeat(2_000_000));
+    assert_eq!(import(&app, &tenant, "", TABLE, broken).await.expect(422).fields()[0].1, "column_unusable", "is told before the job");
+}
