@@ -8,17 +8,15 @@ use steward_auth::{Authority, system};
 use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
 use steward_fleet::{Fleet, NewEnrollmentToken};
 use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus};
-use steward_store::{Backend, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
+use steward_store::{Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 
 use crate::admin::{Answer, Request};
 use crate::config::Config;
 use crate::fabric::Fabric;
-use crate::{master, rotate, trail};
+use crate::{master, rotate, split, trail};
 
 /// How long the token that this machine enrols with is good: the agent uses it at once.
 const OWN_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
-/// Most PostgreSQL connections of one process.
-const DATABASE_CONNECTIONS: usize = 16;
 
 /// What one machine can compute at once, for the pools that need to know.
 fn cores() -> usize {
@@ -201,10 +199,7 @@ impl App {
 
 /// The records alone, for what must not change anything.
 pub(crate) async fn open_store(config: &Config, master: &MasterKey, clock: &Clock, random: &Random) -> Result<Store> {
-    let backend = match config.database_url.as_str() {
-        "" => Backend::Sqlite { dir: config.data_dir.join("records") },
-        url => Backend::Postgres { url: Secret::new(url.to_owned()), connections: DATABASE_CONNECTIONS },
-    };
+    let backend = split::backend(config, master)?;
     Store::open(Options { backend, master: master.clone() }, kinds(), clock.clone(), random.clone()).await
 }
 
@@ -215,7 +210,7 @@ pub(crate) fn kinds() -> Kinds {
 }
 
 /// Makes the folder, and closes one that others could look into.
-fn make_data_dir(path: &Path) -> Result<()> {
+pub(crate) fn make_data_dir(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let private = || {
         std::fs::create_dir_all(path)?;

@@ -66,6 +66,12 @@ pub(crate) struct ServeArgs {
     /// Roles to run in this process.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     roles: Option<Vec<String>>,
+    /// Address and port at which the role `data` serves records to other processes.
+    #[arg(long, value_name = "ADDR")]
+    data_listen: Option<String>,
+    /// Where the process with the role `data` is.
+    #[arg(long, value_name = "URL")]
+    data_url: Option<String>,
     /// Run an agent for this machine as a child process.
     #[arg(long)]
     watch: bool,
@@ -87,6 +93,8 @@ impl ServeArgs {
             ("tls_key_file", text(&self.tls_key)),
             ("trusted_proxies", texts(&self.trusted_proxies)),
             ("roles", texts(&self.roles)),
+            ("data_listen", text(&self.data_listen)),
+            ("data_url", text(&self.data_url)),
             ("watch", self.watch.then_some(Value::Boolean(true))),
             ("demo", self.demo.then_some(Value::Boolean(true))),
         ];

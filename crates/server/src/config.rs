@@ -9,6 +9,8 @@ use serde::Deserialize;
 use steward_base::{Error, ErrorKind, Result, Secret};
 use toml::{Table, Value};
 
+use crate::split::Runs;
+
 /// One setting: what `config explain` shows and what the three upper layers may name.
 pub(crate) struct Setting {
     /// As in the file.
@@ -57,7 +59,26 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting { key: "tls_key_file", doc: "PEM file of the certificate's private key.", default: "\"\"" },
     Setting { key: "trusted_proxies", doc: "Networks (CIDR) whose X-Forwarded-For is believed.", default: "[]" },
-    Setting { key: "roles", doc: "Roles this process runs; `all` is every one, and the only choice so far.", default: "[\"all\"]" },
+    Setting {
+        key: "roles",
+        doc: "Roles this process runs: `all`; `data`, which has the records; or `rest`, which is `api`, `identity`, `telemetry` and `worker` in one process.",
+        default: "[\"all\"]",
+    },
+    Setting {
+        key: "data_listen",
+        doc: "Address and port at which the role `data` serves records to other processes, plain HTTP with signed requests; never a public one. Empty serves none.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "data_url",
+        doc: "Where the process with the role `data` is, as in `http://127.0.0.1:8081`; for `rest` without a `database_url`.",
+        default: "\"\"",
+    },
+    Setting {
+        key: "data_key_file",
+        doc: "File with the key that requests to the role `data` are signed with, 32 bytes in base64url, the same for both processes; empty derives it from the master key.",
+        default: "\"\"",
+    },
     Setting { key: "watch", doc: "Whether to run an agent for this machine as a child process.", default: "false" },
     Setting { key: "demo", doc: "Whether to load a sample company into the first tenant.", default: "false" },
     Setting {
@@ -140,6 +161,9 @@ pub(crate) struct Config {
     pub(crate) tls_key_file: String,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) roles: Vec<String>,
+    pub(crate) data_listen: String,
+    pub(crate) data_url: String,
+    pub(crate) data_key_file: String,
     pub(crate) watch: bool,
     pub(crate) demo: bool,
     pub(crate) log_level: String,
@@ -294,6 +318,11 @@ impl Config {
         !self.tls_cert_file.is_empty()
     }
 
+    /// What this process runs. Fails with `config_invalid`.
+    pub(crate) fn runs(&self) -> Result<Runs> {
+        Runs::of(&self.roles)
+    }
+
     fn check(&self) -> Result<()> {
         if self.tls_cert_file.is_empty() != self.tls_key_file.is_empty() {
             return Err(invalid("tls_cert_file and tls_key_file go together: set both or neither.".to_owned()));
@@ -313,9 +342,7 @@ impl Config {
         if self.connections == 0 || self.connections_per_address == 0 {
             return Err(invalid("connections and connections_per_address are at least 1: without any nobody is served.".to_owned()));
         }
-        if self.roles != ["all"] {
-            return Err(invalid("roles can only be [\"all\"] so far: every role runs in this one process.".to_owned()));
-        }
+        self.runs()?.check(self)?;
         if !self.public_url.is_empty() {
             let url = url::Url::parse(&self.public_url).map_err(|error| invalid(format!("public_url is not a URL: {error}.")))?;
             let plain = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -399,6 +426,10 @@ mod tests {
             ("STEWARD_PUBLIC_URL", "https://a.example/path", "public_url"),
             ("STEWARD_TLS_CERT_FILE", "cert.pem", "tls_key_file"),
             ("STEWARD_ROLES", "gateway", "roles"),
+            ("STEWARD_ROLES", "data", "data_listen"),
+            ("STEWARD_ROLES", "rest", "data_url"),
+            ("STEWARD_DATA_URL", "http://127.0.0.1:8081", "roles"),
+            ("STEWARD_DATA_LISTEN", "here", "data_listen"),
             ("STEWARD_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
             ("STEWARD_CONNECTIONS_PER_ADDRESS", "0", "connections_per_address"),
             ("STEWARD_S3_BUCKET", "objects", "s3_secret_access_key"),

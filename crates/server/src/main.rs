@@ -15,6 +15,7 @@ mod problems;
 mod roles;
 mod rotate;
 mod serve;
+mod split;
 #[cfg(test)]
 mod stored_bodies;
 mod tls;
@@ -33,6 +34,7 @@ use crate::admin::{Answer, Request};
 use crate::app::App;
 use crate::cli::{AdminCommand, AgentCommand, AuditCommand, Cli, Command, ConfigCommand, DataArgs};
 use crate::config::{Config, Layers, SETTINGS};
+use crate::split::Runs;
 
 /// Exit code of `audit verify` when something does not hold.
 const UNSOUND: i32 = 4;
@@ -51,7 +53,13 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve(args) => serve::serve(config(args.file.config.as_deref(), &args.flags())?).await,
+        Command::Serve(args) => {
+            let config = config(args.file.config.as_deref(), &args.flags())?;
+            match config.runs()? {
+                Runs::Data => split::serve_data(config).await,
+                Runs::All | Runs::Rest => serve::serve(config).await,
+            }
+        }
         Command::SetupLink(data) => administer(&data, Request::SetupLink {}).await,
         Command::Admin(command) => admin_command(command).await,
         Command::Audit(AuditCommand::Verify { data, heads, tenant }) => verify(&data, heads, tenant).await,

@@ -16,8 +16,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::split::Door;
 use crate::trail::Trail;
-use crate::{addresses, admin, logs, roles, tls, watch};
+use crate::{addresses, admin, logs, roles, split, tls, watch};
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) async fn serve(config: Config) -> Result<()> {
@@ -27,6 +28,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         Error::new(ErrorKind::Unavailable, "listen_failed", detail)
     })?;
     let listen = listener.local_addr().map_err(Error::internal)?;
+    let door = Door::open(&config).await?;
     let app = App::open(&config, &public_url(&config, listen)).await?;
     let telemetry = telemetry(&config, &app).await?;
     let site = site(&config, &app)?;
@@ -44,6 +46,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     tasks.spawn(app.fleet().clone().run(stop.child_token()));
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
     tasks.spawn(trail.clone().run(Duration::from_secs(config.audit_interval_seconds.into()), stop.child_token()));
+    if let Some(door) = door {
+        tasks.spawn(door.serve(app.store().clone(), split::key(&config, app.master())?, stop.child_token()));
+    }
     if config.watch {
         tasks.spawn(watch::run(app.clone(), own_url(&config, listen), config.data_dir.join("agent"), stop.child_token()));
     }

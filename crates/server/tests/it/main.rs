@@ -10,4 +10,5 @@ mod generated;
 mod ledger;
 mod postgres;
 mod problems;
+mod split;
 mod support;
