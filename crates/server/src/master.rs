@@ -24,9 +24,11 @@ pub(crate) async fn load(config: &Config, random: &Random) -> Result<MasterKey> 
     MasterKey::load_or_create(&path(config), random)
 }
 
-/// The file that holds the key; `None` when it comes from elsewhere, where it is rotated too.
+/// The file that holds the key of this process alone; `None` when it comes from elsewhere, where it is rotated too, or when another process of a
+/// split installation would not learn of a new one.
 pub(crate) fn file(config: &Config) -> Option<PathBuf> {
-    (config.master_key.expose().is_empty() && config.master_key_command.is_empty()).then(|| path(config))
+    let alone = config.data_url.is_empty() && config.data_listen.is_empty();
+    (alone && config.master_key.expose().is_empty() && config.master_key_command.is_empty()).then(|| path(config))
 }
 
 fn path(config: &Config) -> PathBuf {

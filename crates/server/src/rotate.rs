@@ -24,8 +24,8 @@ pub(crate) struct Rotation {
 pub(crate) async fn rotate(app: &App, file: Option<&Path>, rotation: Rotation) -> Result<String> {
     if rotation.make {
         let Some(file) = file else {
-            let detail = "The master key does not come from a file: put a new one before the old ones where it comes from, restart, and run this \
-                          again with --rewrap-only.";
+            let detail = "The master key does not come from a file of this process alone: put a new one before the old ones where it comes from, \
+                          restart every process, and run this again with --rewrap-only.";
             return Err(Error::new(ErrorKind::Invalid, "master_key_elsewhere", detail));
         };
         app.master().rotate(file, app.random())?;

@@ -132,7 +132,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.events(tenant, after, limit).await,
             Self::Postgres(engine) => engine.events(tenant, after, limit).await,
-            Self::Remote(_) => Err(elsewhere()),
+            Self::Remote(remote) => remote.events(tenant, after, limit).await,
         }
     }
 
@@ -141,7 +141,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.recent(tenant, after, limit).await,
             Self::Postgres(engine) => engine.events(tenant, after, limit).await,
-            Self::Remote(_) => Err(elsewhere()),
+            Self::Remote(remote) => remote.events(tenant, after, limit).await,
         }
     }
 
@@ -160,7 +160,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.history(tenant, subject, before, limit).await,
             Self::Postgres(engine) => engine.history(tenant, subject, before, limit).await,
-            Self::Remote(_) => Err(elsewhere()),
+            Self::Remote(remote) => remote.history(tenant, subject, before, limit).await,
         }
     }
 

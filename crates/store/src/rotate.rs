@@ -38,6 +38,9 @@ impl Store {
 
     /// Gives the tenant a new key for its secrets, which seals from now on, where it has one at all; then [`Store::reseal_secrets`].
     pub async fn rotate_data_key(&self, ctx: &Ctx) -> Result<usize, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.rotate_data_key(ctx).await;
+        }
         if self.read_keys(ctx.tenant()).await?.is_empty() {
             return Ok(0);
         }
@@ -49,6 +52,9 @@ impl Store {
     /// Seals the secrets of live records under the newest key of the tenant; answers how many records had others. Nothing else of a record
     /// changes, so there is no event and no new version. Older keys stay for what is in the recycle bin.
     pub async fn reseal_secrets(&self, ctx: &Ctx) -> Result<usize, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.reseal_secrets(ctx).await;
+        }
         let keys = self.vault().keep(ctx.tenant(), self.read_keys(ctx.tenant()).await?);
         let Some(newest) = keys.0.last().map(|key| key.id) else { return Ok(0) };
         let sealer = Sealer { keys: keys.clone(), random: self.random().clone() };

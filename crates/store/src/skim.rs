@@ -19,11 +19,6 @@ impl Store {
     /// Shows the position and the wire id of the subject of up to [`MAX_SKIMMED`] events after a position, without reading the rest of them.
     /// Answers the position of the last one, the given one if there are none.
     pub async fn skim(&self, ctx: &Ctx, after: i64, mut each: impl FnMut(i64, &str)) -> Result<i64, Error> {
-        if let Some(remote) = self.remote() {
-            let events = remote.events(ctx.tenant(), after, MAX_SKIMMED).await?;
-            events.iter().for_each(|event| each(event.position, &event.subject));
-            return Ok(events.last().map_or(after, |event| event.position));
-        }
         let stored = self.engine().recent(ctx.tenant(), after, MAX_SKIMMED).await?;
         for event in &stored {
             // One that cannot be read could be about anything.

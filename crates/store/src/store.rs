@@ -19,7 +19,7 @@ use crate::kind::{Kind, Kinds, Model};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::marks::{Mark, Marks, Seen};
 use crate::query::{ListQuery, MAX_LIMIT, Page};
-use crate::remote::{About, LinkKey, Remote};
+use crate::remote::{LinkKey, Remote};
 use crate::rows::EventRow;
 use crate::stirred::Stirred;
 use crate::tally::TallyKey;
@@ -237,7 +237,9 @@ impl Store {
     /// `index_building` for what cannot be decided before a new key is built, and the `Unavailable` ones of [`Store::health`].
     pub async fn commit(&self, ctx: &Ctx, mut unit: UnitOfWork) -> Result<Committed, Error> {
         if let Some(remote) = self.remote() {
-            return remote.commit(ctx, unit).await;
+            let committed = remote.commit(ctx, unit).await?;
+            self.0.moved.to(ctx.tenant(), committed.position);
+            return Ok(committed);
         }
         self.with_sealer(ctx, &mut unit).await?;
         let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
@@ -292,9 +294,6 @@ impl Store {
 
     /// Events after a position, oldest first.
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
-        if let Some(remote) = self.remote() {
-            return remote.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await;
-        }
         let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
@@ -306,9 +305,6 @@ impl Store {
 
     /// The events about one record before a position, newest first; also about one that is deleted or purged.
     pub async fn history(&self, ctx: &Ctx, kind: &str, id: RecordId, before: Option<i64>, limit: usize) -> Result<Vec<Event>, Error> {
-        if let Some(remote) = self.remote() {
-            return remote.history(About { tenant: ctx.tenant(), kind, id }, before, limit).await;
-        }
         let subject = id.wire(self.0.kinds.at(self.kind(kind)?).prefix());
         let (mut before, limit) = (before.unwrap_or(i64::MAX), limit.clamp(1, MAX_EVENTS));
         let mut found = Vec::new();
@@ -326,11 +322,6 @@ impl Store {
 
     /// Of the events after a position, those of wanted types; also the position of the last one that was looked at, the given one if there are none.
     pub async fn events_of(&self, ctx: &Ctx, after: i64, limit: usize, wants: impl Fn(&str) -> bool) -> Result<(Vec<Event>, i64), Error> {
-        if let Some(remote) = self.remote() {
-            let events = remote.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
-            let last = events.last().map_or(after, |event| event.position);
-            return Ok((events.into_iter().filter(|event| wants(&event.event_type)).collect(), last));
-        }
         let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
         let last = stored.last().map_or(after, |event| event.position);
         let wanted = stored.iter().filter(|event| crate::chain::event_type(&event.body).is_none_or(&wants));

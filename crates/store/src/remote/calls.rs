@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use steward_base::filter::Expr;
 use steward_base::{AttemptKey, Ctx, Error, ErrorKind, Event, RecordId, TenantId};
 
-use super::wire::{Kept, Who};
+use super::wire::{Chained, Kept, Who};
 use crate::attempt::Remembered;
 use crate::building::Unclaimed;
 use crate::job::{Job, JobQuery};
@@ -172,6 +172,7 @@ impl Call for Search {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Telling(#[serde(with = "super::text")] pub(super) Event);
 
+/// Events as they are kept: whoever asks reads those it wants, and may verify the chain.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Events {
     pub(super) tenant: TenantId,
@@ -181,30 +182,29 @@ pub(super) struct Events {
 
 impl Call for Events {
     const METHOD: &'static str = "events";
-    type Answer = Vec<Telling>;
+    type Answer = Vec<Chained>;
 
-    async fn answer(self, store: &Store) -> Result<Vec<Telling>, Error> {
-        let events = store.events(&reading(self.tenant), self.after, self.limit).await?;
-        Ok(events.into_iter().map(Telling).collect())
+    async fn answer(self, store: &Store) -> Result<Vec<Chained>, Error> {
+        let rows = store.engine().events(self.tenant, self.after, self.limit).await?;
+        Ok(rows.into_iter().map(Chained::of).collect())
     }
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct History {
     pub(super) tenant: TenantId,
-    pub(super) kind: String,
-    pub(super) id: RecordId,
-    pub(super) before: Option<i64>,
+    pub(super) subject: RecordId,
+    pub(super) before: i64,
     pub(super) limit: usize,
 }
 
 impl Call for History {
     const METHOD: &'static str = "history";
-    type Answer = Vec<Telling>;
+    type Answer = Vec<Chained>;
 
-    async fn answer(self, store: &Store) -> Result<Vec<Telling>, Error> {
-        let events = store.history(&reading(self.tenant), &self.kind, self.id, self.before, self.limit).await?;
-        Ok(events.into_iter().map(Telling).collect())
+    async fn answer(self, store: &Store) -> Result<Vec<Chained>, Error> {
+        let rows = store.engine().history(self.tenant, self.subject, self.before, self.limit).await?;
+        Ok(rows.into_iter().map(Chained::of).collect())
     }
 }
 
@@ -301,6 +301,37 @@ impl Call for DataKeys {
 
     async fn answer(self, store: &Store) -> Result<Vec<KeyRow>, Error> {
         store.engine().data_keys(self.tenant, self.which).await
+    }
+}
+
+/// Done where secrets are sealed, so that the new key is used at once. Asked twice it makes two, of which the newer one seals.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RotateDataKey {
+    pub(super) who: Who,
+}
+
+impl Call for RotateDataKey {
+    const METHOD: &'static str = "rotate_data_key";
+    const PATIENCE: Duration = LONG;
+    type Answer = usize;
+
+    async fn answer(self, store: &Store) -> Result<usize, Error> {
+        store.rotate_data_key(&self.who.restore()).await
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ResealSecrets {
+    pub(super) who: Who,
+}
+
+impl Call for ResealSecrets {
+    const METHOD: &'static str = "reseal_secrets";
+    const PATIENCE: Duration = LONG;
+    type Answer = usize;
+
+    async fn answer(self, store: &Store) -> Result<usize, Error> {
+        store.reseal_secrets(&self.who.restore()).await
     }
 }
 
@@ -475,6 +506,8 @@ pub(super) const CALLS: &[(&str, Handler)] = &[
     call::<NextDue>(),
     call::<AskTally>(),
     call::<DataKeys>(),
+    call::<RotateDataKey>(),
+    call::<ResealSecrets>(),
     call::<Scrub>(),
     call::<Correlated>(),
     call::<AskRemembered>(),

@@ -27,7 +27,6 @@ pub(crate) mod text;
 mod wire;
 
 pub(crate) use client::Remote;
-pub(crate) use port::About;
 pub use serve::serve;
 pub use sign::LinkKey;
 

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 
 use super::calls::{
     AskFacets, AskJob, AskRemembered, AskTally, AskUnclaimed, Correlated, Count, DataKeys, Events, Find, Get, Heads, Health, History,
-    InUse, Jobs, List, Marks, NextDue, Provision, Reveal, Scrub, Search, Settle, Telling, VerifyChain,
+    InUse, Jobs, List, Marks, NextDue, Provision, ResealSecrets, Reveal, RotateDataKey, Scrub, Search, Settle, Telling, VerifyChain,
 };
 use super::client::Remote;
 use super::lanes;
-use super::wire::{Kept, Who};
+use super::wire::{Chained, Kept, Who};
 use crate::Record;
 use crate::attempt::Remembered;
 use crate::building::Unclaimed;
@@ -22,7 +22,7 @@ use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::query::{ListQuery, Page};
-use crate::rows::Row;
+use crate::rows::{EventRow, Row};
 use crate::unit::{Committed, UnitOfWork};
 
 impl Remote {
@@ -67,15 +67,14 @@ impl Remote {
         lanes::commit(&self.0, ctx, unit).await
     }
 
-    pub(crate) async fn events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
-        let told = self.0.call(&Events { tenant, after, limit }).await?;
-        Ok(told.into_iter().map(|Telling(event)| event).collect())
+    pub(crate) async fn events(&self, tenant: TenantId, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        let rows = self.0.call(&Events { tenant, after, limit }).await?;
+        rows.into_iter().map(Chained::restore).collect()
     }
 
-    pub(crate) async fn history(&self, about: About<'_>, before: Option<i64>, limit: usize) -> Result<Vec<Event>, Error> {
-        let About { tenant, kind, id } = about;
-        let told = self.0.call(&History { tenant, kind: kind.to_owned(), id, before, limit }).await?;
-        Ok(told.into_iter().map(|Telling(event)| event).collect())
+    pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
+        let rows = self.0.call(&History { tenant, subject, before, limit }).await?;
+        rows.into_iter().map(Chained::restore).collect()
     }
 
     pub(crate) async fn reveal(&self, ctx: &Ctx, kind: &str, id: RecordId, field: &str) -> Result<Option<Secret<String>>, Error> {
@@ -101,6 +100,14 @@ impl Remote {
 
     pub(crate) async fn data_keys(&self, tenant: TenantId, which: Which) -> Result<Vec<KeyRow>, Error> {
         self.0.call(&DataKeys { tenant, which }).await
+    }
+
+    pub(crate) async fn rotate_data_key(&self, ctx: &Ctx) -> Result<usize, Error> {
+        self.0.call(&RotateDataKey { who: Who::of(ctx) }).await
+    }
+
+    pub(crate) async fn reseal_secrets(&self, ctx: &Ctx) -> Result<usize, Error> {
+        self.0.call(&ResealSecrets { who: Who::of(ctx) }).await
     }
 
     pub(crate) async fn scrub(&self, tenant: TenantId) -> Result<(), Error> {
@@ -150,12 +157,4 @@ impl Remote {
     pub(crate) async fn health(&self) -> Result<(), Error> {
         self.0.call(&Health {}).await
     }
-}
-
-/// The record whose history is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct About<'a> {
-    pub(crate) tenant: TenantId,
-    pub(crate) kind: &'a str,
-    pub(crate) id: RecordId,
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use steward_base::{Attempt, Ctx, Error, ErrorKind, FieldError, Origin, Parts, Principal, RecordId, TenantId};
@@ -12,7 +14,7 @@ use steward_base::{Attempt, Ctx, Error, ErrorKind, FieldError, Origin, Parts, Pr
 use crate::Record;
 use crate::job::Job;
 use crate::kind::Kinds;
-use crate::rows::Row;
+use crate::rows::{EventRow, Row};
 use crate::unit::Committed;
 
 /// Most codes that are learned from another process: there are some hundred.
@@ -133,6 +135,22 @@ impl Kept {
 
     pub(super) fn restore_all(kept: Vec<Self>, kinds: &Kinds) -> Result<Vec<Record>, Error> {
         kept.into_iter().map(|kept| kept.restore(kinds)).collect()
+    }
+}
+
+/// An event on its way, to the byte: position, subject, hash and body.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Chained(i64, RecordId, String, String);
+
+impl Chained {
+    pub(super) fn of(row: EventRow) -> Self {
+        Self(row.position, row.subject, STANDARD_NO_PAD.encode(row.hash), STANDARD_NO_PAD.encode(row.body))
+    }
+
+    pub(super) fn restore(self) -> Result<EventRow, Error> {
+        let bytes = |text: &str| STANDARD_NO_PAD.decode(text).map_err(Error::internal);
+        let hash = bytes(&self.2)?.try_into().map_err(|_| Error::internal("the hash of an event did not arrive whole"))?;
+        Ok(EventRow { position: self.0, subject: self.1, hash, body: bytes(&self.3)? })
     }
 }
 

@@ -11,22 +11,26 @@ use steward_base::{Ctx, Parts, Principal, Secret, TenantId};
 use steward_store::{Among, Backend, FacetQuery, ListQuery, Order, SearchQuery, Store};
 
 use crate::model::{Memory, Slot, Step, unit_of, units};
-use crate::support::{ctx, filter, kinds, members, postgres_url, reopened};
+use crate::support::{Served, ctx, filter, kinds, members, postgres_url, reopened};
 
 #[test]
 fn engines_and_memory_agree() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("starts");
     let dir = tempfile::tempdir().expect("a folder");
-    let lite = Backend::Sqlite { dir: dir.path().to_owned() };
+    let lite = Backend::Sqlite { dir: dir.path().join("here") };
+    let behind = runtime.block_on(reopened(Backend::Sqlite { dir: dir.path().join("there") }, kinds()));
+    let served = runtime.block_on(Served::start(behind));
+    let far = served.backend();
     let postgres = postgres_url().map(|url| Backend::Postgres { url: Secret::new(url), connections: 8 });
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
     let done = runner.run(&(units(), 0..25usize), |(units, restart)| {
-        for backend in [Some(&lite), postgres.as_ref()].into_iter().flatten() {
+        for backend in [Some(&lite), Some(&far), postgres.as_ref()].into_iter().flatten() {
             runtime.block_on(play(backend, &units, restart))?;
         }
         Ok(())
     });
     done.expect("they agree");
+    runtime.block_on(served.stop());
 }
 
 /// Commits the units, with a restart before one of them; compares everything; and takes back the last one.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use steward_base::{Clock, Ctx, Error, Random, Secret, TenantId, Timestamp};
 use steward_store::{Backend, Claim, Job, JobDraft, JobQuery, JobState, MasterKey, Options, Priority, Store, UnitOfWork};
 
-use crate::support::{Thing, ctx, kinds, postgres_url};
+use crate::support::{Served, Thing, ctx, kinds, postgres_url};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -20,11 +20,9 @@ struct Frozen {
 }
 
 impl Frozen {
-    async fn on(backend: Backend, dir: Option<tempfile::TempDir>) -> Self {
-        let clock = Clock::manual("2026-03-01T12:00:00Z".parse().expect("a time"));
-        let random = Random::system();
-        let tenant = TenantId::new(&Clock::system(), &random);
-        let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), clock.clone(), random).await.expect("opens");
+    async fn on(backend: Backend, clock: Clock, dir: Option<tempfile::TempDir>) -> Self {
+        let store = frozen(backend, &clock).await;
+        let tenant = TenantId::new(&Clock::system(), store.random());
         store.provision(tenant).await.expect("provisions");
         Self { store, clock, ctx: ctx(tenant), _dir: dir }
     }
@@ -52,15 +50,28 @@ impl Frozen {
     }
 }
 
+/// A store at a time of its own.
+async fn frozen(backend: Backend, clock: &Clock) -> Store {
+    let options = Options { backend, master: MasterKey::new([7; 32]) };
+    Store::open(options, kinds(), clock.clone(), Random::system()).await.expect("opens")
+}
+
 async fn on_each(test: impl AsyncFn(&Frozen)) {
+    let clock = || Clock::manual("2026-03-01T12:00:00Z".parse().expect("a time"));
     let dir = tempfile::tempdir().expect("a folder");
-    let frozen = Frozen::on(Backend::Sqlite { dir: dir.path().to_owned() }, Some(dir)).await;
-    test(&frozen).await;
-    frozen.store.close().await;
+    let here = Frozen::on(Backend::Sqlite { dir: dir.path().to_owned() }, clock(), Some(dir)).await;
+    test(&here).await;
+    here.store.close().await;
+    let (dir, at) = (tempfile::tempdir().expect("a folder"), clock());
+    let served = Served::start(frozen(Backend::Sqlite { dir: dir.path().to_owned() }, &at).await).await;
+    let there = Frozen::on(served.backend(), at, Some(dir)).await;
+    test(&there).await;
+    there.store.close().await;
+    served.stop().await;
     if let Some(url) = postgres_url() {
-        let frozen = Frozen::on(Backend::Postgres { url: Secret::new(url), connections: 8 }, None).await;
-        test(&frozen).await;
-        frozen.store.close().await;
+        let there = Frozen::on(Backend::Postgres { url: Secret::new(url), connections: 8 }, clock(), None).await;
+        test(&there).await;
+        there.store.close().await;
     }
 }
 
