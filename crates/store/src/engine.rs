@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use steward_base::{AttemptKey, Clock, Error, Random, RecordId, TenantId};
+use steward_base::{AttemptKey, Clock, Error, ErrorKind, Random, RecordId, TenantId};
 use tokio::sync::watch;
 
 use crate::attempt::Remembered;
@@ -14,19 +14,30 @@ use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, MasterKey, Which};
 use crate::kind::Kinds;
 use crate::list::{Counted, Find, Range, Scan, Scanned};
-use crate::postgres::Postgres;
+use crate::places::Layout;
+use crate::positions::Positions;
+use crate::postgres::{self, Postgres};
 use crate::prepare::Prepared;
 use crate::remote::Remote;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::sqlite::Sqlite;
 use crate::stirred::Stirred;
 use crate::store::Backend;
+use crate::tally::MARK;
 use crate::unit::Committed;
 
 pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
     Remote(Remote),
+}
+
+/// See [`Engine::guard`]. It ends when it is dropped.
+pub(crate) enum Guard {
+    /// No other process can be there.
+    ThisProcess,
+    /// A lock of the server.
+    Postgres(#[expect(dead_code, reason = "it is held, not used")] Box<postgres::Guard>),
 }
 
 /// What both engines are given.
@@ -37,18 +48,25 @@ pub(crate) struct Surroundings {
     pub(crate) random: Random,
     pub(crate) master: MasterKey,
     /// Tenants whose jobs changed.
+    pub(crate) positions: Arc<Positions>,
     pub(crate) stirred: Arc<Stirred>,
     /// Tenants with new events.
     pub(crate) told: Arc<Stirred>,
 }
 
 impl Engine {
-    pub(crate) async fn open(backend: Backend, surroundings: Surroundings) -> Result<Self, Error> {
-        Ok(match backend {
-            Backend::Sqlite { dir } => Self::Sqlite(Sqlite::open(dir, surroundings).await?),
-            Backend::Remote { url, key } => Self::Remote(Remote::open(&url, key, surroundings).await?),
-            Backend::Postgres { url, connections } => Self::Postgres(Postgres::open(&url, connections, surroundings).await?),
-        })
+    pub(crate) async fn open(backend: Backend, layout: Layout, surroundings: Surroundings) -> Result<Self, Error> {
+        match (backend, layout) {
+            (Backend::Sqlite { dir }, Layout::Dedicated) => Sqlite::open(dir, surroundings).await.map(Self::Sqlite),
+            (Backend::Postgres { url, connections }, layout) => {
+                Postgres::open(&url, connections, layout, surroundings).await.map(Self::Postgres)
+            }
+            (Backend::Remote { url, key }, Layout::Dedicated) => Remote::open(&url, key, surroundings).await.map(Self::Remote),
+            (Backend::Sqlite { .. } | Backend::Remote { .. }, Layout::Shared) | (Backend::Places { .. }, _) => {
+                let detail = "A place is a folder, whose tenants have a file each, or a PostgreSQL server.";
+                Err(Error::new(ErrorKind::Invalid, "place_unknown", detail))
+            }
+        }
     }
 
     pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
@@ -270,12 +288,58 @@ impl Engine {
         }
     }
 
-    /// The marks in control: the tenant's wire id and the number.
-    pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
+    /// Numbers in control whose names begin with a prefix: what comes behind it, a tenant's wire id, and the number.
+    pub(crate) async fn notes(&self, prefix: &str) -> Result<Vec<(String, i64)>, Error> {
         match self {
-            Self::Sqlite(engine) => engine.marks().await,
-            Self::Postgres(engine) => engine.marks().await,
-            Self::Remote(remote) => remote.marks().await,
+            Self::Sqlite(engine) => engine.notes(prefix.to_owned()).await,
+            Self::Postgres(engine) => engine.notes(prefix).await,
+            // Where tenants are is the data role's own affair.
+            Self::Remote(remote) if prefix == MARK => remote.marks().await,
+            Self::Remote(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Removes a tenant's namespace; one that is not there is fine.
+    pub(crate) async fn remove(&self, tenant: TenantId) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(engine) => engine.remove(tenant).await,
+            Self::Postgres(engine) => engine.remove(tenant).await,
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
+    /// Lets no process commit to a tenant any more. Where there is one process, it holds its units back itself.
+    pub(crate) async fn fence(&self, tenant: TenantId) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(engine) => engine.fence(tenant).await,
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
+    /// Lets commits go on.
+    pub(crate) async fn unfence(&self, tenant: TenantId) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(engine) => engine.unfence(tenant).await,
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
+    /// The right to move a tenant, among all processes; nothing when another one has it.
+    pub(crate) async fn guard(&self, tenant: TenantId) -> Result<Option<Guard>, Error> {
+        match self {
+            Self::Sqlite(_) => Ok(Some(Guard::ThisProcess)),
+            Self::Postgres(engine) => Ok(engine.guard(tenant).await?.map(|guard| Guard::Postgres(Box::new(guard)))),
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
+    /// Brings what was deleted in control out of the engine's own log, as far as that is ours to do.
+    pub(crate) async fn empty_log(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(engine) => engine.empty_log().await,
+            Self::Postgres(_) | Self::Remote(_) => Ok(()),
         }
     }
 

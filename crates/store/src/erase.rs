@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use steward_base::{Ctx, Error, RecordId};
 
+use crate::places::ask;
 use crate::{Committed, Store, UnitOfWork};
 
 impl Store {
@@ -18,6 +19,6 @@ impl Store {
     /// Makes sure that what was deleted from the tenant's database stands there no longer. On SQLite the file is written anew, while commits
     /// wait, and the log is emptied; on PostgreSQL dead rows are vacuumed, beside everything else.
     pub async fn scrub(&self, ctx: &Ctx) -> Result<(), Error> {
-        self.engine().scrub(ctx.tenant()).await
+        ask!(self.0.places, ctx.tenant(), engine => engine.scrub(ctx.tenant()))
     }
 }

@@ -3,15 +3,17 @@
 //! Before the first commit into a clean namespace, control durably marks it dirty. Once it has been idle for a while, the mark gives way to
 //! the time at which its next job is due, or to nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use steward_base::{Clock, Ctx, Error, TenantId, Timestamp};
+use tokio::sync::Notify;
 
 use crate::engine::Engine;
+use crate::places::{Places, ask};
 use crate::prepare;
 use crate::tally::Tally;
 use crate::unit::UnitOfWork;
@@ -50,6 +52,10 @@ impl Mark {
 /// What this process knows of the marks it set.
 pub(crate) struct Marks {
     dirty: Mutex<HashMap<TenantId, Use>>,
+    /// Namespaces into which nothing is committed for a moment.
+    held: Mutex<HashSet<TenantId>>,
+    /// A held namespace was released, or the last unit of one has ended.
+    moved: Notify,
     /// Held while a namespace goes from clean to dirty or back.
     lanes: [tokio::sync::Mutex<()>; LANES],
 }
@@ -63,7 +69,12 @@ struct Use {
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { dirty: Mutex::default(), lanes: std::array::from_fn(|_| tokio::sync::Mutex::new(())) }
+        Self {
+            dirty: Mutex::default(),
+            held: Mutex::default(),
+            moved: Notify::new(),
+            lanes: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+        }
     }
 }
 
@@ -76,10 +87,26 @@ pub(crate) struct Using {
 
 impl Drop for Using {
     fn drop(&mut self) {
-        if let Some(entry) = self.marks.dirty.lock().get_mut(&self.tenant) {
-            entry.under_way -= 1;
-            entry.last = self.clock.monotonic();
+        let mut dirty = self.marks.dirty.lock();
+        let Some(entry) = dirty.get_mut(&self.tenant) else { return };
+        entry.under_way -= 1;
+        entry.last = self.clock.monotonic();
+        if entry.under_way == 0 && !self.marks.held.lock().is_empty() {
+            self.marks.moved.notify_waiters();
         }
+    }
+}
+
+/// A namespace into which nobody commits until this is dropped.
+pub(crate) struct Held {
+    marks: Arc<Marks>,
+    tenant: TenantId,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.marks.held.lock().remove(&self.tenant);
+        self.marks.moved.notify_waiters();
     }
 }
 
@@ -91,26 +118,81 @@ impl fmt::Debug for Using {
 
 impl Marks {
     /// Makes sure that control knows before anything is committed. Control itself needs no mark: every start looks into it.
-    pub(crate) async fn begin(self: &Arc<Self>, engine: &Engine, seen: Seen<'_>, tenant: TenantId) -> Result<Option<Using>, Error> {
+    pub(crate) async fn begin(self: &Arc<Self>, places: &Places, seen: Seen<'_>, tenant: TenantId) -> Result<Option<Using>, Error> {
         if tenant == TenantId::OPERATOR {
             return Ok(None);
         }
-        if let Some(using) = self.enter(tenant, seen.clock) {
-            return Ok(Some(using));
+        loop {
+            if self.released(tenant).await {
+                // It may have been erased.
+                ask!(places, tenant, engine => engine.head(tenant))?;
+            }
+            if let Some(using) = self.enter(tenant, seen.clock) {
+                return Ok(Some(using));
+            }
+            let _lane = self.lane(tenant).lock().await;
+            if self.is_held(tenant) {
+                continue;
+            }
+            if let Some(using) = self.enter(tenant, seen.clock) {
+                return Ok(Some(using));
+            }
+            write(places.home(), seen, tenant, Some(Mark::Dirty)).await?;
+            self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
         }
-        let _lane = self.lane(tenant).lock().await;
-        if let Some(using) = self.enter(tenant, seen.clock) {
-            return Ok(Some(using));
-        }
-        write(engine, seen, tenant, Some(Mark::Dirty)).await?;
-        self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
-        Ok(self.enter(tenant, seen.clock))
     }
 
-    /// Counts a unit in, when the namespace is marked.
+    /// Counts a unit in, when the namespace is marked and nobody holds it.
     fn enter(self: &Arc<Self>, tenant: TenantId, clock: &Clock) -> Option<Using> {
-        self.dirty.lock().get_mut(&tenant)?.under_way += 1;
+        let mut dirty = self.dirty.lock();
+        let entry = dirty.get_mut(&tenant).filter(|_| !self.is_held(tenant))?;
+        entry.under_way += 1;
         Some(Using { marks: self.clone(), tenant, clock: clock.clone() })
+    }
+
+    fn is_held(&self, tenant: TenantId) -> bool {
+        let held = self.held.lock();
+        !held.is_empty() && held.contains(&tenant)
+    }
+
+    /// Waits while the namespace is held; answers whether it was.
+    async fn released(&self, tenant: TenantId) -> bool {
+        let mut waited = false;
+        loop {
+            let mut moved = std::pin::pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if !self.is_held(tenant) {
+                return waited;
+            }
+            waited = true;
+            moved.await;
+        }
+    }
+
+    /// Lets no more units begin and waits for those under way; nothing when these take longer than `patience`, or when it is held already.
+    pub(crate) async fn hold(self: &Arc<Self>, tenant: TenantId, patience: Duration) -> Option<Held> {
+        if !self.held.lock().insert(tenant) {
+            return None;
+        }
+        let held = Held { marks: self.clone(), tenant };
+        let drained = async {
+            loop {
+                let mut moved = std::pin::pin!(self.moved.notified());
+                moved.as_mut().enable();
+                if self.dirty.lock().get(&tenant).is_none_or(|entry| entry.under_way == 0) {
+                    return;
+                }
+                moved.await;
+            }
+        };
+        tokio::time::timeout(patience, drained).await.ok().map(|()| held)
+    }
+
+    /// Forgets a namespace that is gone. Until the answer is dropped, nobody marks it.
+    pub(crate) async fn forget(&self, tenant: TenantId) -> tokio::sync::MutexGuard<'_, ()> {
+        let lane = self.lane(tenant).lock().await;
+        self.dirty.lock().remove(&tenant);
+        lane
     }
 
     /// The namespaces that have been idle for so long.
@@ -122,7 +204,7 @@ impl Marks {
     }
 
     /// Replaces the mark of an idle namespace by what it waits for, unless it has events after `handled`.
-    pub(crate) async fn settle(&self, engine: &Engine, seen: Seen<'_>, tenant: TenantId, handled: i64) -> Result<(), Error> {
+    pub(crate) async fn settle(&self, places: &Places, seen: Seen<'_>, tenant: TenantId, handled: i64) -> Result<(), Error> {
         let _lane = self.lane(tenant).lock().await;
         {
             let mut dirty = self.dirty.lock();
@@ -132,12 +214,13 @@ impl Marks {
             // Whoever commits from here on waits for the lane and marks it again.
             dirty.remove(&tenant);
         }
-        if engine.head(tenant).await?.0 > handled {
+        if ask!(places, tenant, engine => engine.head(tenant))?.0 > handled {
             self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
             return Ok(());
         }
-        let due = engine.next_due(tenant, None).await?.map(|due| Mark::Due(Timestamp::from_micros(due)));
-        write(engine, seen, tenant, due).await
+        let due = ask!(places, tenant, engine => engine.next_due(tenant, None))?;
+        let due = due.map(|due| Mark::Due(Timestamp::from_micros(due)));
+        write(places.home(), seen, tenant, due).await
     }
 
     fn lane(&self, tenant: TenantId) -> &tokio::sync::Mutex<()> {
@@ -155,9 +238,13 @@ pub(crate) struct Seen<'a> {
     pub(crate) control: &'a Ctx,
 }
 
-async fn write(engine: &Engine, seen: Seen<'_>, tenant: TenantId, mark: Option<Mark>) -> Result<(), Error> {
-    let mut unit = UnitOfWork::new();
-    unit.tallies.push(Tally::Mark { tenant, number: Mark::number(mark) });
+async fn write(home: &Engine, seen: Seen<'_>, tenant: TenantId, mark: Option<Mark>) -> Result<(), Error> {
+    write_tallies(home, seen, vec![Tally::Mark { tenant, number: Mark::number(mark) }]).await
+}
+
+/// Commits numbers into control.
+pub(crate) async fn write_tallies(home: &Engine, seen: Seen<'_>, tallies: Vec<Tally>) -> Result<(), Error> {
+    let unit = UnitOfWork { tallies, ..UnitOfWork::new() };
     let unit = prepare::unit(seen.kinds, seen.control, unit)?;
-    engine.commit(TenantId::OPERATOR, unit).await.map(|_| ())
+    home.commit(TenantId::OPERATOR, unit).await.map(|_| ())
 }

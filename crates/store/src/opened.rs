@@ -7,6 +7,7 @@ use steward_base::{Ctx, Error, Event, RecordId};
 
 use crate::Store;
 use crate::keys::{DataKey, ERASED, SEALED, Which, bound_to_subject, key_of, sealed_text, withheld};
+use crate::places::ask;
 
 impl Store {
     /// The events with their personal data in the clear where `may_read` says so. Elsewhere, and for secrets, `{"$sealed": null}` stands for a
@@ -22,10 +23,11 @@ impl Store {
                 _ => *value = withheld(),
             });
         }
+        let wanted: Vec<RecordId> = wanted.into_iter().collect();
         if wanted.is_empty() {
             return Ok(events);
         }
-        let rows = self.engine().data_keys(ctx.tenant(), Which::Ids(wanted.into_iter().collect())).await?;
+        let rows = ask!(self.0.places, ctx.tenant(), engine => engine.data_keys(ctx.tenant(), Which::Ids(wanted.clone())))?;
         let mut keys: HashMap<RecordId, (RecordId, DataKey)> = HashMap::new();
         for row in rows {
             if let Some(subject) = row.subject {

@@ -6,6 +6,7 @@ use serde_json::json;
 use steward_base::{Ctx, Error, RecordId, Secret, TenantId};
 
 use crate::keys::{DataKey, Sealer, TenantKeys, Which, bound, texts, unreadable};
+use crate::places::ask;
 use crate::store::Store;
 use crate::unit::{Becomes, EventDraft, UnitOfWork};
 
@@ -40,7 +41,7 @@ impl Store {
             // The greeting compared them.
             return Ok(());
         }
-        let some = self.engine().data_keys(TenantId::OPERATOR, Which::After(None, 1)).await?;
+        let some = self.0.places.home().data_keys(TenantId::OPERATOR, Which::After(None, 1)).await?;
         some.iter().try_for_each(|row| DataKey::unwrap(&self.vault().master, TenantId::OPERATOR, row).map(drop))
     }
 
@@ -79,7 +80,7 @@ impl Store {
     }
 
     pub(crate) async fn read_keys(&self, tenant: TenantId) -> Result<Vec<DataKey>, Error> {
-        let rows = self.engine().data_keys(tenant, Which::Secrets).await?;
+        let rows = ask!(self.0.places, tenant, engine => engine.data_keys(tenant, Which::Secrets))?;
         rows.iter().map(|row| DataKey::unwrap(&self.vault().master, tenant, row)).collect()
     }
 }

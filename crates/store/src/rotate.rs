@@ -7,6 +7,7 @@ use steward_base::{Ctx, Error, RecordId};
 
 use crate::keys::{DataKey, Rewrapped, Sealer, Which, bound, each, key_of, sealed, sealed_text, texts, unreadable};
 use crate::kind::Kind;
+use crate::places::ask;
 use crate::unit::{Becomes, Write};
 use crate::{Direction, Expect, ListQuery, Order, Record, Store, UnitOfWork};
 
@@ -20,7 +21,7 @@ impl Store {
     pub async fn rewrap_keys(&self, ctx: &Ctx) -> Result<usize, Error> {
         let (mut after, mut done) = (None, 0);
         loop {
-            let rows = self.engine().data_keys(ctx.tenant(), Which::After(after, STEP)).await?;
+            let rows = ask!(self.0.places, ctx.tenant(), engine => engine.data_keys(ctx.tenant(), Which::After(after, STEP)))?;
             let mut rewrapped: Vec<Rewrapped> = Vec::new();
             for row in &rows {
                 rewrapped.extend(row.rewrapped(&self.vault().master, ctx.tenant(), self.random())?);

@@ -102,6 +102,7 @@ pub(crate) struct Writes {
     pub(crate) events: Vec<EventRow>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) tallies: Vec<(TallyKey, i64)>,
+    pub(crate) tallies_gone: Vec<TallyKey>,
     /// Source, message, and until when it is remembered.
     pub(crate) received: Vec<(String, String, i64)>,
     pub(crate) attempts: Vec<(AttemptKey, Remembered)>,
@@ -122,6 +123,7 @@ impl Writes {
         plain
             && self.jobs.is_empty()
             && self.tallies.is_empty()
+            && self.tallies_gone.is_empty()
             && self.received.is_empty()
             && self.attempts.is_empty()
             && self.sweep.is_none()

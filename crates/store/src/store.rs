@@ -10,7 +10,6 @@ use tokio::sync::watch;
 
 use crate::attempt::Remembered;
 use crate::building::{Role, Unclaimed};
-use crate::dump::{self, Dump, Loading};
 use crate::engine::{Engine, Surroundings};
 use crate::heads::Moved;
 use crate::job::{Claim, Job, JobChange, JobQuery};
@@ -18,11 +17,13 @@ use crate::keys::{MasterKey, Vault};
 use crate::kind::{Kind, Kinds, Model};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::marks::{Mark, Marks, Seen};
+use crate::moving::Busy;
+use crate::places::{Place, Places, ask};
 use crate::query::{ListQuery, MAX_LIMIT, Page};
 use crate::remote::{LinkKey, Remote};
 use crate::rows::EventRow;
 use crate::stirred::Stirred;
-use crate::tally::TallyKey;
+use crate::tally::{MARK, TallyKey};
 use crate::unit::{Committed, UnitOfWork};
 use crate::{Record, list, prepare};
 
@@ -53,6 +54,13 @@ pub enum Backend {
         /// The key that both have.
         key: LinkKey,
     },
+    /// Several of these. The first is home: control is there, and every tenant that was not put elsewhere.
+    Places {
+        /// Each a folder or a server.
+        places: Vec<Place>,
+        /// The name of the one that new tenants are put in.
+        newcomers: String,
+    },
 }
 
 /// How a store is opened.
@@ -66,18 +74,19 @@ pub struct Options {
 
 /// The record kernel. Clones are one store.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(pub(crate) Arc<Inner>);
 
-struct Inner {
-    engine: Engine,
-    kinds: Arc<Kinds>,
-    clock: Clock,
+pub(crate) struct Inner {
+    pub(crate) places: Places,
+    pub(crate) kinds: Arc<Kinds>,
+    pub(crate) clock: Clock,
     random: Random,
-    stirred: Arc<Stirred>,
-    told: Arc<Stirred>,
+    pub(crate) stirred: Arc<Stirred>,
+    pub(crate) told: Arc<Stirred>,
     vault: Vault,
     moved: Moved,
-    marks: Arc<Marks>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) busy: Arc<Busy>,
     /// For what the store itself writes into control.
     control: Ctx,
 }
@@ -93,24 +102,23 @@ impl Store {
         let (stirred, told) = (Arc::new(Stirred::default()), Arc::new(Stirred::default()));
         let (jobs, events) = (stirred.clone(), told.clone());
         let (vault, master) = (Vault::new(options.master.clone()), options.master);
-        let surroundings =
-            Surroundings { kinds: kinds.clone(), clock: clock.clone(), random: random.clone(), master, stirred: jobs, told: events };
-        let engine = Engine::open(options.backend, surroundings).await?;
-        let control = own(TenantId::OPERATOR, "marks");
-        let store = Self(Arc::new(Inner {
-            engine,
-            kinds,
-            clock,
-            random,
-            stirred,
-            told,
-            vault,
-            moved: Moved::default(),
-            marks: Arc::default(),
-            control,
-        }));
-        store.provision(TenantId::OPERATOR).await?;
+        let surroundings = Surroundings {
+            kinds: kinds.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            master,
+            positions: Arc::default(),
+            stirred: jobs,
+            told: events,
+        };
+        let places = Places::open(options.backend, &surroundings).await?;
+        let (marks, busy, control) = (Arc::default(), Arc::default(), own(TenantId::OPERATOR, "marks"));
+        let moved = Moved::default();
+        let store = Self(Arc::new(Inner { places, kinds, clock, random, stirred, told, vault, moved, marks, busy, control }));
+        store.0.places.home().provision(TenantId::OPERATOR).await?;
         store.check_master().await?;
+        let strays = store.0.places.learn().await?;
+        store.remove_strays(strays).await?;
         Ok(store)
     }
 
@@ -134,22 +142,35 @@ impl Store {
         RecordId::new(&self.0.clock, &self.0.random)
     }
 
-    /// Makes the namespace of a tenant; nothing happens when it is there.
+    /// Makes the namespace of a tenant, where new ones are put; nothing happens when it is there.
     pub async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
-        self.0.engine.provision(tenant).await
+        let places = &self.0.places;
+        if let Some(place) = places.newcomers()
+            && tenant != TenantId::OPERATOR
+            && places.place_of(tenant) == places.home_number()
+        {
+            match places.home().head(tenant).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            self.note(vec![(TallyKey::Place(tenant), Some(place))]).await?;
+            places.put(tenant, place);
+        }
+        places.of(tenant)?.provision(tenant).await
     }
 
     /// A live record.
     pub async fn get(&self, ctx: &Ctx, kind: &str, id: RecordId) -> Result<Option<Record>, Error> {
         let kind = self.kind(kind)?;
-        let found = self.0.engine.get(ctx.tenant(), kind, id).await?;
+        let found = ask!(self.0.places, ctx.tenant(), engine => engine.get(ctx.tenant(), kind, id))?;
         Ok(found.filter(|row| row.deleted_at.is_none()).map(|row| row.into_record(self.0.kinds.at(kind), id)))
     }
 
     /// A record, live or in the recycle bin.
     pub async fn get_with_deleted(&self, ctx: &Ctx, kind: &str, id: RecordId) -> Result<Option<Record>, Error> {
         let kind = self.kind(kind)?;
-        let found = self.0.engine.get(ctx.tenant(), kind, id).await?;
+        let found = ask!(self.0.places, ctx.tenant(), engine => engine.get(ctx.tenant(), kind, id))?;
         Ok(found.map(|row| row.into_record(self.0.kinds.at(kind), id)))
     }
 
@@ -163,8 +184,8 @@ impl Store {
         let unique = kind.fields().iter().enumerate().find(|(_, known)| known.path == field && known.unique);
         let (number, field) = unique.ok_or_else(|| Error::internal(format!("{}.{field} is not unique", kind.name())))?;
         let Some(key) = crate::value::unique(field.value, &Value::from(value)) else { return Ok(None) };
-        self.0.engine.building(ctx.tenant()).await?.refuse(&self.0.kinds, (at, number, Role::Unique))?;
-        let found = self.0.engine.find(ctx.tenant(), at, number, key).await?;
+        ask!(self.0.places, ctx.tenant(), engine => engine.building(ctx.tenant()))?.refuse(&self.0.kinds, (at, number, Role::Unique))?;
+        let found = ask!(self.0.places, ctx.tenant(), engine => engine.find(ctx.tenant(), at, number, key.clone()))?;
         Ok(found.map(|(id, row)| row.into_record(kind, id)))
     }
 
@@ -174,12 +195,17 @@ impl Store {
             return remote.unclaimed(ctx.tenant()).await;
         }
         let mut unclaimed = Vec::new();
-        for (at, number, id) in self.0.engine.unclaimed(ctx.tenant()).await? {
+        for (at, number, id) in ask!(self.0.places, ctx.tenant(), engine => engine.unclaimed(ctx.tenant()))? {
             let kind = self.0.kinds.at(at);
-            let Some(row) = self.0.engine.get(ctx.tenant(), at, id).await?.filter(|row| row.deleted_at.is_none()) else { continue };
+            let Some(row) =
+                ask!(self.0.places, ctx.tenant(), engine => engine.get(ctx.tenant(), at, id))?.filter(|row| row.deleted_at.is_none())
+            else {
+                continue;
+            };
             let field = &kind.fields()[number];
             for key in field.unique_values(&row.parse()?) {
-                let holder = self.0.engine.find(ctx.tenant(), at, number, key).await?.map(|(holder, _)| holder);
+                let holder = ask!(self.0.places, ctx.tenant(), engine => engine.find(ctx.tenant(), at, number, key.clone()))?
+                    .map(|(holder, _)| holder);
                 if holder != Some(id) {
                     unclaimed.push(Unclaimed { kind: kind.shared_name(), field: field.path.clone(), id, holder });
                 }
@@ -196,7 +222,7 @@ impl Store {
             return remote.list(ctx.tenant(), query).await;
         }
         let kind = self.kind(&query.kind)?;
-        list::page(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
+        ask!(self.0.places, ctx.tenant(), engine => list::page(engine, ctx.tenant(), &self.0.kinds, kind, query.clone()))
     }
 
     /// How many live records pass a filter, exactly; it looks at every row that no index can count.
@@ -205,7 +231,7 @@ impl Store {
             return remote.count(ctx.tenant(), kind, filter).await;
         }
         let at = self.kind(kind)?;
-        list::count(&self.0.engine, ctx.tenant(), &self.0.kinds, at, filter).await
+        ask!(self.0.places, ctx.tenant(), engine => list::count(engine, ctx.tenant(), &self.0.kinds, at, filter.clone()))
     }
 
     /// Which values the live records that pass a filter have in some fields, and how often.
@@ -216,7 +242,7 @@ impl Store {
             return remote.facets(ctx.tenant(), query).await;
         }
         let kind = self.kind(&query.kind)?;
-        list::facets(&self.0.engine, ctx.tenant(), &self.0.kinds, kind, query).await
+        ask!(self.0.places, ctx.tenant(), engine => list::facets(engine, ctx.tenant(), &self.0.kinds, kind, query.clone()))
     }
 
     /// The live records that have some words in their searchable fields, newest first, over several kinds.
@@ -226,7 +252,7 @@ impl Store {
         if let Some(remote) = self.remote() {
             return remote.search(ctx.tenant(), query).await;
         }
-        list::search(&self.0.engine, ctx.tenant(), &self.0.kinds, query).await
+        ask!(self.0.places, ctx.tenant(), engine => list::search(engine, ctx.tenant(), &self.0.kinds, query.clone()))
     }
 
     /// Commits a unit of work: when it answers, everything is on disk. Dropping the future does not stop a commit that has begun.
@@ -243,8 +269,17 @@ impl Store {
         }
         self.with_sealer(ctx, &mut unit).await?;
         let mut prepared = prepare::unit(&self.0.kinds, ctx, unit)?;
-        prepared.using = self.0.marks.begin(&self.0.engine, self.seen(), ctx.tenant()).await?;
-        let committed = self.0.engine.commit(ctx.tenant(), prepared).await?;
+        prepared.using = self.0.marks.begin(&self.0.places, self.seen(), ctx.tenant()).await?;
+        // While it is under way its tenant is not moved.
+        let done = self.0.places.of(ctx.tenant())?.commit(ctx.tenant(), prepared).await;
+        if let Err(error) = &done
+            && self.0.places.is_leaving(ctx.tenant(), error).await
+        {
+            let detail = "This tenant was moved to another place just now: try again.";
+            let moved = Error::new(ErrorKind::Unavailable, "tenant_moved", detail);
+            return Err(moved.with_retry_after(std::time::Duration::from_secs(1)));
+        }
+        let committed = done?;
         self.0.moved.to(ctx.tenant(), committed.position);
         Ok(committed)
     }
@@ -294,13 +329,13 @@ impl Store {
 
     /// Events after a position, oldest first.
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
-        let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
+        let stored = self.stored_events(ctx, after, limit).await?;
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()
     }
 
     /// The same as they are stored.
     pub(crate) async fn stored_events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
-        self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await
+        ask!(self.0.places, ctx.tenant(), engine => engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)))
     }
 
     /// The events about one record before a position, newest first; also about one that is deleted or purged.
@@ -309,7 +344,7 @@ impl Store {
         let (mut before, limit) = (before.unwrap_or(i64::MAX), limit.clamp(1, MAX_EVENTS));
         let mut found = Vec::new();
         loop {
-            let stored = self.0.engine.history(ctx.tenant(), id, before, limit).await?;
+            let stored = ask!(self.0.places, ctx.tenant(), engine => engine.history(ctx.tenant(), id, before, limit))?;
             let events = stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect::<Result<Vec<_>, _>>()?;
             // Kinds may share an id: each subject has its own prefix.
             found.extend(events.into_iter().filter(|event| event.subject == subject).take(limit - found.len()));
@@ -322,7 +357,7 @@ impl Store {
 
     /// Of the events after a position, those of wanted types; also the position of the last one that was looked at, the given one if there are none.
     pub async fn events_of(&self, ctx: &Ctx, after: i64, limit: usize, wants: impl Fn(&str) -> bool) -> Result<(Vec<Event>, i64), Error> {
-        let stored = self.0.engine.events(ctx.tenant(), after, limit.min(MAX_EVENTS)).await?;
+        let stored = self.stored_events(ctx, after, limit).await?;
         let last = stored.last().map_or(after, |event| event.position);
         let wanted = stored.iter().filter(|event| crate::chain::event_type(&event.body).is_none_or(&wants));
         Ok((wanted.map(|event| crate::chain::decode(ctx.tenant(), event)).collect::<Result<_, _>>()?, last))
@@ -338,24 +373,24 @@ impl Store {
 
     /// A job, finished or not.
     pub async fn job(&self, ctx: &Ctx, id: RecordId) -> Result<Option<Job>, Error> {
-        self.0.engine.job(ctx.tenant(), id).await
+        ask!(self.0.places, ctx.tenant(), engine => engine.job(ctx.tenant(), id))
     }
 
     /// Jobs, newest first. One more than [`MAX_LIMIT`] may be asked for, to see whether there are more.
     pub async fn jobs(&self, ctx: &Ctx, mut query: JobQuery) -> Result<Vec<Job>, Error> {
         query.limit = if query.limit == 0 { 50 } else { query.limit.min(MAX_LIMIT + 1) };
-        self.0.engine.jobs(ctx.tenant(), query).await
+        ask!(self.0.places, ctx.tenant(), engine => engine.jobs(ctx.tenant(), query.clone()))
     }
 
     /// When the next unfinished job of these kinds is due; a time in the past means now.
     pub async fn next_due(&self, tenant: TenantId, kinds: &[String]) -> Result<Option<Timestamp>, Error> {
-        let due = self.0.engine.next_due(tenant, Some(kinds.to_vec())).await?;
+        let due = ask!(self.0.places, tenant, engine => engine.next_due(tenant, Some(kinds.to_vec())))?;
         Ok(due.map(Timestamp::from_micros))
     }
 
     /// The tenants that may have work waiting, as control remembers them: what a start looks into. Control itself is not among them.
     pub async fn marked(&self) -> Result<Vec<(TenantId, Mark)>, Error> {
-        let marks = self.0.engine.marks().await?;
+        let marks = self.0.places.home().notes(MARK).await?;
         let known = marks.into_iter().filter_map(|(tenant, number)| Some((tenant.parse().ok()?, Mark::of(number)?)));
         Ok(known.collect())
     }
@@ -376,7 +411,7 @@ impl Store {
 
     /// Whether other processes write the same data, whose wake-ups may be lost on the way.
     pub fn is_shared(&self) -> bool {
-        !self.0.engine.is_alone()
+        !self.0.places.home().is_alone()
     }
 
     /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due. `handled` says up to which
@@ -390,7 +425,7 @@ impl Store {
             return Ok(());
         }
         for tenant in self.0.marks.idle(&self.0.clock, idle) {
-            self.0.marks.settle(&self.0.engine, self.seen(), tenant, handled(tenant)).await?;
+            self.0.marks.settle(&self.0.places, self.seen(), tenant, handled(tenant)).await?;
         }
         Ok(())
     }
@@ -407,20 +442,21 @@ impl Store {
 
     /// What a counter stands at.
     pub async fn counter(&self, ctx: &Ctx, name: &str) -> Result<i64, Error> {
-        let value = self.0.engine.tally(ctx.tenant(), TallyKey::Counter(name.to_owned()).text()).await?;
+        let value = ask!(self.0.places, ctx.tenant(), engine => engine.tally(ctx.tenant(), TallyKey::Counter(name.to_owned()).text()))?;
         Ok(value.unwrap_or(0))
     }
 
     /// The position up to which a consumer has handled the events.
     pub async fn cursor(&self, ctx: &Ctx, consumer: &str) -> Result<i64, Error> {
-        let position = self.0.engine.tally(ctx.tenant(), TallyKey::Cursor(consumer.to_owned()).text()).await?;
+        let position =
+            ask!(self.0.places, ctx.tenant(), engine => engine.tally(ctx.tenant(), TallyKey::Cursor(consumer.to_owned()).text()))?;
         Ok(position.unwrap_or(0))
     }
 
     /// What is remembered of an earlier request with the key of this one; `None` when it came without a key.
     pub async fn remembered(&self, ctx: &Ctx) -> Result<Option<Remembered>, Error> {
         let Some(attempt) = ctx.attempt() else { return Ok(None) };
-        let found = self.0.engine.remembered(ctx.tenant(), attempt.key.clone()).await?;
+        let found = ask!(self.0.places, ctx.tenant(), engine => engine.remembered(ctx.tenant(), attempt.key.clone()))?;
         Ok(found.filter(|row| row.until > self.0.clock.now()))
     }
 
@@ -440,67 +476,47 @@ impl Store {
         if let Some(remote) = self.remote() {
             return remote.verify_chain(ctx.tenant()).await;
         }
-        crate::chain::verify(&self.0.engine, ctx.tenant(), |_, _| Ok(())).await
+        ask!(self.0.places, ctx.tenant(), engine => crate::chain::verify(engine, ctx.tenant(), |_, _| Ok(())))
     }
 
     /// The position of the tenant's last event; 0 before the first.
     pub async fn head(&self, ctx: &Ctx) -> Result<i64, Error> {
-        self.0.engine.head(ctx.tenant()).await.map(|(position, _)| position)
-    }
-
-    /// Everything of a tenant as one stream, or what changed after a position: see [`Dump`]. Commits go on meanwhile; it ends at a position of
-    /// its own.
-    ///
-    /// Errors: `dump_position` in the stream when there is no event at the position.
-    pub async fn dump(&self, tenant: TenantId, after: Option<i64>) -> Result<Dump, Error> {
-        let reader = self.0.engine.reader(tenant).await?;
-        Ok(dump::begin(reader, tenant, &self.0.kinds, after))
-    }
-
-    /// Begins to load a tenant that has no namespace: see [`Loading`]. Fails with `tenant_exists` and `tenant_busy`.
-    pub async fn load(&self, tenant: TenantId) -> Result<Loading, Error> {
-        Ok(Loading::begin(tenant, self.0.engine.writer(tenant).await?))
-    }
-
-    /// Makes what was loaded the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.
-    pub async fn publish(&self, loading: Loading) -> Result<(), Error> {
-        // Its jobs may be due.
-        let tenant = loading.tenant();
-        let _using = self.0.marks.begin(&self.0.engine, self.seen(), tenant).await?;
-        loading.finish().await?;
-        self.0.stirred.add(tenant);
-        Ok(())
+        ask!(self.0.places, ctx.tenant(), engine => engine.head(ctx.tenant())).map(|(position, _)| position)
     }
 
     /// The last committed position of a tenant, now and whenever it changes: a wake-up, not a queue. 0 until the first is known.
     pub fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
-        self.0.engine.watch(tenant)
+        match self.0.places.of(tenant) {
+            Ok(engine) => engine.watch(tenant),
+            Err(_) => watch::Sender::new(0).subscribe(),
+        }
     }
 
     /// Whether it can write; otherwise why not: `storage_full`, `storage_read_only`, `storage_failed`, `database_unavailable`.
     pub async fn health(&self) -> Result<(), Error> {
-        self.0.engine.health().await
+        for engine in self.0.places.each() {
+            engine.health().await?;
+        }
+        Ok(())
     }
 
     /// Finishes what was begun, refuses what comes after and lets go of the files.
     pub async fn close(&self) {
-        self.0.engine.close().await;
+        for engine in self.0.places.each() {
+            engine.close().await;
+        }
     }
 
-    fn seen(&self) -> Seen<'_> {
+    pub(crate) fn seen(&self) -> Seen<'_> {
         Seen { kinds: &self.0.kinds, clock: &self.0.clock, control: &self.0.control }
     }
 
     /// The process that has the data, when it is another one.
     pub(crate) fn remote(&self) -> Option<&Remote> {
-        match &self.0.engine {
+        match self.0.places.home() {
             Engine::Remote(remote) => Some(remote),
             Engine::Sqlite(_) | Engine::Postgres(_) => None,
         }
-    }
-
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.0.engine
     }
 
     pub(crate) fn moved_heads(&self) -> &Moved {

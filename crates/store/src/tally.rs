@@ -37,6 +37,8 @@ pub(crate) enum Tally {
     Lane(Lane),
     /// Says in control whether a tenant's namespace may have work waiting.
     Mark { tenant: TenantId, number: i64 },
+    /// Notes something in control, or forgets it.
+    Note { key: TallyKey, value: Option<i64> },
 }
 
 /// The place of a commit among those of another process. A lane has one commit under way at a time, and their numbers rise, so that one row of
@@ -67,20 +69,26 @@ impl Lane {
 }
 
 /// The name under which the engines keep a number: one table for all.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum TallyKey {
     Counter(String),
     Sequence(String),
     Cursor(String),
     Mark(TenantId),
+    /// Where a tenant is.
+    Place(TenantId),
+    /// Where a copy of a tenant may be that does not count.
+    Stray(TenantId),
 }
 
 /// What the names of marks begin with.
 pub(crate) const MARK: &str = "mark:";
+pub(crate) const PLACE: &str = "place:";
+pub(crate) const STRAY: &str = "stray:";
 
 /// Whether a number says something about this installation's copy of a tenant rather than about the tenant.
 pub(crate) fn is_of_installation(name: &str) -> bool {
-    name.starts_with(MARK)
+    [MARK, PLACE, STRAY].iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl TallyKey {
@@ -91,6 +99,8 @@ impl TallyKey {
             Self::Sequence(name) => format!("sequence:{name}"),
             Self::Cursor(name) => format!("cursor:{name}"),
             Self::Mark(tenant) => format!("{MARK}{tenant}"),
+            Self::Place(tenant) => format!("{PLACE}{tenant}"),
+            Self::Stray(tenant) => format!("{STRAY}{tenant}"),
         }
     }
 }
@@ -102,7 +112,8 @@ impl Tally {
             Self::Number { sequence, .. } => Some(TallyKey::Sequence(sequence.to_string())),
             Self::Advance { consumer, .. } => Some(TallyKey::Cursor(consumer.to_string())),
             Self::Mark { tenant, .. } => Some(TallyKey::Mark(*tenant)),
-            Self::Receive { .. } | Self::Lane(_) => None,
+            // A note is written whatever was there.
+            Self::Note { .. } | Self::Receive { .. } | Self::Lane(_) => None,
         }
     }
 }

@@ -26,6 +26,9 @@ use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::mpsc;
 
 use crate::kind::Kinds;
+use crate::places::ask;
+use crate::store::Store;
+use crate::tally::TallyKey;
 use crate::{postgres, sqlite};
 pub(crate) use frame::Cell;
 pub use load::Loading;
@@ -58,6 +61,43 @@ impl Stream for Dump {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_recv(context)
+    }
+}
+
+impl Store {
+    /// Everything of a tenant as one stream, or what changed after a position: see [`Dump`]. Commits go on meanwhile; it ends at a position of
+    /// its own.
+    ///
+    /// Errors: `dump_position` in the stream when there is no event at the position.
+    pub async fn dump(&self, tenant: TenantId, after: Option<i64>) -> Result<Dump, Error> {
+        let reader = self.0.places.of(tenant)?.reader(tenant).await?;
+        Ok(begin(reader, tenant, &self.0.kinds, after))
+    }
+
+    /// Begins to load a tenant that has no namespace: see [`Loading`]. Fails with `tenant_exists` and `tenant_busy`.
+    pub async fn load(&self, tenant: TenantId) -> Result<Loading, Error> {
+        let place = self.0.places.place_of(tenant);
+        if ask!(self.0.places, tenant, engine => engine.head(tenant)).is_ok() {
+            return Err(tenant_exists());
+        }
+        // Where new tenants are put.
+        let place = self.0.places.newcomers().filter(|_| place == self.0.places.home_number()).unwrap_or(place);
+        if place != self.0.places.place_of(tenant) {
+            self.note(vec![(TallyKey::Place(tenant), Some(place))]).await?;
+            self.0.places.put(tenant, place);
+        }
+        Ok(Loading::begin(tenant, self.0.places.engine(place)?.writer(tenant).await?))
+    }
+
+    /// Makes what was loaded the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.
+    pub async fn publish(&self, loading: Loading) -> Result<(), Error> {
+        // Its jobs may be due.
+        let tenant = loading.tenant();
+        let _using = self.0.marks.begin(&self.0.places, self.seen(), tenant).await?;
+        self.vault().forget(tenant);
+        loading.finish().await?;
+        self.0.stirred.add(tenant);
+        Ok(())
     }
 }
 

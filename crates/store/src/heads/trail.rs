@@ -8,6 +8,7 @@ use steward_base::{Ctx, Error, ErrorKind, TenantId};
 use super::SignedHead;
 use crate::Store;
 use crate::dump::Position;
+use crate::places::ask;
 
 /// The tenants whose heads moved since somebody looked, with their last position.
 #[derive(Default)]
@@ -30,7 +31,7 @@ impl Store {
 
     /// Position and hash of the tenant's last event.
     pub async fn chain_head(&self, ctx: &Ctx) -> Result<Position, Error> {
-        self.engine().head(ctx.tenant()).await.map(Position::of)
+        ask!(self.0.places, ctx.tenant(), engine => engine.head(ctx.tenant())).map(Position::of)
     }
 
     /// Follows the whole chain of a tenant, and checks that it passes through each head that was signed; answers the last position.
@@ -46,11 +47,11 @@ impl Store {
                 return Err(rewritten(other));
             }
         }
-        let last = crate::chain::verify(self.engine(), ctx.tenant(), |position, hash| match signed.get(&position) {
+        let passes = |position: i64, hash: &[u8; 32]| match signed.get(&position) {
             Some(head) if head.head.hash != crate::chain::hex(hash) => Err(rewritten(head)),
             _ => Ok(()),
-        })
-        .await?;
+        };
+        let last = ask!(self.0.places, ctx.tenant(), engine => crate::chain::verify(engine, ctx.tenant(), passes))?;
         match signed.last_key_value().filter(|(position, _)| **position > last) {
             Some((position, head)) => {
                 let detail = format!(

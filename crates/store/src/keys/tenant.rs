@@ -53,6 +53,11 @@ impl Vault {
         self.open.lock().get(&tenant).cloned()
     }
 
+    /// The tenant is gone, or comes anew with other keys.
+    pub(crate) fn forget(&self, tenant: TenantId) {
+        self.open.lock().remove(&tenant);
+    }
+
     pub(crate) fn keep(&self, tenant: TenantId, keys: Vec<DataKey>) -> Arc<TenantKeys> {
         let keys = Arc::new(TenantKeys(keys));
         let mut open = self.open.lock();

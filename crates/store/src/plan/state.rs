@@ -273,6 +273,7 @@ impl State {
             jobs: self.jobs.changed(),
             tallies: self.tallies.changed(),
             attempts: self.attempts.changed(),
+            tallies_gone: self.tallies.gone(),
             received: self.tallies.newly_received(),
             sweep: self.sweep,
             keys,

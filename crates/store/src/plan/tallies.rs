@@ -17,6 +17,7 @@ pub(crate) type Message = (String, String);
 pub(crate) struct Tallies {
     values: HashMap<TallyKey, i64>,
     changed: HashSet<TallyKey>,
+    gone: HashSet<TallyKey>,
     received: HashMap<Message, i64>,
     newly: HashSet<Message>,
 }
@@ -37,6 +38,10 @@ impl Tallies {
         changed
     }
 
+    pub(super) fn gone(&mut self) -> Vec<TallyKey> {
+        self.gone.drain().collect()
+    }
+
     pub(super) fn newly_received(&mut self) -> Vec<(String, String, i64)> {
         let newly = std::mem::take(&mut self.newly);
         newly.into_iter().filter_map(|message| self.received.get(&message).map(|until| (message.0, message.1, *until))).collect()
@@ -46,7 +51,13 @@ impl Tallies {
     pub(super) fn apply(&mut self, changes: TallyChanges) {
         for (key, value) in changes.values {
             self.values.insert(key.clone(), value);
+            self.gone.remove(&key);
             self.changed.insert(key);
+        }
+        for key in changes.gone {
+            self.values.remove(&key);
+            self.changed.remove(&key);
+            self.gone.insert(key);
         }
         for (message, until) in changes.received {
             self.received.insert(message.clone(), until);
@@ -59,6 +70,7 @@ impl Tallies {
 #[derive(Debug, Default)]
 pub(super) struct TallyChanges {
     values: HashMap<TallyKey, i64>,
+    gone: Vec<TallyKey>,
     received: HashMap<Message, i64>,
     /// Bodies with their numbers filled in.
     pub(super) numbered: HashMap<RecordId, Canonical>,
@@ -108,6 +120,10 @@ impl Planner<'_> {
                     }
                     changes.received.insert(message, lane.until());
                 }
+                Tally::Note { key, value: Some(value) } => {
+                    changes.values.insert(key.clone(), *value);
+                }
+                Tally::Note { key, value: None } => changes.gone.push(key.clone()),
                 Tally::Receive { source, message, until } => {
                     let message = (source.to_string(), message.clone());
                     let known = changes.received.get(&message).or_else(|| tallies.received.get(&message));

@@ -5,7 +5,7 @@ use super::keys::KeyStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 8] = [
+pub(super) const MIGRATIONS: [(&str, &str); 9] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 8] = [
     ("full text", FULL_TEXT),
     ("keys of requests", REQUESTS),
     ("versions of bodies", BODY_VERSIONS),
+    ("tenants that share a schema", SHARING),
 ];
 
 /// A body keeps the version that it was written in until it is written again.
@@ -131,12 +132,29 @@ ALTER TABLE {s}.record_search FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON {s}.record_search USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
 "#;
 
+/// Each tenant of a schema builds its own keys. What is being loaded can be told from what is whole.
+const SHARING: &str = r#"
+ALTER TABLE {s}.key_state ADD COLUMN tenant uuid;
+UPDATE {s}.key_state SET tenant = (SELECT tenant FROM {s}.tenant_head);
+DELETE FROM {s}.key_state WHERE tenant IS NULL;
+ALTER TABLE {s}.key_state DROP CONSTRAINT key_state_pkey, ADD PRIMARY KEY (tenant, kind, field, role);
+ALTER TABLE {s}.key_state ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {s}.key_state FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON {s}.key_state USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+CREATE TABLE {s}.loading (tenant uuid PRIMARY KEY);
+"#;
+
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
 /// A migration takes as long as it takes, and waits for the one of another process.
 pub(super) const BEGIN_UNLIMITED: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 pub(super) const LOCK_SCHEMA: &str = "SELECT pg_advisory_xact_lock(hashtextextended('steward:' || $1, 0))";
+pub(super) const LOCK_TENANT: &str = "SELECT pg_advisory_xact_lock(hashtextextended('steward:' || $1 || $2, 3))";
+/// Row-level security does not bind these.
+pub(super) const PASSES_WALLS: &str = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
+/// Held by the connection that moves a tenant.
+pub(super) const TRY_GUARD: &str = "SELECT pg_try_advisory_lock(hashtextextended('steward:' || $1, 2))";
 /// All of one moment, and for as long as whoever takes it needs.
 pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '10min'; SET LOCAL statement_timeout = 0";
 /// Held by the connection that loads, so that others leave its schema alone.
@@ -152,12 +170,12 @@ const COLUMNS: &str = "r.version, r.parent, r.body, r.created_at, r.created_by, 
 
 /// The statements of one schema.
 pub(super) struct Statements {
-    schema: String,
+    pub(super) schema: String,
     pub(super) migration_table: String,
     pub(super) migrated: String,
     pub(super) remember_migration: String,
     pub(super) key_states: String,
-    pub(super) key_begun: String,
+    pub(super) keys_begun: String,
     pub(super) keys_ready: String,
     pub(super) key_gone: String,
     pub(super) forget_index: String,
@@ -176,6 +194,14 @@ pub(super) struct Statements {
     pub(super) unclaimed: String,
     pub(super) first_head: String,
     pub(super) head: String,
+    pub(super) last_event: String,
+    pub(super) put_head: String,
+    pub(super) drop_head: String,
+    pub(super) loading: String,
+    pub(super) begin_loading: String,
+    pub(super) end_loading: String,
+    /// The tables that hold rows of tenants.
+    pub(super) tables: String,
     pub(super) lock_head: String,
     pub(super) move_head: String,
     pub(super) record: String,
@@ -210,7 +236,8 @@ pub(super) struct JobStatements {
     pub(super) list: String,
     pub(super) put: String,
     pub(super) tallies: String,
-    pub(super) marks: String,
+    pub(super) notes: String,
+    pub(super) drop_tallies: String,
     pub(super) put_tallies: String,
     pub(super) received: String,
     pub(super) receive: String,
@@ -257,7 +284,8 @@ impl JobStatements {
                     attempts = excluded.attempts, epoch = excluded.epoch, progress = excluded.progress, last_error = excluded.last_error,
                     cancel_requested = excluded.cancel_requested, finished_at = excluded.finished_at"),
             tallies: at("SELECT name, value FROM {s}.tally WHERE tenant = $1 AND name = ANY ($2::text[])"),
-            marks: at("SELECT substr(name, length($2) + 1), value FROM {s}.tally WHERE tenant = $1 AND starts_with(name, $2) AND value < $3"),
+            drop_tallies: at("DELETE FROM {s}.tally WHERE tenant = $1 AND name = ANY ($2::text[])"),
+            notes: at("SELECT substr(name, length($2) + 1), value FROM {s}.tally WHERE tenant = $1 AND starts_with(name, $2) AND value < $3"),
             put_tallies: at("INSERT INTO {s}.tally SELECT $1, * FROM unnest($2::text[], $3::bigint[])
                 ON CONFLICT (tenant, name) DO UPDATE SET value = excluded.value"),
             received: at("SELECT i.source, i.message, i.expires_at FROM unnest($2::text[], $3::text[]) k (source, message)
@@ -292,10 +320,11 @@ impl Statements {
             migration_table: at("CREATE TABLE IF NOT EXISTS {s}.migration (number bigint PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"),
             migrated: at("SELECT coalesce(max(number), 0) FROM {s}.migration"),
             remember_migration: at("INSERT INTO {s}.migration VALUES ($1, $2, $3)"),
-            key_states: at("SELECT field, role, value, state FROM {s}.key_state WHERE kind = $1"),
-            key_begun: at("INSERT INTO {s}.key_state (kind, field, role, value, state) VALUES ($1, $2, $3, $4, 'building')"),
-            keys_ready: at("UPDATE {s}.key_state SET state = 'ready' WHERE kind = $1"),
-            key_gone: at("DELETE FROM {s}.key_state WHERE kind = $1 AND field = $2 AND role = $3"),
+            key_states: at("SELECT field, role, value, state, kind FROM {s}.key_state WHERE tenant = $1"),
+            keys_begun: at("INSERT INTO {s}.key_state (tenant, kind, field, role, value, state)
+                SELECT $1, k.kind, k.field, k.role, k.value, $6 FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) k (kind, field, role, value)"),
+            keys_ready: at("UPDATE {s}.key_state SET state = 'ready' WHERE tenant = $1 AND kind = $2"),
+            key_gone: at("DELETE FROM {s}.key_state WHERE tenant = $1 AND kind = $2 AND field = $3 AND role = $4"),
             forget_index: at("DELETE FROM {s}.record_index WHERE tenant = $1 AND kind = $2 AND field = $3"),
             forget_unique: at("DELETE FROM {s}.record_unique WHERE tenant = $1 AND kind = $2 AND field = $3"),
             forget_unclaimed: at("DELETE FROM {s}.unclaimed WHERE tenant = $1 AND kind = $2 AND field = $3"),
@@ -321,6 +350,14 @@ impl Statements {
             unclaimed: at("SELECT kind, field, id FROM {s}.unclaimed WHERE tenant = $1 ORDER BY kind, field, id LIMIT 1000"),
             first_head: at("INSERT INTO {s}.tenant_head VALUES ($1, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING"),
             head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1"),
+            last_event: at("SELECT position, hash FROM {s}.event WHERE tenant = $1 ORDER BY position DESC LIMIT 1"),
+            put_head: at("INSERT INTO {s}.tenant_head VALUES ($1, $2, $3) ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, hash = excluded.hash"),
+            drop_head: at("DELETE FROM {s}.tenant_head WHERE tenant = $1"),
+            loading: at("SELECT tenant FROM {s}.loading"),
+            begin_loading: at("INSERT INTO {s}.loading VALUES ($1) ON CONFLICT DO NOTHING"),
+            end_loading: at("DELETE FROM {s}.loading WHERE tenant = $1"),
+            tables: format!("SELECT c.table_name::text FROM information_schema.columns c
+                WHERE c.table_schema = '{schema}' AND c.column_name = 'tenant' AND c.table_name <> 'loading'"),
             lock_head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1 FOR UPDATE"),
             move_head: at("UPDATE {s}.tenant_head SET position = $2, hash = $3 WHERE tenant = $1"),
             record: at("SELECT {columns} FROM {s}.record r WHERE r.tenant = $1 AND r.kind = $2 AND r.id = $3"),

@@ -13,7 +13,7 @@ use super::read::{id_at, query};
 use crate::job::{DEAD_KEPT, Job, JobQuery, JobState, KEPT, Priority};
 use crate::plan::{State, Wanted};
 use crate::prepare::{DELETED_KEPT, SWEPT};
-use crate::tally::{MARK, TallyKey};
+use crate::tally::TallyKey;
 
 type Bound<'a> = &'a (dyn ToSql + Sync);
 
@@ -80,9 +80,10 @@ pub(super) async fn next_due(client: &Client, namespace: &Namespace, kinds: Opti
     Ok(rows.first().and_then(|row| row.get(0)))
 }
 
-pub(super) async fn marks(client: &Client, namespace: &Namespace) -> Result<Vec<(String, i64)>, Failure> {
+/// Numbers whose names begin with a prefix, and what comes behind it.
+pub(super) async fn notes(client: &Client, namespace: &Namespace, prefix: &str) -> Result<Vec<(String, i64)>, Failure> {
     let tenant = namespace.tenant.record().uuid();
-    let rows = query(client, namespace, &namespace.statements.jobs.marks, &[&tenant, &MARK, &i64::MAX]).await?;
+    let rows = query(client, namespace, &namespace.statements.jobs.notes, &[&tenant, &prefix, &i64::MAX]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 

@@ -4,28 +4,31 @@ use std::collections::BTreeSet;
 
 use deadpool_postgres::Client;
 use steward_base::{Clock, Error, ErrorKind, RecordId};
+use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::dialect;
 use super::failure::Failure;
 use super::namespace::Namespace;
-use super::read::id_at;
+use super::read::{id_at, query};
 use crate::Body;
 use crate::building::{self, BUILT_AT_ONCE, Building, Key, KeyId, Role};
 use crate::engine::no_namespace;
 use crate::kind::{Kind, Kinds};
 
-/// What to do when the schema is not there.
+/// What to do when the tenant is not there.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Missing {
     /// The tenant does not exist.
     Refuse,
     /// It is about to.
     Create,
+    /// It is about to, and nobody is to see it yet.
+    Load,
 }
 
-/// Brings a schema up to date; answers the keys that are still to be built.
+/// Brings a schema up to date, and the keys of a tenant in it; answers the keys that are still to be built.
 pub(super) async fn migrate(
     client: &Client,
     namespace: &Namespace,
@@ -37,31 +40,45 @@ pub(super) async fn migrate(
     if !exists && missing == Missing::Refuse {
         return Err(no_namespace().into());
     }
-    if exists && let Some(building) = current(client, namespace, kinds).await? {
+    let done = if exists { migrated(client, namespace).await? } else { 0 };
+    if done < dialect::MIGRATIONS.len() {
+        client.batch_execute(dialect::BEGIN_UNLIMITED).await?;
+        let done = make_tables(client, namespace, clock).await;
+        client.batch_execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        done?;
+    } else if missing != Missing::Load
+        && let Some(building) = current(client, namespace, kinds, missing).await?
+    {
         return Ok(building);
     }
     client.batch_execute(dialect::BEGIN_UNLIMITED).await?;
-    let done = migrate_inside(client, namespace, kinds, clock).await;
+    let done = enter_tenant(client, namespace, kinds, missing).await;
     client.batch_execute(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     done
 }
 
-/// The keys that are not complete, when all else is as it should be.
-async fn current(client: &Client, namespace: &Namespace, kinds: &Kinds) -> Result<Option<Building>, Failure> {
-    let statements = &namespace.statements;
+/// How many migrations were done.
+async fn migrated(client: &Client, namespace: &Namespace) -> Result<usize, Failure> {
     // A schema without tables is one whose making was cut short by another hand.
-    let Ok(row) = client.query_one(&statements.migrated, &[]).await else { return Ok(None) };
+    let Ok(row) = client.query_one(&namespace.statements.migrated, &[]).await else { return Ok(0) };
     let number = row.get::<_, i64>(0) as usize;
     if number > dialect::MIGRATIONS.len() {
         let detail = "This data was written by a newer version of Steward: start that version.";
         return Err(Error::new(ErrorKind::Unavailable, "storage_newer", detail).into());
     }
-    if number < dialect::MIGRATIONS.len() {
-        return Ok(None);
+    Ok(number)
+}
+
+/// The keys that are not complete, when the tenant is there and all else is as it should be.
+async fn current(client: &Client, namespace: &Namespace, kinds: &Kinds, missing: Missing) -> Result<Option<Building>, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    if query(client, namespace, &namespace.statements.head, &[&tenant]).await?.is_empty() {
+        return if missing == Missing::Refuse { Err(no_namespace().into()) } else { Ok(None) };
     }
+    let rows = query(client, namespace, &namespace.statements.key_states, &[&tenant]).await?;
     let mut open = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {
-        let (stored, building) = known_keys(client, namespace, kind).await?;
+        let (stored, building) = known_keys(&rows, kind);
         if stored != building::keys_of(kind) {
             return Ok(None);
         }
@@ -70,12 +87,12 @@ async fn current(client: &Client, namespace: &Namespace, kinds: &Kinds) -> Resul
     Ok(Some(Building::of(open)))
 }
 
-async fn migrate_inside(client: &Client, namespace: &Namespace, kinds: &Kinds, clock: &Clock) -> Result<Building, Failure> {
+async fn make_tables(client: &Client, namespace: &Namespace, clock: &Clock) -> Result<(), Failure> {
     let statements = &namespace.statements;
-    let tenant = namespace.tenant.record().uuid();
     // Two processes that start together: the second finds it done.
     client.query(dialect::LOCK_SCHEMA, &[&namespace.schema]).await?;
-    client.query(dialect::AS_TENANT, &[&tenant.to_string()]).await?;
+    // What a migration changes must be seen by it.
+    client.query(dialect::AS_TENANT, &[&namespace.tenant.record().uuid().to_string()]).await?;
     client.batch_execute(&statements.create_schema()).await?;
     client.batch_execute(&statements.migration_table).await?;
     let done = client.query_one(&statements.migrated, &[]).await?.get::<_, i64>(0) as usize;
@@ -83,33 +100,59 @@ async fn migrate_inside(client: &Client, namespace: &Namespace, kinds: &Kinds, c
         client.batch_execute(&statements.migration(text)).await?;
         client.execute(&statements.remember_migration, &[&(number as i64 + 1), name, &clock.now().micros()]).await?;
     }
-    client.execute(&statements.first_head, &[&tenant]).await?;
+    Ok(())
+}
+
+async fn enter_tenant(client: &Client, namespace: &Namespace, kinds: &Kinds, missing: Missing) -> Result<Building, Failure> {
+    let (statements, tenant) = (&namespace.statements, namespace.tenant.record().uuid());
+    client.query(dialect::LOCK_TENANT, &[&namespace.schema, &tenant.to_string()]).await?;
+    client.query(dialect::AS_TENANT, &[&tenant.to_string()]).await?;
+    if missing == Missing::Refuse && client.query(&statements.head, &[&tenant]).await?.is_empty() {
+        return Err(no_namespace().into());
+    }
+    let fresh = missing == Missing::Load || client.execute(&statements.first_head, &[&tenant]).await? > 0;
+    let rows = client.query(&statements.key_states, &[&tenant]).await?;
+    // Without records every key is complete.
+    if fresh && rows.is_empty() {
+        let keys = kinds.iter().flat_map(|kind| building::keys_of(kind).into_iter().map(|key| (kind.name(), key)));
+        begin_keys(client, namespace, keys.collect(), "ready").await?;
+        return Ok(Building::default());
+    }
     let mut open = Vec::new();
     for number in 0..kinds.iter().count() {
-        open.extend(settle_keys(client, namespace, kinds, number).await?);
+        open.extend(settle_keys(client, namespace, kinds, number, &rows).await?);
     }
     Ok(Building::of(open))
 }
 
 /// The keys of a kind as the schema knows them, and which of them are not complete.
-async fn known_keys(client: &Client, namespace: &Namespace, kind: &Kind) -> Result<(BTreeSet<Key>, BTreeSet<Key>), Failure> {
-    let rows = client.query(&namespace.statements.key_states, &[&kind.name()]).await?;
+fn known_keys(rows: &[SqlRow], kind: &Kind) -> (BTreeSet<Key>, BTreeSet<Key>) {
     let (mut stored, mut building) = (BTreeSet::new(), BTreeSet::new());
-    for row in rows {
+    for row in rows.iter().filter(|row| row.get::<_, &str>(4) == kind.name()) {
         let key = building::key_told(kind, row.get(0), row.get(1), row.get(2));
         if row.get::<_, &str>(3) == "building" {
             building.insert(key.clone());
         }
         stored.insert(key);
     }
-    Ok((stored, building))
+    (stored, building)
+}
+
+async fn begin_keys(client: &Client, namespace: &Namespace, keys: Vec<(&str, Key)>, state: &str) -> Result<(), Failure> {
+    let kinds: Vec<&str> = keys.iter().map(|(kind, _)| *kind).collect();
+    let fields: Vec<&str> = keys.iter().map(|(_, (field, ..))| field.as_str()).collect();
+    let roles: Vec<&str> = keys.iter().map(|(_, (_, role, _))| *role).collect();
+    let values: Vec<&str> = keys.iter().map(|(_, (.., value))| value.as_str()).collect();
+    let tenant = namespace.tenant.record().uuid();
+    client.execute(&namespace.statements.keys_begun, &[&tenant, &kinds, &fields, &roles, &values, &state]).await?;
+    Ok(())
 }
 
 /// Forgets keys that a kind no longer has and begins new ones. Few records are entered at once; answers the keys that need more.
-async fn settle_keys(client: &Client, namespace: &Namespace, kinds: &Kinds, number: usize) -> Result<Vec<KeyId>, Failure> {
+async fn settle_keys(client: &Client, namespace: &Namespace, kinds: &Kinds, number: usize, rows: &[SqlRow]) -> Result<Vec<KeyId>, Failure> {
     let (kind, statements, tenant) = (kinds.at(number), &namespace.statements, namespace.tenant.record().uuid());
     let wanted = building::keys_of(kind);
-    let (stored, building) = known_keys(client, namespace, kind).await?;
+    let (stored, building) = known_keys(rows, kind);
     for (field, role, _) in stored.difference(&wanted) {
         let forget: &[&str] = match Role::named(role) {
             Role::Index => &[&statements.forget_index],
@@ -122,11 +165,10 @@ async fn settle_keys(client: &Client, namespace: &Namespace, kinds: &Kinds, numb
         if Role::named(role) == Role::Search {
             client.execute(&statements.forget_search, &[&tenant, &kind.name()]).await?;
         }
-        client.execute(&statements.key_gone, &[&kind.name(), field, role]).await?;
+        client.execute(&statements.key_gone, &[&tenant, &kind.name(), field, role]).await?;
     }
-    for (field, role, value) in wanted.difference(&stored) {
-        client.execute(&statements.key_begun, &[&kind.name(), field, role, value]).await?;
-    }
+    let begun = wanted.difference(&stored).map(|key| (kind.name(), key.clone())).collect();
+    begin_keys(client, namespace, begun, "building").await?;
     let open = wanted.iter().filter(|key| building.contains(*key) || !stored.contains(*key)).cloned().collect();
     let open = building::numbered(kind, &open);
     if open.is_empty() || enter(client, namespace, kinds, number, &open, None).await?.is_none() {
@@ -196,7 +238,7 @@ async fn enter(
         }
     }
     if (rows.len() as i64) < BUILT_AT_ONCE {
-        client.execute(&statements.keys_ready, &[&kind.name()]).await?;
+        client.execute(&statements.keys_ready, &[&tenant, &kind.name()]).await?;
         return Ok(None);
     }
     Ok(rows.last().map(|row| id_at(row, 0)))

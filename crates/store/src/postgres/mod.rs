@@ -11,6 +11,7 @@ mod migrate;
 mod namespace;
 mod read;
 mod reader;
+mod remove;
 mod search;
 mod tables;
 mod write;
@@ -35,16 +36,19 @@ use crate::engine::{Surroundings, closed};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
 use crate::list::{Counted, Find, Range, Scan, Scanned};
+use crate::places::Layout;
 use crate::plan::Planner;
 use crate::prepare::Prepared;
 use crate::rows::{EventRow, IndexField, Row};
 use crate::unit::Committed;
 use bell::Bell;
 use connect::Connections;
+use dialect::Statements;
 use failure::{Failure, outcome_unknown, unavailable};
 use migrate::{Missing, migrate};
 use namespace::{Namespace, Pending};
 pub(crate) use reader::Reader;
+pub(crate) use remove::Guard;
 use write::Outcome;
 pub(crate) use writer::Writer;
 
@@ -62,22 +66,28 @@ struct Shared {
     connections: Connections,
     surroundings: Surroundings,
     namespaces: RwLock<HashMap<TenantId, Arc<Namespace>>>,
+    layout: Layout,
+    /// Of the schema that tenants share.
+    sharing: Arc<Statements>,
     bell: Bell,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Postgres {
-    pub(crate) async fn open(url: &Secret<String>, connections: usize, surroundings: Surroundings) -> Result<Self, Error> {
+    pub(crate) async fn open(url: &Secret<String>, connections: usize, layout: Layout, surroundings: Surroundings) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             connections: connect::connections(url, connections)?,
             surroundings,
             namespaces: RwLock::default(),
+            layout,
+            sharing: Arc::new(Statements::of(namespace::SHARED)),
             bell: Bell::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         shared.check_durable().await.map_err(Failure::into_error)?;
+        shared.check_walls().await.map_err(Failure::into_error)?;
         writer::clear_loading(&shared).await.map_err(Failure::into_error)?;
         shared.tasks.spawn(bell::run(Arc::downgrade(&shared)));
         Ok(Self(shared))
@@ -179,8 +189,8 @@ impl Postgres {
         self.read(tenant, vacuum).await
     }
 
-    pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
-        self.read(TenantId::OPERATOR, async |client, namespace| jobs::marks(client, namespace).await).await
+    pub(crate) async fn notes(&self, prefix: &str) -> Result<Vec<(String, i64)>, Error> {
+        self.read(TenantId::OPERATOR, async |client, namespace| jobs::notes(client, namespace, prefix).await).await
     }
 
     pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
@@ -212,6 +222,27 @@ impl Postgres {
     /// For loading a tenant that has no schema.
     pub(crate) async fn writer(&self, tenant: TenantId) -> Result<Writer, Error> {
         Writer::begin(self.0.clone(), tenant).await.map_err(Failure::into_error)
+    }
+
+    /// Removes a tenant's schema, or its rows from the shared one.
+    pub(crate) async fn remove(&self, tenant: TenantId) -> Result<(), Error> {
+        self.0.namespaces.write().remove(&tenant);
+        let namespace = self.0.fresh(tenant);
+        remove::run(&self.0, &namespace).await.map_err(Failure::into_error)
+    }
+
+    /// Takes the head away, without which no process commits.
+    pub(crate) async fn fence(&self, tenant: TenantId) -> Result<(), Error> {
+        remove::fence(&self.0, &self.0.namespace(tenant)).await.map_err(Failure::into_error)
+    }
+
+    /// Gives back a head that was taken away.
+    pub(crate) async fn unfence(&self, tenant: TenantId) -> Result<(), Error> {
+        remove::unfence(&self.0, &self.0.namespace(tenant)).await.map_err(Failure::into_error)
+    }
+
+    pub(crate) async fn guard(&self, tenant: TenantId) -> Result<Option<Guard>, Error> {
+        remove::guard(&self.0, tenant).await.map_err(Failure::into_error)
     }
 
     pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
@@ -274,7 +305,13 @@ impl Shared {
         if let Some(known) = self.known(tenant) {
             return known;
         }
-        self.namespaces.write().entry(tenant).or_insert_with(|| Arc::new(Namespace::new(tenant))).clone()
+        self.namespaces.write().entry(tenant).or_insert_with(|| Arc::new(self.fresh(tenant))).clone()
+    }
+
+    fn fresh(&self, tenant: TenantId) -> Namespace {
+        let schema = namespace::schema_of(tenant, self.layout);
+        let statements = if schema == namespace::SHARED { self.sharing.clone() } else { Arc::new(Statements::of(&schema)) };
+        Namespace::new(tenant, statements, self.surroundings.positions.of(tenant))
     }
 
     fn known(&self, tenant: TenantId) -> Option<Arc<Namespace>> {
@@ -338,6 +375,17 @@ impl Shared {
         }
         let detail = "The database answers before data is on disk: set fsync and synchronous_commit to on.";
         Err(Error::new(ErrorKind::Unavailable, "database_not_durable", detail).into())
+    }
+
+    /// Where tenants share tables, the database should keep them apart too.
+    async fn check_walls(&self) -> Result<(), Failure> {
+        if self.layout == Layout::Shared {
+            let client = self.connections.pool.get().await?;
+            if client.query_one(dialect::PASSES_WALLS, &[]).await?.get(0) {
+                tracing::warn!("row-level security does not bind the database role: use one that is no superuser and has no BYPASSRLS");
+            }
+        }
+        Ok(())
     }
 
     /// Runs one batch and answers it, whatever happens.

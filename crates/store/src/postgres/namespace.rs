@@ -11,6 +11,7 @@ use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::dialect::Statements;
 use crate::building::Building;
+use crate::places::Layout;
 use crate::plan::Done;
 use crate::prepare::Prepared;
 
@@ -36,36 +37,46 @@ struct Queue {
 pub(super) struct Namespace {
     pub(super) tenant: TenantId,
     pub(super) schema: String,
-    pub(super) statements: Statements,
+    pub(super) statements: Arc<Statements>,
     /// Set once the schema was found or made, and brought up to date.
     /// With the keys that are still being built.
     pub(super) ready: OnceCell<Arc<Building>>,
     queue: Mutex<Queue>,
     pace: AtomicU64,
-    pub(super) position: watch::Sender<i64>,
+    pub(super) position: Arc<watch::Sender<i64>>,
     /// When the position was asked for last: microseconds of the monotonic clock, plus one; zero before the first time.
     looked: AtomicU64,
 }
 
+/// The schema of control.
+const CONTROL: &str = "control";
+/// The schema that tenants share.
+pub(super) const SHARED: &str = "tenants";
+
+/// The schema of a tenant.
+pub(super) fn schema_of(tenant: TenantId, layout: Layout) -> String {
+    match layout {
+        _ if tenant == TenantId::OPERATOR => CONTROL.to_owned(),
+        Layout::Dedicated => tenant.record().wire("t"),
+        Layout::Shared => SHARED.to_owned(),
+    }
+}
+
+/// The schema of a tenant that is being loaded and will have one of its own.
+pub(super) fn loading_schema(tenant: TenantId) -> String {
+    tenant.record().wire("loading")
+}
+
 impl Namespace {
-    pub(super) fn new(tenant: TenantId) -> Self {
-        Self::in_schema(tenant, if tenant == TenantId::OPERATOR { "control".to_owned() } else { tenant.record().wire("t") })
-    }
-
-    /// One that is being loaded.
-    pub(super) fn loading(tenant: TenantId) -> Self {
-        Self::in_schema(tenant, tenant.record().wire("loading"))
-    }
-
-    fn in_schema(tenant: TenantId, schema: String) -> Self {
+    pub(super) fn new(tenant: TenantId, statements: Arc<Statements>, position: Arc<watch::Sender<i64>>) -> Self {
         Self {
             tenant,
-            statements: Statements::of(&schema),
-            schema,
+            schema: statements.schema.clone(),
+            statements,
             ready: OnceCell::new(),
             queue: Mutex::default(),
             pace: AtomicU64::new(FIRST_PACE),
-            position: watch::Sender::new(0),
+            position,
             looked: AtomicU64::new(0),
         }
     }

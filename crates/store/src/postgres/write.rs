@@ -17,9 +17,11 @@ use super::keys::{self, Keeping, Rewrapping};
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
 use super::search::Telling;
+use crate::engine::no_namespace;
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{IndexKey, Key, UniqueKey, Writes};
+use crate::tally::TallyKey;
 use crate::value;
 
 /// What a batch came to.
@@ -115,7 +117,7 @@ async fn decide(
             client.batch_execute("BEGIN"),
             futures_util::future::join(
                 client.query(&as_tenant, &tenant_bound),
-                futures_util::future::join(client.query_one(&lock_head, &head_bound), loads.rows(client, planner, tenant, &wanted)),
+                futures_util::future::join(client.query_opt(&lock_head, &head_bound), loads.rows(client, planner, tenant, &wanted)),
             ),
         )
         .await;
@@ -124,7 +126,8 @@ async fn decide(
     drop(setting);
     begun?;
     set?;
-    let head = head?;
+    // Taken away while the tenant is moved by another process.
+    let head = head?.ok_or_else(no_namespace)?;
     let mut state = State::new(head.get(0), hash_at(&head, 1));
     first?.into_state(planner, &wanted, &mut state);
     Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
@@ -253,7 +256,8 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let sweeping = Sweeping::of(writes.sweep);
     let (keeping, gone) = (Keeping::of(&writes.keys), Gone::of(planner, writes));
     let rewrapping = Rewrapping::of(&writes.rewrapped);
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 21] = [
+    let forgotten: Vec<String> = writes.tallies_gone.iter().map(TallyKey::text).collect();
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 22] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.erase, gone.ids.len(), vec![&tenant, &gone.kinds, &gone.ids]),
         (&statements.keys.forget, gone.subjects.len(), vec![&tenant, &gone.subjects]),
@@ -269,6 +273,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
         (&statements.keys.put, writes.keys.len(), keeping.bound(&tenant)),
         (&statements.jobs.put, writes.jobs.len(), jobs.bound(&tenant)),
         (&statements.jobs.put_tallies, writes.tallies.len(), tallies.bound(&tenant)),
+        (&statements.jobs.drop_tallies, forgotten.len(), vec![&tenant, &forgotten]),
         (&statements.jobs.receive, writes.received.len(), receive.bound(&tenant)),
         (&statements.jobs.remember, writes.attempts.len(), remember.bound(&tenant)),
         (&statements.jobs.sweep_jobs, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.done, &sweeping.dead, &sweeping.most]),

@@ -3,57 +3,82 @@
 use std::sync::Arc;
 
 use deadpool_postgres::Client;
-use steward_base::{Error, ErrorKind, TenantId};
+use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::dialect::Statements;
 use super::failure::Failure;
 use super::migrate::{Missing, migrate};
-use super::namespace::Namespace;
+use super::namespace::{Namespace, loading_schema, schema_of};
 use super::write::{self, Claims};
 use super::{Shared, dialect, reader, tables};
 use crate::building::Building;
 use crate::dump::derive::{self, Claim};
 use crate::dump::{Cell, Step, TABLES, Table, damaged, tenant_exists};
 use crate::engine::closed;
+use crate::places::Layout;
 use crate::plan::Planner;
 use crate::rows::Writes;
 
-/// A schema that is being written. Its lock goes with the connection.
+/// A namespace that is being written: a schema under a temporary name, or rows of the shared one without a head. Its lock goes with the
+/// connection.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    /// Under its temporary name.
     namespace: Box<Namespace>,
+    /// Of the lock.
+    name: String,
     client: Option<Client>,
     building: Arc<Building>,
+    head: (i64, [u8; 32]),
 }
 
 impl Writer {
     pub(super) async fn begin(shared: Arc<Shared>, tenant: TenantId) -> Result<Self, Failure> {
-        let namespace = Box::new(Namespace::loading(tenant));
+        let name = loading_schema(tenant);
+        let namespace = match shared.layout {
+            Layout::Dedicated => Namespace::new(tenant, Arc::new(Statements::of(&name)), shared.surroundings.positions.of(tenant)),
+            Layout::Shared => shared.fresh(tenant),
+        };
         let client = shared.connections.pool.get().await?;
-        if !client.query_one(dialect::TRY_LOCK_LOADING, &[&namespace.schema]).await?.get::<_, bool>(0) {
+        if !client.query_one(dialect::TRY_LOCK_LOADING, &[&name]).await?.get::<_, bool>(0) {
             let detail = "This tenant is being loaded already: wait until that has ended.";
             return Err(Error::new(ErrorKind::Conflict, "tenant_busy", detail).into());
         }
-        let mut writer = Self { shared, namespace, client: Some(client), building: Arc::default() };
-        writer.prepare(tenant).await?;
+        let (namespace, head) = (Box::new(namespace), (0, [0; 32]));
+        let mut writer = Self { shared, namespace, name, client: Some(client), building: Arc::default(), head };
+        writer.prepare().await?;
         Ok(writer)
     }
 
-    async fn prepare(&mut self, tenant: TenantId) -> Result<(), Failure> {
+    async fn prepare(&mut self) -> Result<(), Failure> {
         let client = self.client.as_ref().ok_or_else(closed)?;
-        let place = Namespace::new(tenant);
-        if client.query_opt(dialect::SCHEMA_EXISTS, &[&place.schema]).await?.is_some() {
-            return Err(tenant_exists().into());
-        }
-        client.batch_execute(&self.namespace.statements.drop_schema()).await?;
+        let (surroundings, tenant) = (&self.shared.surroundings, self.namespace.tenant.record().uuid());
+        let statements = &self.namespace.statements;
         // Only the end must be on disk before anybody relies on it.
         client.batch_execute("SET synchronous_commit = off").await?;
-        let surroundings = &self.shared.surroundings;
-        migrate(client, &self.namespace, &surroundings.kinds, &surroundings.clock, Missing::Create).await?;
-        client.query(dialect::AS_TENANT, &[&tenant.record().uuid().to_string()]).await?;
+        client.query(dialect::AS_TENANT, &[&tenant.to_string()]).await?;
+        if self.is_shared() {
+            migrate(client, &self.namespace, &surroundings.kinds, &surroundings.clock, Missing::Load).await?;
+            if client.query_opt(&statements.head, &[&tenant]).await?.is_some() {
+                return Err(tenant_exists().into());
+            }
+            // What was left by somebody who is gone.
+            super::remove::rows(client, &self.namespace).await?;
+            client.execute(&statements.begin_loading, &[&tenant]).await?;
+        } else {
+            let place = schema_of(self.namespace.tenant, Layout::Dedicated);
+            if client.query_opt(dialect::SCHEMA_EXISTS, &[&place]).await?.is_some() {
+                return Err(tenant_exists().into());
+            }
+            client.batch_execute(&statements.drop_schema()).await?;
+        }
+        migrate(client, &self.namespace, &surroundings.kinds, &surroundings.clock, Missing::Load).await?;
         Ok(())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared.layout == Layout::Shared
     }
 
     pub(crate) async fn step(&mut self, step: Step) -> Result<(), Error> {
@@ -67,7 +92,7 @@ impl Writer {
     }
 
     pub(crate) async fn publish(mut self) -> Result<(), Error> {
-        let done = self.rename().await;
+        let done = self.enter().await;
         if let Some(client) = self.client.take() {
             drop(Client::take(client));
         }
@@ -77,23 +102,38 @@ impl Writer {
         })
     }
 
-    async fn rename(&self) -> Result<(), Failure> {
+    /// One transaction gives it a head and, when it has a schema of its own, its name.
+    async fn enter(&self) -> Result<(), Failure> {
         let client = self.client.as_ref().ok_or_else(closed)?;
-        let name = Namespace::new(self.namespace.tenant).schema;
-        client.batch_execute("SET synchronous_commit = on").await?;
-        client.batch_execute(&self.namespace.statements.rename_schema(&name)).await?;
-        client.query(dialect::UNLOCK_LOADING, &[&self.namespace.schema]).await?;
+        let (statements, tenant) = (&self.namespace.statements, self.namespace.tenant.record().uuid());
+        let (position, hash) = self.head;
+        client.batch_execute("SET synchronous_commit = on; BEGIN").await?;
+        client.execute(&statements.put_head, &[&tenant, &position, &&hash[..]]).await?;
+        if self.is_shared() {
+            client.execute(&statements.end_loading, &[&tenant]).await?;
+        } else {
+            client.batch_execute(&statements.rename_schema(&schema_of(self.namespace.tenant, Layout::Dedicated))).await?;
+        }
+        client.batch_execute("COMMIT").await?;
+        client.query(dialect::UNLOCK_LOADING, &[&self.name]).await?;
         Ok(())
     }
 
     pub(crate) async fn discard(mut self) {
         let Some(client) = self.client.take() else { return };
         let removed = async {
-            client.batch_execute(&format!("ROLLBACK; {}", self.namespace.statements.drop_schema())).await?;
+            client.batch_execute("ROLLBACK").await?;
+            if self.is_shared() {
+                super::remove::rows(&client, &self.namespace).await?;
+            } else {
+                client.batch_execute(&self.namespace.statements.drop_schema()).await?;
+            }
             // Before the connection is gone the server would say that it is being loaded.
-            client.query(dialect::UNLOCK_LOADING, &[&self.namespace.schema]).await
+            client.query(dialect::UNLOCK_LOADING, &[&self.name]).await?;
+            Ok::<(), Failure>(())
         };
-        if let Err(error) = removed.await {
+        if let Err(failure) = removed.await {
+            let error = failure.into_error();
             tracing::warn!(tenant.id = %self.namespace.tenant, error = %error, "what was loaded is not removed yet; the next start does it");
         }
         drop(Client::take(client));
@@ -125,9 +165,8 @@ impl Writer {
             Step::Clear(table) => {
                 client.execute(&tables::clear(schema, table), &[&tenant]).await?;
             }
-            Step::Head(position, hash) => {
-                client.execute(&self.namespace.statements.move_head, &[&tenant, &position, &&hash[..]]).await?;
-            }
+            // It is written at the end: without one there is no tenant.
+            Step::Head(position, hash) => self.head = (position, hash),
         }
         Ok(())
     }
@@ -175,6 +214,17 @@ pub(super) async fn clear_loading(shared: &Shared) -> Result<(), Failure> {
         if client.query_one(dialect::TRY_LOCK_LOADING, &[&schema]).await?.get::<_, bool>(0) {
             client.batch_execute(&format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE")).await?;
             client.query(dialect::UNLOCK_LOADING, &[&schema]).await?;
+        }
+    }
+    // Without the tables nothing is loaded there.
+    let Ok(loading) = client.query(&shared.sharing.loading, &[]).await else { return Ok(()) };
+    for row in loading {
+        let tenant = TenantId::from(RecordId::from_bytes(row.get::<_, Uuid>(0).into_bytes()));
+        let name = loading_schema(tenant);
+        if client.query_one(dialect::TRY_LOCK_LOADING, &[&name]).await?.get::<_, bool>(0) {
+            let positions = &shared.surroundings.positions;
+            super::remove::rows(&client, &Namespace::new(tenant, shared.sharing.clone(), positions.of(tenant))).await?;
+            client.query(dialect::UNLOCK_LOADING, &[&name]).await?;
         }
     }
     Ok(())

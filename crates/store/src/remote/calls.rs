@@ -18,6 +18,7 @@ use crate::building::Unclaimed;
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
 use crate::list::{FacetQuery, Facets, SearchCursor, SearchQuery};
+use crate::places::ask;
 use crate::query::{Cursor, ListQuery};
 use crate::rows::Row;
 use crate::store::{Store, own};
@@ -67,7 +68,8 @@ impl Call for Get {
     type Answer = Option<Row>;
 
     async fn answer(self, store: &Store) -> Result<Option<Row>, Error> {
-        store.engine().get(self.tenant, store.kind(&self.kind)?, self.id).await
+        let kind = store.kind(&self.kind)?;
+        ask!(store.0.places, self.tenant, engine => engine.get(self.tenant, kind, self.id))
     }
 }
 
@@ -185,7 +187,7 @@ impl Call for Events {
     type Answer = Vec<Chained>;
 
     async fn answer(self, store: &Store) -> Result<Vec<Chained>, Error> {
-        let rows = store.engine().events(self.tenant, self.after, self.limit).await?;
+        let rows = ask!(store.0.places, self.tenant, engine => engine.events(self.tenant, self.after, self.limit))?;
         Ok(rows.into_iter().map(Chained::of).collect())
     }
 }
@@ -203,7 +205,7 @@ impl Call for History {
     type Answer = Vec<Chained>;
 
     async fn answer(self, store: &Store) -> Result<Vec<Chained>, Error> {
-        let rows = store.engine().history(self.tenant, self.subject, self.before, self.limit).await?;
+        let rows = ask!(store.0.places, self.tenant, engine => engine.history(self.tenant, self.subject, self.before, self.limit))?;
         Ok(rows.into_iter().map(Chained::of).collect())
     }
 }
@@ -238,7 +240,7 @@ impl Call for AskJob {
     type Answer = Option<Job>;
 
     async fn answer(self, store: &Store) -> Result<Option<Job>, Error> {
-        store.engine().job(self.tenant, self.id).await
+        ask!(store.0.places, self.tenant, engine => engine.job(self.tenant, self.id))
     }
 }
 
@@ -268,7 +270,7 @@ impl Call for NextDue {
     type Answer = Option<i64>;
 
     async fn answer(self, store: &Store) -> Result<Option<i64>, Error> {
-        store.engine().next_due(self.tenant, self.kinds).await
+        ask!(store.0.places, self.tenant, engine => engine.next_due(self.tenant, self.kinds.clone()))
     }
 }
 
@@ -284,7 +286,7 @@ impl Call for AskTally {
     type Answer = Option<i64>;
 
     async fn answer(self, store: &Store) -> Result<Option<i64>, Error> {
-        store.engine().tally(self.tenant, self.name).await
+        ask!(store.0.places, self.tenant, engine => engine.tally(self.tenant, self.name.clone()))
     }
 }
 
@@ -300,7 +302,7 @@ impl Call for DataKeys {
     type Answer = Vec<KeyRow>;
 
     async fn answer(self, store: &Store) -> Result<Vec<KeyRow>, Error> {
-        store.engine().data_keys(self.tenant, self.which).await
+        ask!(store.0.places, self.tenant, engine => engine.data_keys(self.tenant, self.which.clone()))
     }
 }
 
@@ -346,7 +348,7 @@ impl Call for Scrub {
     type Answer = ();
 
     async fn answer(self, store: &Store) -> Result<(), Error> {
-        store.engine().scrub(self.tenant).await
+        ask!(store.0.places, self.tenant, engine => engine.scrub(self.tenant))
     }
 }
 
@@ -379,7 +381,7 @@ impl Call for AskRemembered {
     type Answer = Option<Remembered>;
 
     async fn answer(self, store: &Store) -> Result<Option<Remembered>, Error> {
-        store.engine().remembered(self.tenant, self.key).await
+        ask!(store.0.places, self.tenant, engine => engine.remembered(self.tenant, self.key.clone()))
     }
 }
 
@@ -391,7 +393,7 @@ impl Call for Marks {
     type Answer = Vec<(String, i64)>;
 
     async fn answer(self, store: &Store) -> Result<Vec<(String, i64)>, Error> {
-        store.engine().marks().await
+        store.0.places.home().notes(crate::tally::MARK).await
     }
 }
 
@@ -436,7 +438,7 @@ impl Call for Heads {
     async fn answer(self, store: &Store) -> Result<Self::Answer, Error> {
         let mut heads = Vec::with_capacity(self.tenants.len());
         for tenant in self.tenants {
-            match store.engine().head(tenant).await {
+            match ask!(store.0.places, tenant, engine => engine.head(tenant)) {
                 Ok((position, hash)) => heads.push((tenant, position, hash)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),

@@ -325,8 +325,9 @@ pub(super) const SWEEP_REQUESTS: &str = "DELETE FROM idempotency WHERE rowid IN
     (SELECT rowid FROM idempotency WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
 
 pub(super) const TALLY: &str = "SELECT value FROM tally WHERE tenant = ?1 AND name = ?2";
-pub(super) const MARKS: &str =
-    "SELECT substr(name, 6), value FROM tally WHERE tenant = ?1 AND name > 'mark:' AND name < 'mark;' AND value < ?2";
+pub(super) const NOTES: &str =
+    "SELECT substr(name, length(?2) + 1), value FROM tally WHERE tenant = ?1 AND name > ?2 AND name < ?3 AND value < ?4";
+pub(super) const DROP_TALLY: &str = "DELETE FROM tally WHERE tenant = ?1 AND name = ?2";
 pub(super) const PUT_TALLY: &str = "INSERT INTO tally VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = excluded.value";
 pub(super) const RECEIVED: &str = "SELECT expires_at FROM inbox WHERE tenant = ?1 AND source = ?2 AND message = ?3";
 pub(super) const RECEIVE: &str = "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET expires_at = excluded.expires_at";

@@ -83,6 +83,9 @@ pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> 
     for (key, value) in &writes.tallies {
         connection.prepare_cached(dialect::PUT_TALLY)?.execute(params![tenant, key.text(), value])?;
     }
+    for key in &writes.tallies_gone {
+        connection.prepare_cached(dialect::DROP_TALLY)?.execute(params![tenant, key.text()])?;
+    }
     for (source, message, until) in &writes.received {
         connection.prepare_cached(dialect::RECEIVE)?.execute(params![tenant, source, message, until])?;
     }
@@ -124,9 +127,12 @@ pub(super) fn next_due(connection: &Connection, codes: &Codes, kinds: Option<&[S
     Ok(next)
 }
 
-pub(super) fn marks(connection: &Connection, codes: &Codes) -> Result<Vec<(String, i64)>, Failure> {
-    let mut statement = connection.prepare_cached(dialect::MARKS)?;
-    let rows = statement.query_map(params![codes.tenant, CLEAN], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+/// Numbers whose names begin with a prefix, and what comes behind it.
+pub(super) fn notes(connection: &Connection, codes: &Codes, prefix: &str) -> Result<Vec<(String, i64)>, Failure> {
+    let mut statement = connection.prepare_cached(dialect::NOTES)?;
+    // `;` is the character behind the colon that a prefix ends with.
+    let end = format!("{};", prefix.trim_end_matches(':'));
+    let rows = statement.query_map(params![codes.tenant, prefix, end, CLEAN], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

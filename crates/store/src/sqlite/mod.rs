@@ -9,6 +9,7 @@ mod keys;
 mod namespace;
 mod read;
 mod reader;
+mod remove;
 mod tables;
 mod write;
 mod writer;
@@ -69,8 +70,8 @@ struct Shared {
     long_reads: Semaphore,
     /// Namespaces whose last write the disk refused, and why.
     failing: Mutex<HashMap<TenantId, &'static str>>,
-    /// Tenants whose files are being loaded.
-    loading: Mutex<HashSet<TenantId>>,
+    /// Tenants whose files are being loaded or removed: nobody opens them.
+    aside: Mutex<HashSet<TenantId>>,
     turn: AtomicU64,
     closed: AtomicBool,
     /// The threads have ended.
@@ -92,7 +93,7 @@ impl Sqlite {
             builds: Line::default(),
             long_reads: Semaphore::new(LONG_READS),
             failing: Mutex::default(),
-            loading: Mutex::default(),
+            aside: Mutex::default(),
             turn: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             gone: CancellationToken::new(),
@@ -110,7 +111,7 @@ impl Sqlite {
     pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
         let shared = self.shared.clone();
         blocking(move || {
-            let namespace = shared.new_namespace(tenant);
+            let namespace = shared.new_namespace(tenant)?;
             namespace.create(&shared.surroundings).map_err(|failure| failure.into_error(&shared.dir))?;
             shared.opened(&namespace);
             Ok(())
@@ -231,8 +232,19 @@ impl Sqlite {
         .await
     }
 
-    pub(crate) async fn marks(&self) -> Result<Vec<(String, i64)>, Error> {
-        self.long_read(TenantId::OPERATOR, jobs::marks).await
+    pub(crate) async fn notes(&self, prefix: String) -> Result<Vec<(String, i64)>, Error> {
+        self.long_read(TenantId::OPERATOR, move |connection, codes| jobs::notes(connection, codes, &prefix)).await
+    }
+
+    /// Removes a tenant's file once nobody reads it any more.
+    pub(crate) async fn remove(&self, tenant: TenantId) -> Result<(), Error> {
+        remove::run(&self.shared, tenant).await
+    }
+
+    /// Brings what was deleted in control out of its log.
+    pub(crate) async fn empty_log(&self) -> Result<(), Error> {
+        let shared = self.shared.clone();
+        blocking(move || remove::empty_log(&shared)).await
     }
 
     pub(crate) async fn tally(&self, tenant: TenantId, name: String) -> Result<Option<i64>, Error> {
@@ -293,7 +305,7 @@ impl Sqlite {
                 }
                 receiver
             }
-            Err(_) => watch::Sender::new(0).subscribe(),
+            Err(_) => self.shared.surroundings.positions.of(tenant).subscribe(),
         }
     }
 
@@ -370,12 +382,17 @@ impl Shared {
             return Ok(namespace.clone());
         }
         // Strangers' ids must not fill the map.
-        if self.path(tenant).exists() { Ok(self.new_namespace(tenant)) } else { Err(no_namespace()) }
+        if self.path(tenant).exists() { self.new_namespace(tenant) } else { Err(no_namespace()) }
     }
 
-    fn new_namespace(&self, tenant: TenantId) -> Arc<Namespace> {
-        let fresh = || Arc::new(Namespace::new(tenant, self.path(tenant)));
-        self.namespaces.write().entry(tenant).or_insert_with(fresh).clone()
+    /// Fails while the file is loaded or removed.
+    fn new_namespace(&self, tenant: TenantId) -> Result<Arc<Namespace>, Error> {
+        let mut namespaces = self.namespaces.write();
+        if self.aside.lock().contains(&tenant) {
+            return Err(no_namespace());
+        }
+        let fresh = || Arc::new(Namespace::new(tenant, self.path(tenant), self.surroundings.positions.of(tenant)));
+        Ok(namespaces.entry(tenant).or_insert_with(fresh).clone())
     }
 
     fn path(&self, tenant: TenantId) -> PathBuf {

@@ -56,7 +56,9 @@ pub(super) struct Namespace {
     /// Nanoseconds per row written, smoothed.
     pace: AtomicU64,
     pub(super) heat: Heat,
-    pub(super) position: watch::Sender<i64>,
+    pub(super) position: Arc<watch::Sender<i64>>,
+    /// The file is being removed: nobody opens it any more.
+    gone: AtomicBool,
 }
 
 /// An open file.
@@ -97,7 +99,7 @@ impl Heat {
 }
 
 impl Namespace {
-    pub(super) fn new(tenant: TenantId, path: PathBuf) -> Self {
+    pub(super) fn new(tenant: TenantId, path: PathBuf, position: Arc<watch::Sender<i64>>) -> Self {
         Self {
             tenant,
             path,
@@ -106,7 +108,8 @@ impl Namespace {
             used: AtomicU64::new(0),
             pace: AtomicU64::new(FIRST_PACE),
             heat: Heat::default(),
-            position: watch::Sender::new(0),
+            position,
+            gone: AtomicBool::new(false),
         }
     }
 
@@ -160,7 +163,7 @@ impl Namespace {
         if let Some(open) = &*slot {
             return Ok((open.clone(), false));
         }
-        if !self.path.exists() {
+        if self.gone.load(Ordering::Acquire) || !self.path.exists() {
             return Err(no_namespace().into());
         }
         let open = Arc::new(self.open_file(surroundings)?);
@@ -190,7 +193,7 @@ impl Namespace {
     fn open_file(&self, surroundings: &Surroundings) -> Result<Open, Failure> {
         let writer = connect(&self.path)?;
         writer.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048; PRAGMA secure_delete = ON;",
         )?;
         // What is deleted is overwritten where that costs no further write; for the rest see `scrub`.
         writer.execute_batch("PRAGMA secure_delete = FAST")?;
@@ -227,6 +230,13 @@ impl Namespace {
     /// The open file without opening it.
     pub(super) fn opened(&self) -> Option<Arc<Open>> {
         self.open.lock().clone()
+    }
+
+    /// Lets go of the file for good.
+    pub(super) fn leave(&self) -> Option<Arc<Open>> {
+        let mut slot = self.open.lock();
+        self.gone.store(true, Ordering::Release);
+        slot.take()
     }
 
     /// Lets go of the file; whoever drops the answer last closes it.

@@ -30,12 +30,13 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(super) fn begin(shared: &Arc<Shared>, tenant: TenantId) -> Result<Self, Error> {
-        if shared.path(tenant).exists() {
-            return Err(tenant_exists());
-        }
-        if !shared.loading.lock().insert(tenant) {
-            let detail = "This tenant is being loaded already: wait until that has ended.";
+        if !shared.aside.lock().insert(tenant) {
+            let detail = "This tenant is being loaded or removed already: wait until that has ended.";
             return Err(Error::new(ErrorKind::Conflict, "tenant_busy", detail));
+        }
+        if shared.path(tenant).exists() {
+            shared.aside.lock().remove(&tenant);
+            return Err(tenant_exists());
         }
         let path = shared.dir.join(super::LOADING).join(format!("{tenant}.db"));
         let made = remove(&path).map_err(Failure::from).and_then(|()| create(&path, shared, tenant));
@@ -44,7 +45,7 @@ impl Writer {
                 Ok(Self { connection: Some(connection), codes: Arc::new(codes), tenant, path, shared: shared.clone() })
             }
             Err(failure) => {
-                shared.loading.lock().remove(&tenant);
+                shared.aside.lock().remove(&tenant);
                 Err(failure.into_error(&shared.dir))
             }
         }
@@ -67,9 +68,9 @@ impl Writer {
         })
     }
 
-    pub(crate) async fn sync(&self) -> Result<(), Error> {
+    pub(crate) fn sync(&self) -> impl Future<Output = Result<(), Error>> + use<> {
         let path = self.path.clone();
-        blocking(move || File::open(path).and_then(|file| file.sync_data()).map_err(system)).await
+        blocking(move || File::open(path).and_then(|file| file.sync_data()).map_err(system))
     }
 
     pub(crate) async fn publish(mut self) -> Result<(), Error> {
@@ -85,9 +86,7 @@ impl Writer {
             })?;
             sync_folder(&to)
         })
-        .await?;
-        self.shared.new_namespace(self.tenant);
-        Ok(())
+        .await
     }
 
     pub(crate) async fn discard(self) {
@@ -104,7 +103,7 @@ impl Drop for Writer {
         self.connection.take();
         // What stays is removed by the next start.
         let _ = remove(&self.path);
-        self.shared.loading.lock().remove(&self.tenant);
+        self.shared.aside.lock().remove(&self.tenant);
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
 use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, Secret, TenantId, Timestamp};
-use steward_store::{Backend, Kind, Kinds, LinkKey, MasterKey, Model, Options, Record, Sealed, Store, serve_port};
+use steward_store::{Backend, Kind, Kinds, Layout, LinkKey, MasterKey, Model, Options, Record, Sealed, Store, serve_port};
 use tokio_util::sync::CancellationToken;
 
 /// A group of things; a thing may not outlive it unnoticed.
@@ -187,6 +187,19 @@ pub(crate) async fn postgres() -> Option<Bench> {
     Some(bench_on(Backend::Postgres { url: Secret::new(url), connections: 8 }, "postgres", None).await)
 }
 
+/// A server on which tenants share one schema.
+pub(crate) fn shared(url: String) -> Backend {
+    let backend = Backend::Postgres { url: Secret::new(url), connections: 8 };
+    Backend::Places {
+        places: vec![steward_store::Place { name: "shared".into(), backend, layout: Layout::Shared }],
+        newcomers: "shared".into(),
+    }
+}
+
+async fn on_shared() -> Option<Bench> {
+    Some(bench_on(shared(postgres_url()?), "shared", None).await)
+}
+
 /// A store that asks one on SQLite over HTTP.
 pub(crate) async fn remote() -> Bench {
     let dir = tempfile::tempdir().expect("a folder");
@@ -198,7 +211,7 @@ pub(crate) async fn remote() -> Bench {
 
 /// Runs a test on every engine, where the data is in this process.
 pub(crate) async fn on_each_engine(test: impl AsyncFn(&Bench)) {
-    for bench in [Some(sqlite().await), postgres().await].into_iter().flatten() {
+    for bench in [Some(sqlite().await), postgres().await, on_shared().await].into_iter().flatten() {
         test(&bench).await;
         bench.close().await;
     }
@@ -206,7 +219,7 @@ pub(crate) async fn on_each_engine(test: impl AsyncFn(&Bench)) {
 
 /// Runs a test on every adapter there is.
 pub(crate) async fn on_each(test: impl AsyncFn(&Bench)) {
-    for bench in [Some(sqlite().await), Some(remote().await), postgres().await].into_iter().flatten() {
+    for bench in [Some(sqlite().await), Some(remote().await), postgres().await, on_shared().await].into_iter().flatten() {
         test(&bench).await;
         bench.close().await;
     }

@@ -1,0 +1,282 @@
+//! Moving a tenant to another place while it is served, and removing one for good.
+//!
+//! The tenant is copied, the copy follows it until little is left, commits wait for a moment while the rest follows, control notes the new
+//! place, and commits go on there. Reads never wait. At any moment exactly one copy counts: the one at the place that control notes; before
+//! another one comes to be, control notes that it does not count, and the next start removes it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use steward_base::{Error, ErrorKind, TenantId};
+
+use crate::dump::{self, Loading, Position};
+use crate::engine::Engine;
+use crate::marks;
+use crate::store::Store;
+use crate::tally::{Tally, TallyKey};
+
+/// An increment of so few events that took so little time lets commits wait for no longer than that.
+const FEW_EVENTS: i64 = 500;
+const SHORT: Duration = Duration::from_millis(250);
+/// How often a copy goes after its tenant.
+const ROUNDS: usize = 60;
+/// How long commits that were begun may take to end.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// How often control is asked what became of a note.
+const ASKED: usize = 120;
+
+/// What moving a tenant came to.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The last event before the switch.
+    pub position: i64,
+    /// How long commits waited.
+    pub held: Duration,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The tenants that are being moved or erased by this process.
+#[derive(Debug, Default)]
+pub(crate) struct Busy(Mutex<HashSet<TenantId>>);
+
+impl Busy {
+    fn enter(self: &Arc<Self>, tenant: TenantId) -> Result<Alone, Error> {
+        if self.0.lock().insert(tenant) { Ok(Alone { busy: self.clone(), tenant }) } else { Err(tenant_busy()) }
+    }
+}
+
+struct Alone {
+    busy: Arc<Busy>,
+    tenant: TenantId,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.busy.0.lock().remove(&self.tenant);
+    }
+}
+
+/// Why a tenant was not moved.
+enum Stopped {
+    /// It is where it was.
+    Undone(Error),
+    /// Nobody can tell whether it was moved: no copy takes commits before the next start finds out.
+    Undecided(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Undone(error)
+    }
+}
+
+impl Store {
+    /// The name of the place that a tenant is in.
+    pub fn place(&self, tenant: TenantId) -> Option<&str> {
+        self.0.places.name_of(tenant)
+    }
+
+    /// Moves a tenant to another place, while it is read and written. Events keep ids, positions and hashes.
+    ///
+    /// Errors: `place_unknown`, `tenant_busy`, `tenant_fixed` for the operator's, `not_found`, and `tenant_restless` when it is written faster
+    /// than its copy can follow. After any of them the tenant is where it was.
+    pub async fn relocate(&self, tenant: TenantId, place: &str) -> Result<Moved, Error> {
+        refuse_operator(tenant)?;
+        let (from, to) = (self.0.places.place_of(tenant), self.0.places.named(place)?);
+        let _alone = self.0.busy.enter(tenant)?;
+        let began = self.0.clock.monotonic();
+        let (source, target) = (self.0.places.engine(from)?, self.0.places.engine(to)?);
+        let position = source.head(tenant).await?.0;
+        if from == to {
+            return Ok(Moved { position, held: Duration::ZERO, took: Duration::ZERO });
+        }
+        let _guard = self.0.places.home().guard(tenant).await?.ok_or_else(tenant_busy)?;
+        self.note(vec![(TallyKey::Stray(tenant), Some(to))]).await?;
+        target.remove(tenant).await?;
+        let (position, held) = match self.copy_and_switch(tenant, (source, target), (from, to)).await {
+            Ok(moved) => moved,
+            Err(Stopped::Undecided(error)) => return Err(error),
+            Err(Stopped::Undone(error)) => {
+                // The copy does not count: it may stay until the next start.
+                if target.remove(tenant).await.is_ok() {
+                    self.note(vec![(TallyKey::Stray(tenant), None)]).await?;
+                }
+                return Err(error);
+            }
+        };
+        match source.remove(tenant).await {
+            Ok(()) => self.note(vec![(TallyKey::Stray(tenant), None)]).await?,
+            Err(error) => {
+                tracing::warn!(tenant.id = %tenant, error.causes = error.causes(), "the old copy of a moved tenant stays until the next start")
+            }
+        }
+        self.0.stirred.add(tenant);
+        self.0.told.add(tenant);
+        Ok(Moved { position, held, took: self.0.clock.monotonic().saturating_sub(began) })
+    }
+
+    /// Removes a tenant for good: its namespace, and what control notes of it. May be repeated; one that is not there is fine.
+    ///
+    /// What was written before may remain where the store does not reach: free blocks of the disk, the write-ahead log of a PostgreSQL server
+    /// until it is reused, and backups for as long as they are kept.
+    ///
+    /// Errors: `tenant_busy`, `tenant_fixed` for the operator's.
+    pub async fn erase(&self, tenant: TenantId) -> Result<(), Error> {
+        refuse_operator(tenant)?;
+        let _alone = self.0.busy.enter(tenant)?;
+        let _guard = self.0.places.home().guard(tenant).await?.ok_or_else(tenant_busy)?;
+        let held = self.0.marks.hold(tenant, DRAIN).await.ok_or_else(tenant_busy)?;
+        self.0.places.of(tenant)?.remove(tenant).await?;
+        {
+            let _lane = self.0.marks.forget(tenant).await;
+            let gone = [TallyKey::Mark(tenant), TallyKey::Place(tenant), TallyKey::Stray(tenant)];
+            self.note(gone.into_iter().map(|key| (key, None)).collect()).await?;
+        }
+        self.0.places.forget(tenant);
+        self.vault().forget(tenant);
+        drop(held);
+        self.0.places.home().empty_log().await
+    }
+
+    async fn copy_and_switch(
+        &self,
+        tenant: TenantId,
+        (source, target): (&Engine, &Engine),
+        places: (i64, i64),
+    ) -> Result<(i64, Duration), Stopped> {
+        let mut loading = Loading::begin(tenant, target.writer(tenant).await?);
+        let last = match self.follow(tenant, source, &mut loading).await {
+            Ok(last) => last,
+            Err(error) => {
+                loading.discard().await;
+                return Err(error.into());
+            }
+        };
+        let began = self.0.clock.monotonic();
+        let Some(_held) = self.0.marks.hold(tenant, DRAIN).await else {
+            loading.discard().await;
+            return Err(restless().into());
+        };
+        // From here on no process commits to the source.
+        source.fence(tenant).await?;
+        match self.switch(tenant, (source, target), (loading, last), places).await {
+            Ok(position) => Ok((position, self.0.clock.monotonic().saturating_sub(began))),
+            Err(Stopped::Undone(error)) => {
+                source.unfence(tenant).await?;
+                Err(error.into())
+            }
+            Err(undecided) => Err(undecided),
+        }
+    }
+
+    /// Copies the tenant and lets the copy follow until little is left.
+    async fn follow(&self, tenant: TenantId, source: &Engine, loading: &mut Loading) -> Result<Position, Error> {
+        let kinds = &self.0.kinds;
+        let mut last = loading.apply(dump::begin(source.reader(tenant).await?, tenant, kinds, None)).await?;
+        for _ in 0..ROUNDS {
+            let began = self.0.clock.monotonic();
+            let next = loading.apply(dump::begin(source.reader(tenant).await?, tenant, kinds, Some(last.position))).await?;
+            let few = next.position - last.position <= FEW_EVENTS;
+            last = next;
+            if few && self.0.clock.monotonic().saturating_sub(began) <= SHORT {
+                return Ok(last);
+            }
+        }
+        Err(restless())
+    }
+
+    /// The last increment, and the note that makes the copy the tenant.
+    async fn switch(
+        &self,
+        tenant: TenantId,
+        (source, target): (&Engine, &Engine),
+        (mut loading, last): (Loading, Position),
+        (from, to): (i64, i64),
+    ) -> Result<i64, Stopped> {
+        let rest = dump::begin(source.reader(tenant).await?, tenant, &self.0.kinds, Some(last.position));
+        let position = match loading.apply(rest).await {
+            Ok(position) => position.position,
+            Err(error) => {
+                loading.discard().await;
+                return Err(error.into());
+            }
+        };
+        // Published it is still a copy that does not count.
+        loading.finish().await?;
+        let noted = self.note(vec![(TallyKey::Place(tenant), Some(to)), (TallyKey::Stray(tenant), Some(from))]).await;
+        if let Err(error) = noted {
+            match self.noted_place(tenant).await {
+                Some(place) if place == to => {}
+                Some(_) => return Err(error.into()),
+                None => return Err(Stopped::Undecided(error)),
+            }
+        }
+        self.0.places.put(tenant, to);
+        // Whoever waits for events goes on waiting: from here on the target tells them.
+        drop(target.watch(tenant));
+        Ok(position)
+    }
+
+    /// Where control says that a tenant is; nothing when it does not answer for long.
+    async fn noted_place(&self, tenant: TenantId) -> Option<i64> {
+        let home = self.0.places.home();
+        for _ in 0..ASKED {
+            if let Ok(noted) = home.tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await {
+                return Some(noted.unwrap_or(self.0.places.home_number()));
+            }
+            tokio::time::sleep(SHORT).await;
+        }
+        None
+    }
+
+    /// Removes copies that do not count, where nobody is about to make them count.
+    pub(crate) async fn remove_strays(&self, strays: Vec<(TenantId, i64)>) -> Result<(), Error> {
+        for (tenant, number) in strays {
+            let Some(_guard) = self.0.places.home().guard(tenant).await? else { continue };
+            // Whoever had the guard may have ended meanwhile.
+            let noted = self.0.places.home().tally(TenantId::OPERATOR, TallyKey::Stray(tenant).text()).await?;
+            let counts = self.0.places.home().tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await?;
+            if noted != Some(number) || counts.unwrap_or(self.0.places.home_number()) == number {
+                continue;
+            }
+            let Ok(engine) = self.0.places.engine(number) else {
+                tracing::warn!(tenant.id = %tenant, "a copy that does not count is in a place that the configuration does not name");
+                continue;
+            };
+            tracing::info!(tenant.id = %tenant, "removing what a move left behind");
+            engine.remove(tenant).await?;
+            // It may have been stopped before its commits went on.
+            self.0.places.of(tenant)?.unfence(tenant).await?;
+            self.note(vec![(TallyKey::Stray(tenant), None)]).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes notes into control, all or none.
+    pub(crate) async fn note(&self, notes: Vec<(TallyKey, Option<i64>)>) -> Result<(), Error> {
+        let notes = notes.into_iter().map(|(key, value)| Tally::Note { key, value });
+        marks::write_tallies(self.0.places.home(), self.seen(), notes.collect()).await
+    }
+}
+
+fn refuse_operator(tenant: TenantId) -> Result<(), Error> {
+    if tenant != TenantId::OPERATOR {
+        return Ok(());
+    }
+    let detail = "The operator's tenant is the installation itself: it can be neither moved nor erased.";
+    Err(Error::new(ErrorKind::Conflict, "tenant_fixed", detail))
+}
+
+fn tenant_busy() -> Error {
+    let detail = "This tenant is being moved, loaded or erased, or does not come to rest: try again in a moment.";
+    Error::new(ErrorKind::Conflict, "tenant_busy", detail)
+}
+
+fn restless() -> Error {
+    let detail = "This tenant is written faster than a copy can follow: try again when there is less to do.";
+    Error::new(ErrorKind::Unavailable, "tenant_restless", detail).with_retry_after(Duration::from_secs(60))
+}

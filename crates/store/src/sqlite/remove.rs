@@ -1,0 +1,87 @@
+//! Removing a tenant's file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::wal::CheckpointMode;
+use steward_base::{Error, ErrorKind, TenantId};
+
+use super::failure::Failure;
+use super::namespace::Open;
+use super::writer::{remove, sync_folder};
+use super::{Shared, blocking};
+
+/// How often it looks whether somebody still reads.
+const LOOK: Duration = Duration::from_millis(2);
+/// How long it waits for whoever reads.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Keeps everybody from opening the file.
+struct Aside<'a> {
+    shared: &'a Shared,
+    tenant: TenantId,
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.shared.aside.lock().remove(&self.tenant);
+    }
+}
+
+pub(super) async fn run(shared: &Arc<Shared>, tenant: TenantId) -> Result<(), Error> {
+    if !shared.aside.lock().insert(tenant) {
+        return Err(busy());
+    }
+    let _aside = Aside { shared, tenant };
+    let namespace = shared.namespaces.write().remove(&tenant);
+    if let Some(open) = namespace.and_then(|namespace| namespace.leave()) {
+        closed(shared, open).await?;
+    }
+    let path = shared.path(tenant);
+    blocking(move || {
+        // SQLite's own files first: without the file itself they mean nothing.
+        for ending in ["-wal", "-shm", ""] {
+            let mut name = path.clone().into_os_string();
+            name.push(ending);
+            remove(&PathBuf::from(name))?;
+        }
+        sync_folder(&path)
+    })
+    .await
+}
+
+/// Closes the file once nobody has it. A connection that is closed later would remove the log of whatever is at its path by then.
+async fn closed(shared: &Shared, mut open: Arc<Open>) -> Result<(), Error> {
+    let clock = &shared.surroundings.clock;
+    let deadline = clock.monotonic() + PATIENCE;
+    loop {
+        match Arc::try_unwrap(open) {
+            Ok(last) => {
+                return blocking(move || {
+                    drop(last);
+                    Ok(())
+                })
+                .await;
+            }
+            Err(shared) => open = shared,
+        }
+        if clock.monotonic() > deadline {
+            return Err(busy());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Copies the log of control into its file and begins it anew: what was deleted is overwritten in the file already.
+pub(super) fn empty_log(shared: &Arc<Shared>) -> Result<(), Error> {
+    let namespace = shared.namespace(TenantId::OPERATOR)?;
+    let truncated =
+        shared.open(&namespace).and_then(|open| Ok(open.writer.lock().wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE)?));
+    truncated.map(|_| ()).map_err(|failure: Failure| failure.into_error(&shared.dir))
+}
+
+fn busy() -> Error {
+    let detail = "Somebody reads this tenant for long, or it is being loaded: try again when that has ended.";
+    Error::new(ErrorKind::Conflict, "tenant_busy", detail)
+}
