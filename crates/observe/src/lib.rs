@@ -4,6 +4,7 @@
 //! organization, whatever they claim; a caller whose permission holds only somewhere reads and writes only there; every row that is refused
 //! is counted in the answer, with the reason.
 
+mod access;
 mod incoming;
 mod lines;
 mod logs;

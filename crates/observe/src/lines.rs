@@ -13,6 +13,7 @@ use steward_telemetry::{AttributeValue, LogBatch, LogFields, Severity};
 use steward_web::{Call, Json, Operation, RateClass, Raw, Reply, operation as draft};
 
 use crate::Observe;
+use crate::access;
 use crate::incoming::{PACKED_BYTES, bounded, decoding, delivery, unpack};
 use crate::scopes::{Claims, Sender};
 
@@ -73,6 +74,10 @@ async fn ingest(observe: Observe, call: Call<Stream, (), Raw>) -> Result<Reply<J
     let now = call.site.clock().now();
     let sender = Sender::of(&observe.store, &call.ctx, call.scope, now).await?;
     let stream = call.path.stream;
+    if stream == access::STREAM {
+        let detail = "Who read what is recorded there by the platform alone: send to another stream.";
+        return Err(Error::invalid(format!("/stream: {detail}")).with_field("/stream", "reserved_name", detail));
+    }
     let (delivery, part) = (delivery(&call.headers, &call.ctx, &stream)?, call.body.0);
     observe.telemetry.check_room(call.ctx.tenant(), part.bytes.len())?;
     let (batch, outcome) = decoding(move || read(&unpack(&part)?, &stream, &sender, now)).await?;

@@ -40,11 +40,14 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     add_health(&site, &app, &telemetry);
     app.fabric().watch_over(&site);
 
+    let (access, entries) = steward_web::access_log();
+    site.keep_access(access);
     let trail = Trail::open(&config, &app).await?;
     let worker = work.start().await?;
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(app.fleet().clone().run(stop.child_token()));
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
+    tasks.spawn(observe.clone().keep_access(entries, stop.child_token()));
     tasks.spawn(trail.clone().run(Duration::from_secs(config.audit_interval_seconds.into()), stop.child_token()));
     if let Some(door) = door {
         tasks.spawn(door.serve(app.store().clone(), split::key(&config, app.master())?, stop.child_token()));

@@ -327,7 +327,7 @@ impl Store {
         }
     }
 
-    /// Events after a position, oldest first.
+    /// Events after a position, oldest first. Personal data in them are sealed: [`Store::opened`] opens them for who may read the record.
     pub async fn events(&self, ctx: &Ctx, after: i64, limit: usize) -> Result<Vec<Event>, Error> {
         let stored = self.stored_events(ctx, after, limit).await?;
         stored.iter().map(|event| crate::chain::decode(ctx.tenant(), event)).collect()

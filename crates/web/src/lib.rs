@@ -34,6 +34,7 @@
 //! Invariants: nothing is routed that is not in the table; every answer outside 2xx and 3xx is a problem, save the closed list of protocol
 //! forms; a handler that changes something cannot be stopped by a client that hangs up; causes of errors go to the log and never out.
 
+mod access_log;
 mod arrival;
 mod call;
 mod credentials;
@@ -65,6 +66,7 @@ pub mod shown_once;
 mod site;
 pub mod undo;
 
+pub use access_log::{AccessEntry, AccessLog, access_log};
 pub use arrival::{Arrival, Peer};
 pub use call::{Call, Standing};
 pub use credentials::cookie;

@@ -88,6 +88,12 @@ async fn search(store: Store, call: Call<(), SearchParameters>) -> Result<Reply<
     };
     let asked = SearchQuery { text: query.q.clone(), limit: usize::from(query.limit.unwrap_or(DEFAULT_LIMIT)), kinds, after };
     let page = store.search(&call.ctx, asked).await?;
+    for kind in store.kinds().iter() {
+        let ids: Vec<_> = page.records.iter().filter(|record| *record.kind == *kind.name()).map(|record| record.id).collect();
+        if !ids.is_empty() {
+            call.site.saw(&call.ctx, kind, ids.into_iter(), Some(&query.q)).await?;
+        }
+    }
     let mut data = Vec::with_capacity(page.records.len());
     for record in page.records {
         let Some(kind) = store.kinds().get(&record.kind) else { continue };

@@ -14,6 +14,7 @@ use steward_store::Act;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::access_log::AccessLog;
 use crate::cursor::Cursors;
 use crate::health::Health;
 use crate::idempotency::InFlight;
@@ -110,6 +111,7 @@ struct Inner {
     in_flight: InFlight,
     limiter: Limiter,
     document: OnceLock<Bytes>,
+    access_log: OnceLock<AccessLog>,
     readers: OnceLock<BTreeMap<&'static str, Permission>>,
     changers: OnceLock<BTreeMap<(&'static str, Act), Permission>>,
 }
@@ -133,6 +135,7 @@ impl Site {
             in_flight: InFlight::default(),
             limiter,
             document: OnceLock::new(),
+            access_log: OnceLock::new(),
             readers: OnceLock::new(),
             changers: OnceLock::new(),
         }))
@@ -237,6 +240,15 @@ impl Site {
     /// Keeps the changers of the first router, as with the document.
     pub(crate) fn keep_changers(&self, changers: BTreeMap<(&'static str, Act), Permission>) {
         let _ = self.0.changers.set(changers);
+    }
+
+    /// From here on whoever reads records with personal data is recorded; a second log cannot come.
+    pub fn keep_access(&self, log: AccessLog) {
+        let _ = self.0.access_log.set(log);
+    }
+
+    pub(crate) fn access_log(&self) -> Option<&AccessLog> {
+        self.0.access_log.get()
     }
 
     /// An absolute URL on the public address.

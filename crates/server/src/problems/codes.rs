@@ -26,6 +26,7 @@ const FIX: &str = "Correct it and send it again.";
 
 /// The `code` of a problem, by name.
 pub(crate) const PROBLEMS: &[Code] = &[
+    code("access_log_unavailable", &[503], "Who reads personal data cannot be recorded at the moment.", WAIT),
     code("already_exists", &[409], "There is a record with this id already.", "Read it, and change it instead of creating it."),
     code("already_received", &[409], "A message of this name was taken before.", "Nothing: it had its effect."),
     code("already_set_up", &[409], "The installation has its owner.", "Sign in, or ask the owner for an invitation."),

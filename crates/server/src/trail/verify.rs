@@ -83,5 +83,8 @@ async fn slugs(store: &Store) -> Result<BTreeMap<TenantId, String>> {
 async fn erased(store: &Store, tenant: TenantId) -> Result<Option<String>> {
     let control = system(TenantId::OPERATOR, "audit");
     let history = store.history(&control, Tenant::KIND, tenant.record(), None, 100).await?;
-    Ok(history.into_iter().find(|event| event.event_type == "tenant.erased").map(|event| event.time.to_string()))
+    Ok(history
+        .into_iter()
+        .find(|event| matches!(event.event_type.as_str(), "tenant.erased" | "tenant.deleted"))
+        .map(|event| event.time.to_string()))
 }

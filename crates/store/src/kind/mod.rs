@@ -149,6 +149,11 @@ impl Kind {
         self.seals
     }
 
+    /// Whether it has a field with personal data: who reads its records is recorded.
+    pub fn is_personal(&self) -> bool {
+        self.fields.iter().any(|field| field.personal)
+    }
+
     /// Whether it has a field that events do not tell in the clear.
     pub(crate) fn is_confidential(&self) -> bool {
         !self.in_events.is_empty()

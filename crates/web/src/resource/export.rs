@@ -61,11 +61,13 @@ pub(super) async fn export<M: Model>(state: Arc<State<M>>, call: Call<(), Export
     // What cannot be read at all is told before the answer begins.
     let mut page = state.store.list(&call.ctx, asked.clone()).await?;
     let (media_type, ending) = if format == Format::Csv { (CSV, "csv") } else { (NDJSON, "ndjson") };
+    let (site, text) = (call.site.clone(), query.filter.as_ref().map(|text| text.as_str().to_owned()).unwrap_or_default());
     let (name, ctx) = (format!("{}.{ending}", state.options.plural), call.ctx.clone());
     Ok(download(call.standing(), media_type, &name, async move |sink: Sink| {
         let mut part = rows.head()?;
         loop {
             let Page { records, next } = page;
+            site.saw(&ctx, &state.kind, records.iter().map(|record| record.id), Some(&text)).await?;
             for record in records {
                 rows.write(&state, record, &mut part)?;
                 if part.len() >= PART && sink.send(std::mem::take(&mut part)).await.is_err() {

@@ -84,6 +84,7 @@ pub(super) async fn history<M: Model>(state: Arc<State<M>>, call: Call<ById<M>, 
             break;
         }
     }
+    call.site.saw(ctx, &state.kind, std::iter::once(id), None).await?;
     // Nothing is left of a purged record but its events.
     if record.is_none() && data.is_empty() && call.query.cursor.is_none() {
         return Err(state.writer.absent());

@@ -91,6 +91,7 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
     };
     let asked = ListQuery { kind: kind.name().to_owned(), among, filter, order: order.into_iter().collect(), after, limit };
     let page = state.store.list(&call.ctx, asked).await?;
+    call.site.saw(&call.ctx, kind, page.records.iter().map(|record| record.id), Some(text)).await?;
     let data = page.records.into_iter().map(|record| record.shown(&state.kind).only(only.clone())).collect();
     let next_cursor = page.next.map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
     let page = Page { data, has_more: next_cursor.is_some(), next_cursor, count };

@@ -17,6 +17,7 @@ const TRIES: usize = 8;
 
 pub(super) async fn get<M: Model>(state: Arc<State<M>>, call: Call<ById<M>>) -> Result<Reply<Written<Shown>>, Error> {
     let record = state.writer.find(call.by(), call.path.id.record()).await?;
+    call.site.saw(&call.ctx, &state.kind, std::iter::once(record.id), None).await?;
     Ok(state.show(record))
 }
 
