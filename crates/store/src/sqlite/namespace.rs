@@ -195,8 +195,6 @@ impl Namespace {
         writer.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048; PRAGMA secure_delete = ON;",
         )?;
-        // What is deleted is overwritten where that costs no further write; for the rest see `scrub`.
-        writer.execute_batch("PRAGMA secure_delete = FAST")?;
         // After a burst the log file shrinks back to this.
         writer.execute_batch("PRAGMA journal_size_limit = 67108864")?;
         let (codes, building) = codes::migrate(&writer, &surroundings.kinds, &surroundings.clock, self.tenant)?;
