@@ -35,6 +35,7 @@ if [[ "$purpose" == test ]]; then
   need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
   need chromium have chromium
   need faketime have faketime
+  need strace have strace
 fi
 if [[ "$purpose" == bench ]]; then
   need jq have jq

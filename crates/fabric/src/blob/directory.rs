@@ -40,9 +40,7 @@ struct Folder {
 impl Directory {
     pub(super) async fn open(root: PathBuf) -> Result<Self> {
         blocking(move || {
-            if !root.is_dir() {
-                make(&root, true)?;
-            }
+            make(&root, true)?;
             let lock = File::open(&root).map_err(failed)?;
             flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
                 let detail = "Another process uses the folder of the object store: stop it first.";

@@ -1,5 +1,6 @@
 //! The variant without a mail server: one file per message, which operators list and read.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -34,8 +35,8 @@ pub struct Folder {
 struct Files {
     root: PathBuf,
     keep: usize,
-    /// One at a time makes and clears folders.
-    turn: Mutex<()>,
+    /// One at a time makes and clears folders; those whose own names are on disk.
+    turn: Mutex<HashSet<PathBuf>>,
 }
 
 /// What a list shows of a message.
@@ -71,9 +72,7 @@ impl Folder {
         let files = Arc::new(Files { root, keep: keep.max(1), turn: Mutex::default() });
         let opened = files.clone();
         blocking(move || {
-            if !opened.root.is_dir() {
-                make(&opened.root, true)?;
-            }
+            make(&opened.root, true)?;
             opened.sweep()
         })
         .await?;
@@ -109,8 +108,10 @@ impl Folder {
     pub(super) async fn erase(&self, scope: Scope) -> Result<()> {
         let files = self.files.clone();
         blocking(move || {
-            let _turn = files.turn.lock();
-            match fs::remove_dir_all(files.folder(scope)) {
+            let mut known = files.turn.lock();
+            let folder = files.folder(scope);
+            known.remove(&folder);
+            match fs::remove_dir_all(folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => sync(&files.root),
             }
@@ -138,8 +139,11 @@ impl Files {
 
     fn add(&self, scope: Scope, id: MailId, text: &[u8]) -> io::Result<()> {
         let folder = self.folder(scope);
-        let _turn = self.turn.lock();
-        make(&folder, false)?;
+        let mut known = self.turn.lock();
+        if !known.contains(&folder) {
+            make(&folder, false)?;
+            known.insert(folder.clone());
+        }
         let (part, file) = (folder.join(format!("{id}{UNFINISHED}")), folder.join(format!("{id}{ENDING}")));
         let done = write(&part, text).and_then(|()| fs::rename(&part, &file)).and_then(|()| sync(&folder));
         if done.is_err() {
@@ -208,11 +212,11 @@ fn letter(id: MailId, source: Vec<u8>) -> Option<Letter> {
     Some(Letter { envelope, text, html, source: source.into() })
 }
 
-/// Makes a folder that nobody else may read, and its name durable.
+/// Makes a folder that nobody else may read, and its name durable, also when whoever made it before did not come to that.
 fn make(path: &Path, with_parents: bool) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).recursive(with_parents).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        done => done?,
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
     }
     path.parent().map_or(Ok(()), sync)
 }
