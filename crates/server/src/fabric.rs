@@ -18,6 +18,9 @@ use url::{Host, Url};
 use crate::config::{BucketAddressing, Config, invalid};
 
 mod metrics;
+mod operations;
+
+pub(crate) use operations::operations;
 
 /// How much memory cached values take together.
 const CACHE_BYTES: u64 = 32 << 20;
@@ -34,6 +37,8 @@ pub(crate) struct Fabric {
     pub(crate) kv: Kv,
     pub(crate) blob: Blob,
     pub(crate) mail: Mail,
+    /// For values that only this process changes, or whose users see for themselves whether they are still true, as those of `credentials` do: it
+    /// hears of no other process.
     pub(crate) cache: Cache,
 }
 

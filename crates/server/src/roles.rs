@@ -5,7 +5,7 @@ use steward_web::{Operations, events, health, openapi, search, undo};
 use steward_work::Work;
 
 use crate::app::App;
-use crate::{console, problems};
+use crate::{console, fabric, problems};
 
 /// What `/version` says.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,6 +33,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .tag("undo", "What a request did, taken back.")
         .tag("logs", "Log lines: in, out and live.")
         .tag("metrics", "Metric points: in, and series out.")
+        .tag("platform", "The installation itself; for its operator.")
         .tag("console", "Pages for browsers.")
         .with(health::operations())
         .with([openapi::operation_for_document()])
@@ -43,6 +44,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .with(events::operations(app.store()))
         .with(search::operations(app.store()))
         .with(undo::operations(app.store()))
+        .with(fabric::operations(app.fabric()))
         .with(problems::operations())
         .with(console::operations())
 }

@@ -8,6 +8,7 @@ mod crash;
 mod first_run;
 mod generated;
 mod ledger;
+mod outages;
 mod postgres;
 mod problems;
 mod split;

@@ -3,6 +3,9 @@
 mod batch;
 mod bin;
 mod bodies;
+#[expect(dead_code, reason = "the tests of the fabric use the rest")]
+#[path = "../../../fabric/tests/it/bucket.rs"]
+mod bucket;
 mod confidential;
 mod contract;
 mod credentials;
@@ -15,10 +18,16 @@ mod import;
 mod lists;
 mod live;
 mod log;
+mod outages;
 mod problems;
 mod rates;
+#[path = "../../../fabric/tests/it/redis_server.rs"]
+mod redis_server;
 mod repeats;
 mod sample;
 mod scopes;
 mod serving;
+#[expect(dead_code, reason = "the tests of the fabric use the rest")]
+#[path = "../../../fabric/tests/it/support.rs"]
+mod support;
 mod trace;
