@@ -514,7 +514,9 @@ impl Shared {
             self.surroundings.stirred.add(namespace.tenant);
         }
         self.bell.ring(namespace.tenant, committed.position, jobs);
-        for (pending, answer) in batch.into_iter().zip(committed.answers) {
+        for (mut pending, answer) in batch.into_iter().zip(committed.answers) {
+            // Whoever is answered may look at the mark at once.
+            drop(pending.unit.using.take());
             // Whoever asked may have gone; the unit is committed all the same.
             let _ = pending.answer.send(answer);
         }

@@ -166,7 +166,9 @@ fn answer(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, committed
     if committed.answers.iter().flatten().any(crate::plan::Done::touches_jobs) {
         shared.surroundings.stirred.add(namespace.tenant);
     }
-    for (pending, answer) in batch.into_iter().zip(committed.answers) {
+    for (mut pending, answer) in batch.into_iter().zip(committed.answers) {
+        // Whoever is answered may look at the mark at once.
+        drop(pending.unit.using.take());
         // Whoever asked may have gone; the unit is committed all the same.
         let _ = pending.answer.send(answer);
     }
