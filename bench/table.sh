@@ -53,6 +53,12 @@ of() { printf '[.[] | select(.workload == "%s" and (.connections // 0) == %s)][0
   alone "jobs, queued before they are worked off, /s" "$(figure jobs "$(of jobs 0 per_second)")" ">= 5000/s"
   alone "job in the hand of an idle worker, p99, ms" "$(figure jobs "$(of jobs-idle 0 p99_ms)")" "<= 5 ms"
   alone "job beside another tenant's queue, max, ms" "$(figure jobs "$(of jobs-beside 0 max_ms)")" "<= 1000 ms"
+  alone "a tenant made, SQLite, p50, ms" "$(figure tenants "$(of tenants-made 0 p50_ms)")" "<= 10 ms"
+  alone "10,000 tenants, 500/s: reads, p99, ms" "$(figure tenants "$(of tenants-reads 0 p99_ms)")" "<= 10 ms"
+  alone "  writes, p99, ms" "$(figure tenants "$(of tenants-writes 0 p99_ms)")" "<= 10 ms"
+  alone "  RSS, MB" "$(figure tenants "$(of tenants-reads 0 rss_mb)")" "<= 400 MB"
+  alone "  files open" "$(figure tenants "$(of tenants-reads 0 open_files)")" "bounded"
+  alone "  start, ms" "$(figure tenants "$(of tenants-start 0 milliseconds)")" "<= 1000 ms"
   while IFS=$'\t' read -r name p50 p99; do
     alone "$name, p50, ms" "$p50" ""
     alone "  p99, ms" "$p99" ""

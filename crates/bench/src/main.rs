@@ -13,6 +13,7 @@ mod queries;
 mod records;
 mod report;
 mod telemetry;
+mod tenants;
 mod workload;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum Command {
     Jobs(jobs::Jobs),
     /// Ask the record kernel in this process over many records.
     Queries(queries::Queries),
+    /// Make many tenants in this process and spread requests over them.
+    Tenants(tenants::Tenants),
     /// Follow the live events of a server and time what is created until it is told.
     Live(live::Live),
 }
@@ -82,6 +85,9 @@ fn main() -> ExitCode {
         }
         Command::Queries(queries) => {
             runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { queries::measure(&queries).await.map(|()| 0) })
+        }
+        Command::Tenants(tenants) => {
+            runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { tenants::measure(&tenants).await.map(|()| 0) })
         }
         Command::Live(live) => {
             runtime(tokio::runtime::Builder::new_current_thread()).block_on(async { live::measure(&live).await.map(|()| 0) })

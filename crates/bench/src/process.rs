@@ -38,3 +38,11 @@ impl Spent {
         }
     }
 }
+
+/// What this process holds in memory.
+pub(crate) fn resident_mb() -> io::Result<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u32>().ok());
+    let kilobytes = kilobytes.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/self/status has no VmRSS"))?;
+    Ok((f64::from(kilobytes) / 102.4).round() / 10.0)
+}

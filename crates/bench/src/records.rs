@@ -27,15 +27,20 @@ pub(crate) struct Place {
 impl Place {
     /// Opens a store there with a tenant of its own.
     pub(crate) async fn open(&self, clock: Clock) -> Result<(Store, Ctx), Failure> {
+        let store = self.reopen(clock).await?;
+        let ctx = tenant(&store).await?;
+        Ok((store, ctx))
+    }
+
+    /// Opens the store that is there.
+    pub(crate) async fn reopen(&self, clock: Clock) -> Result<Store, Failure> {
         let backend = match (&self.dir, &self.postgres_file) {
             (Some(dir), _) => Backend::Sqlite { dir: dir.clone() },
             (None, Some(file)) => Backend::Postgres { url: Secret::new(std::fs::read_to_string(file)?.trim().to_owned()), connections: 16 },
             (None, None) => return Err("name a folder or a database".into()),
         };
         let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Asset>()), Kinds::with);
-        let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, clock.clone(), Random::system()).await?;
-        let ctx = tenant(&store).await?;
-        Ok((store, ctx))
+        Ok(Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, clock, Random::system()).await?)
     }
 }
 

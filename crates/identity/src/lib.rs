@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod attempts;
+mod lifecycle;
 mod models;
 mod operations;
 mod passwords;
@@ -13,6 +14,7 @@ mod set_up;
 mod tenants;
 
 pub use api_keys::NewApiKey;
+pub use lifecycle::Eraser;
 pub use models::{ApiKey, Member, Person, PersonId, Session, SetUpLink, Tenant, TenantStatus, kinds};
 pub use operations::operations;
 pub use passwords::Passwords;

@@ -28,6 +28,8 @@ pub enum TenantStatus {
     Active,
     /// Refused everywhere until the operator lifts it.
     Suspended,
+    /// On its way out: nothing of it will be left.
+    Deleting,
 }
 
 /// A tenant.
@@ -62,7 +64,7 @@ pub struct Person {
     #[schemars(extend("secret" = "hashed"))]
     pub password_hash: String,
     /// The tenants they belong to; what they may do there is the member's affair.
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 1000), extend("indexed" = true))]
     pub tenants: Vec<TenantId>,
 }
 

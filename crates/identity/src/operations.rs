@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use steward_base::{Result, Secret};
 use steward_store::Model as _;
-use steward_web::{Call, Json, Operation, RateClass, Reply, Resource, Site, operation, resource, shown_once};
+use steward_web::{ById, Call, Json, Operation, RateClass, Reply, Resource, Site, operation, resource, shown_once};
+use steward_work::SagaRun;
 
 use crate::api_keys::NewApiKey;
 use crate::sessions::{SESSION_LIFETIME, SignedIn};
-use crate::{ApiKey, Identity, Owner, SessionView, Tenant};
+use crate::{ApiKey, Identity, Owner, SessionView, Tenant, TenantStatus};
 
 /// Bytes that a stranger may send.
 const CREDENTIAL_BODY: usize = 16 << 10;
@@ -20,6 +21,7 @@ pub fn operations(identity: &Identity) -> Vec<Operation> {
     let mut all = first_party(identity);
     all.extend(resource::<Tenant>(&identity.0.store, Resource::new("tenants").without_create().without_update().without_delete()));
     all.push(create_tenant(identity));
+    all.extend(tenant_operations(identity));
     all.extend(resource::<ApiKey>(&identity.0.store, Resource::new("api-keys").without_create().without_update().without_restore()));
     all.push(create_api_key(identity));
     all
@@ -174,16 +176,73 @@ fn create_tenant(identity: &Identity) -> Operation {
         .status(StatusCode::CREATED)
         .etag()
         .error(StatusCode::CONFLICT, "slug_taken")
+        .error(StatusCode::SERVICE_UNAVAILABLE, "tenant_being_made")
         .output_schema(identity.kind(Tenant::KIND).output_schema().clone())
         .handle(identity.clone(), new_tenant)
 }
 
 async fn new_tenant(identity: Identity, call: Call<(), (), Json<NewTenant>>) -> Result<Reply<Json<Value>>> {
     let Json(NewTenant { name, slug }) = call.body;
-    let tenant = identity.create_tenant(&call.ctx, &slug, &name).await?;
-    let record = identity.activate(&call.ctx, tenant).await?;
+    let record = identity.make_tenant(&call.ctx, slug, name).await?;
     let shown = record.to_json(identity.kind(Tenant::KIND))?;
-    Ok(Reply::json(shown).etag(record.version).location(&format!("/api/v1/tenants/{tenant}")))
+    let location = format!("/api/v1/tenants/{}", record.id.wire(Tenant::PREFIX));
+    Ok(Reply::json(shown).etag(record.version).location(&location))
+}
+
+fn tenant_operations(identity: &Identity) -> [Operation; 3] {
+    let status = |id: &'static str, verb: &str, summary: &str, status: TenantStatus| {
+        operation(id, Method::POST, format!("/api/v1/tenants/{{id}}/{verb}"))
+            .needs("tenants:write")
+            .summary(summary)
+            .tag("tenants")
+            .etag()
+            .error(StatusCode::CONFLICT, "tenant_fixed")
+            .error(StatusCode::CONFLICT, "tenant_not_ready")
+            .output_schema(identity.kind(Tenant::KIND).output_schema().clone())
+            .handle((identity.clone(), status), set_status)
+    };
+    [
+        status("tenants.suspend", "suspend", "Refuse a tenant's requests and rest its background work", TenantStatus::Suspended),
+        status("tenants.resume", "resume", "Let a suspended tenant in again", TenantStatus::Active),
+        operation("tenants.delete", Method::DELETE, "/api/v1/tenants/{id}")
+            .needs("tenants:delete")
+            .summary("Erase a tenant and all that is in it")
+            .description(
+                "The tenant is refused from now on; a saga erases its telemetry, objects, records, events and keys, and at last its name. There is no \
+                 recycle bin for tenants. What is in backups stays there for as long as they are kept.",
+            )
+            .tag("tenants")
+            .status(StatusCode::ACCEPTED)
+            .error(StatusCode::CONFLICT, "tenant_fixed")
+            .error(StatusCode::CONFLICT, "confirmation_wrong")
+            .error(StatusCode::CONFLICT, "tenant_being_deleted")
+            .handle(identity.clone(), delete_tenant),
+    ]
+}
+
+async fn set_status((identity, status): (Identity, TenantStatus), call: Call<ById<Tenant>>) -> Result<Reply<Json<Value>>> {
+    let record = identity.set_status(&call.ctx, call.path.id.record(), status).await?;
+    Ok(Reply::json(record.to_json(identity.kind(Tenant::KIND))?).etag(record.version))
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Confirmation {
+    /// The tenant's short name: everything in it will be gone.
+    #[schemars(length(min = 1, max = 40))]
+    confirm: String,
+}
+
+/// What goes on in the background.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Begun {
+    /// The saga's id; `/api/v1/sagas/{id}` says how far it is.
+    saga: String,
+}
+
+async fn delete_tenant(identity: Identity, call: Call<ById<Tenant>, Confirmation>) -> Result<Reply<Json<Begun>>> {
+    let saga = identity.delete_tenant(&call.ctx, call.path.id.record(), &call.query.confirm).await?.wire(SagaRun::PREFIX);
+    let location = format!("/api/v1/sagas/{saga}");
+    Ok(Reply::json(Begun { saga }).location(&location))
 }
 
 fn create_api_key(identity: &Identity) -> Operation {

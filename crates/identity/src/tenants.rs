@@ -22,21 +22,16 @@ impl Identity {
         Ok(())
     }
 
-    /// Makes a tenant and its namespace; [`Identity::activate`] ends it. One that a crash left half made is taken up again.
+    /// Makes a tenant and its namespace; [`Identity::activate`] ends it. One that a crash left half made is taken up again. For the first owner, who
+    /// comes before any worker: whoever makes a tenant later begins the saga `create_tenant`.
     ///
     /// Fails with `slug_taken` or `slug_reserved`.
     pub async fn create_tenant(&self, cause: &Ctx, slug: &str, name: &str) -> Result<TenantId> {
-        if RESERVED.contains(&slug) {
-            let detail = format!("\"{slug}\" is a word of Steward's own paths. Choose another short name.");
-            return Err(Error::new(ErrorKind::Invalid, "slug_reserved", detail).with_field("/slug", "slug_reserved", "Choose another."));
-        }
+        check_slug(slug)?;
         let control = system_for(cause, TenantId::OPERATOR, "create-tenant");
         let tenant = match self.tenant_by_slug(slug).await? {
             Some(record) if record.decode::<Tenant>()?.status == TenantStatus::Provisioning => record.id,
-            Some(_) => {
-                let detail = format!("A tenant named \"{slug}\" exists. Choose another short name.");
-                return Err(Error::new(ErrorKind::Conflict, "slug_taken", detail).with_field("/slug", "slug_taken", "Choose another."));
-            }
+            Some(_) => return Err(slug_taken(slug)),
             None => {
                 let id = RecordId::new(&self.0.clock, &self.0.random);
                 let tenant = Tenant { name: name.to_owned(), slug: slug.to_owned(), status: TenantStatus::Provisioning };
@@ -68,4 +63,18 @@ impl Identity {
     pub async fn named_tenant(&self, slug: &str) -> Result<TenantId> {
         self.tenant_by_slug(slug).await?.map(|record| record.id.into()).ok_or_else(|| Error::not_found("tenant"))
     }
+}
+
+/// Fails with `slug_reserved`.
+pub(crate) fn check_slug(slug: &str) -> Result<()> {
+    if !RESERVED.contains(&slug) {
+        return Ok(());
+    }
+    let detail = format!("\"{slug}\" is a word of Steward's own paths. Choose another short name.");
+    Err(Error::new(ErrorKind::Invalid, "slug_reserved", detail).with_field("/slug", "slug_reserved", "Choose another."))
+}
+
+pub(crate) fn slug_taken(slug: &str) -> Error {
+    let detail = format!("A tenant named \"{slug}\" exists. Choose another short name.");
+    Error::new(ErrorKind::Conflict, "slug_taken", detail).with_field("/slug", "slug_taken", "Choose another.")
 }

@@ -1,6 +1,12 @@
 //! The table of operations of every role. One process runs them all so far.
 
+use steward_fabric::blob::Blob;
+use steward_fabric::cache::Cache;
+use steward_fabric::kv::Kv;
+use steward_fabric::mail::Mail;
+use steward_identity::Eraser;
 use steward_observe::Observe;
+use steward_telemetry::Telemetry;
 use steward_web::{Operations, events, health, openapi, search, undo};
 use steward_work::Work;
 
@@ -50,6 +56,27 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
 }
 
 /// The background work of every role.
-pub(crate) fn work(app: &App) -> Work {
-    Work::new(app.store().clone(), steward_work::Options::default())
+pub(crate) fn work(app: &App, telemetry: &Telemetry) -> Work {
+    let work = Work::new(app.store().clone(), steward_work::Options::default());
+    let identity = app.identity().clone();
+    let work = work.only_for(move |tenant| {
+        let identity = identity.clone();
+        async move { identity.works_for(tenant).await }
+    });
+    app.identity().sagas(erasers(app, telemetry)).into_iter().fold(work, Work::saga)
+}
+
+/// Every part that keeps something of tenants beside their records.
+fn erasers(app: &App, telemetry: &Telemetry) -> Vec<Eraser> {
+    let fabric = app.fabric().clone();
+    vec![
+        Eraser::new("telemetry", telemetry.clone(), async |telemetry: Telemetry, tenant| telemetry.erase(tenant).await),
+        Eraser::new("objects", fabric.blob, async |blob: Blob, tenant| blob.erase(tenant.into()).await),
+        Eraser::new("mail", fabric.mail, async |mail: Mail, tenant| mail.erase(tenant.into()).await),
+        Eraser::new("keys", fabric.kv, async |kv: Kv, tenant| kv.erase(tenant.into()).await),
+        Eraser::new("cache", fabric.cache, async |cache: Cache, tenant| {
+            cache.invalidate_tenant(tenant).await;
+            Ok(())
+        }),
+    ]
 }

@@ -33,7 +33,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let telemetry = telemetry(&config, &app).await?;
     let site = site(&config, &app)?;
     let observe = Observe::new(app.store().clone(), telemetry.clone());
-    let work = roles::work(&app);
+    let work = roles::work(&app, &telemetry);
     let operations = roles::operations(&app, &observe, &work);
     let work = work.with(ImportRows::new(operations.imports(&site)));
     let router = operations.router(&site);

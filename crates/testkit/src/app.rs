@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
@@ -10,6 +11,7 @@ use steward_fabric::cache::{Cache, Freshness};
 use steward_identity::{Identity, Member, NewApiKey, Owner};
 use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 use steward_web::{Limits, Operation, Operations, Rates, Serving, Settings, Site, Version, events, health, openapi, search, serve, undo};
+use steward_work::{Work, Worker};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -17,6 +19,9 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::client::Ask;
+
+/// How long jobs get to end with the server.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a server under test is made of; operations are built from it.
 #[derive(Clone)]
@@ -80,6 +85,7 @@ pub struct TestApp {
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
+    worker: Worker,
     folder: Arc<TempDir>,
 }
 
@@ -104,7 +110,8 @@ impl TestApp {
         let address = listener.local_addr().expect("a bound socket has an address");
         let public_url = setup.public_url.unwrap_or_else(|| format!("http://{address}"));
         let (clock, random) = (setup.clock.unwrap_or_else(Clock::system), Random::system());
-        let kinds = [setup.kinds, steward_auth::kinds(), steward_identity::kinds()].into_iter().flatten().fold(Kinds::new(), Kinds::with);
+        let own = [setup.kinds, steward_auth::kinds(), steward_identity::kinds(), steward_work::kinds()];
+        let kinds = own.into_iter().flatten().fold(Kinds::new(), Kinds::with);
         let backend = Backend::Sqlite { dir: folder.path().join("records") };
         let master = MasterKey::new([7; 32]);
         let store = Store::open(Options { backend, master: master.clone() }, kinds, clock.clone(), random.clone())
@@ -162,7 +169,10 @@ impl TestApp {
             let shutdown = async move { drop(stopped.await) };
             serve(listener, router, &own, serving, shutdown).await;
         });
-        Self { parts, site, operations, address, client: client(), stop: Some(stop), served, folder }
+        let work =
+            parts.identity.sagas(Vec::new()).into_iter().fold(Work::new(parts.store.clone(), steward_work::Options::default()), Work::saga);
+        let worker = work.start().await.expect("a fresh installation has nothing that cannot be worked on");
+        Self { parts, site, operations, address, client: client(), stop: Some(stop), served, worker, folder }
     }
 
     /// Its address with `path`.
@@ -260,6 +270,7 @@ impl TestApp {
             let _ = stop.send(());
         }
         (&mut self.served).await.expect("the server ends without a panic");
+        self.worker.stop(PATIENCE).await;
         self.parts.store.close().await;
     }
 }

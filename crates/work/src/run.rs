@@ -47,15 +47,19 @@ impl Default for Options {
 /// Most jobs that one tenant gets in one turn: nobody waits longer than the others' turns take.
 const TURN: usize = 16;
 /// How often a tenant that is written to is swept.
-const SWEEP: Duration = Duration::from_secs(3_600);
+const SWEEP: Duration = Duration::from_secs(300);
 /// How long a tenant whose namespace cannot be read is left alone.
 const TROUBLE: Duration = Duration::from_secs(5);
+/// How often a tenant is looked at for which no work is done now.
+const CLOSED: Duration = Duration::from_secs(30);
 /// The longest sleep: a clock that was set forward is noticed by then, and so are wake-ups that were lost between processes.
 const LOOK: Duration = Duration::from_secs(30);
 /// Why a job was given back.
 const STOPPING: &str = "the server was stopped";
 const CALLED_OFF: &str = "it was called off";
 
+/// Whether work is done for a tenant now.
+type Admits = Box<dyn Fn(TenantId) -> BoxFuture<'static, Result<bool, Error>> + Send + Sync>;
 type Run = Box<dyn Fn(Running, Value) -> BoxFuture<'static, Result<UnitOfWork, Failure>> + Send + Sync>;
 
 struct Handler {
@@ -73,14 +77,35 @@ pub struct Work {
     sagas: Sagas,
     consumers: Vec<Known>,
     followed: Arc<Followed>,
+    admits: Admits,
 }
 
 impl Work {
     /// Nothing known yet but schedules.
     pub fn new(store: Store, options: Options) -> Self {
         let (handlers, schedulable, reconcilers, sagas) = (HashMap::new(), Schedulable::default(), Reconcilers::default(), Sagas::new());
-        let work = Self { store, options, handlers, schedulable, reconcilers, sagas, consumers: Vec::new(), followed: Arc::default() };
+        let work = Self {
+            store,
+            options,
+            handlers,
+            schedulable,
+            reconcilers,
+            sagas,
+            consumers: Vec::new(),
+            followed: Arc::default(),
+            admits: everybody(),
+        };
         work.with(Tick).consumer(Ticking)
+    }
+
+    /// Asks before jobs of a tenant are taken; of one for which the answer is no, they wait.
+    #[must_use]
+    pub fn only_for<R>(mut self, admits: impl Fn(TenantId) -> R + Send + Sync + 'static) -> Self
+    where
+        R: Future<Output = Result<bool, Error>> + Send + 'static,
+    {
+        self.admits = Box::new(move |tenant| admits(tenant).boxed());
+        self
     }
 
     /// Adds a reconciler.
@@ -174,6 +199,7 @@ impl Work {
             freed: Notify::new(),
             ended: Notify::new(),
             followed: self.followed,
+            admits: self.admits,
             stopping,
             dropping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -225,6 +251,7 @@ struct Shared {
     /// Tenants that have as many jobs in hand as one tenant may, and more waiting.
     held_up: Mutex<HashSet<TenantId>>,
     followed: Arc<Followed>,
+    admits: Admits,
     /// A job ended: there is room for another.
     freed: Notify,
     /// The same, for whoever waits for the last one.
@@ -283,6 +310,11 @@ impl Shared {
         if limit == 0 {
             self.held_up.lock().insert(tenant);
             return;
+        }
+        match (self.admits)(tenant).await {
+            Ok(true) => {}
+            Ok(false) => return turns.at(tenant, self.store.clock().now().plus(CLOSED)),
+            Err(error) => return self.leave_alone(turns, tenant, &error),
         }
         match self.claim(tenant, limit).await {
             Ok(taken) if taken == limit => turns.now(tenant),
@@ -394,6 +426,10 @@ impl Shared {
             tracing::warn!(job.id = %running.job.id.wire(steward_store::JOB_PREFIX), error.code = error.code(), "the end of a job cannot be stored");
         }
     }
+}
+
+fn everybody() -> Admits {
+    Box::new(|_| std::future::ready(Ok(true)).boxed())
 }
 
 fn took_too_long() -> Error {

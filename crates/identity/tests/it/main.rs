@@ -4,6 +4,7 @@ mod keys;
 mod processes;
 mod sessions;
 mod set_up;
+mod tenants;
 mod verified;
 
 use serde_json::{Value, json};

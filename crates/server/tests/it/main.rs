@@ -5,6 +5,7 @@ mod bad_input;
 mod clock;
 mod command_line;
 mod crash;
+mod erase;
 mod first_run;
 mod generated;
 mod ledger;

@@ -8,7 +8,7 @@ use steward_work::{Failure, JobHandler, Options, Running, Schedule, Work, begin}
 use crate::support::{Handle, Number};
 
 fn setup() -> Setup {
-    Setup { kinds: steward_work::kinds(), ..Setup::default() }
+    Setup::default()
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! How tenants come and go: by sagas, of which nothing is left half done.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use steward_auth::system;
+use steward_base::TenantId;
+use steward_store::ListQuery;
+use steward_testkit::{TestApp, TestTenant};
+
+use crate::app;
+
+async fn make(app: &TestApp, operator: &TestTenant, slug: &str) -> Value {
+    let body = json!({ "name": "Acme", "slug": slug });
+    app.post("/api/v1/tenants").key(&operator.key).json(&body).send().await.expect(201).json()
+}
+
+/// The saga at its end.
+async fn ended(app: &TestApp, operator: &TestTenant, saga: &str) -> Value {
+    let ends = async {
+        loop {
+            let saga = app.get(&format!("/api/v1/sagas/{saga}")).key(&operator.key).send().await.expect(200).json();
+            if !["running", "undoing"].contains(&saga["state"].as_str().expect("a state")) {
+                return saga;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ends).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn a_tenant_is_made_suspended_let_in_again_and_erased() {
+    let app = app().await;
+    let operator = app.operator().await;
+    let made = make(&app, &operator, "acme").await;
+    assert_eq!((made["status"].as_str(), made["slug"].as_str()), (Some("active"), Some("acme")));
+    let again = app.post("/api/v1/tenants").key(&operator.key).json(&json!({ "name": "Other", "slug": "acme" })).send().await;
+    assert_eq!(again.expect(409).json()["code"], "slug_taken");
+
+    let id = made["id"].as_str().expect("an id");
+    let tenant: TenantId = id.parse().expect("a tenant's");
+    let key = app.key(tenant, &["admin:*"]).await;
+    let status = async || app.get("/api/v1/api-keys").key(&key).send().await;
+    status().await.expect(200);
+    let change = async |verb: &str| app.post(&format!("/api/v1/tenants/{id}/{verb}")).key(&operator.key).send().await;
+    assert_eq!(change("suspend").await.expect(200).json()["status"], "suspended");
+    assert_eq!(status().await.expect(403).json()["code"], "tenant_suspended");
+    assert_eq!(change("resume").await.expect(200).json()["status"], "active");
+    status().await.expect(200);
+
+    let delete = async |confirm: &str| app.delete(&format!("/api/v1/tenants/{id}?confirm={confirm}")).key(&operator.key).send().await;
+    assert_eq!(delete("acne").await.expect(409).json()["code"], "confirmation_wrong");
+    let saga = delete("acme").await.expect(202).json();
+    let saga = ended(&app, &operator, saga["saga"].as_str().expect("an id")).await;
+    assert_eq!(saga["state"], "done", "{saga}");
+    status().await.expect(401);
+    app.get(&format!("/api/v1/tenants/{id}")).key(&operator.key).send().await.expect(404);
+    let ctx = system(tenant, "test");
+    assert!(
+        app.parts.store.list(&ctx, ListQuery { kind: "api_key".into(), ..ListQuery::default() }).await.is_err(),
+        "its namespace is gone"
+    );
+    assert_ne!(make(&app, &operator, "acme").await["id"], made["id"], "the short name is free");
+}
+
+#[tokio::test]
+async fn whoever_belongs_nowhere_else_goes_with_the_tenant() {
+    let app = app().await;
+    let operator = app.operator().await;
+    app.owner("first", "first@example.com", "a long enough pass phrase").await;
+    app.owner("globex", "ada@example.com", "a long enough pass phrase").await;
+    let sign_in = async |email: &str| {
+        let body = json!({ "email": email, "password": "a long enough pass phrase" });
+        app.post("/auth/login").header("origin", &app.url("")).json(&body).send().await
+    };
+    sign_in("ada@example.com").await.expect(200);
+    let tenants = app.get("/api/v1/tenants?filter=slug%3Dglobex").key(&operator.key).send().await.expect(200).json();
+    let id = tenants["data"][0]["id"].as_str().expect("an id").to_owned();
+    let begun = app.delete(&format!("/api/v1/tenants/{id}?confirm=globex")).key(&operator.key).send().await.expect(202).json();
+    assert_eq!(ended(&app, &operator, begun["saga"].as_str().expect("an id")).await["state"], "done");
+    sign_in("ada@example.com").await.expect(401);
+    sign_in("first@example.com").await.expect(200);
+    let refused = app.delete(&format!("/api/v1/tenants/{}?confirm=operator", TenantId::OPERATOR)).key(&operator.key).send().await;
+    assert_eq!(refused.expect(409).json()["code"], "tenant_fixed");
+}
