@@ -48,9 +48,7 @@ impl Core {
             if !removed.is_empty() {
                 self.manifest.lock().commit(Delta { removed, ..Delta::default() })?;
             }
-            let (segments, freed) = self.tables.forget(tenant);
-            self.budget.give_back(tenant, freed);
-            self.retired.lock().extend(segments);
+            self.retired.lock().extend(self.tables.forget(tenant));
             if !self.holds(tenant) {
                 return Ok(());
             }

@@ -194,18 +194,15 @@ impl Tables {
         gone
     }
 
-    /// Lets go of all of a tenant. Returns its segments and the bytes set free.
-    pub(crate) fn forget(&self, tenant: TenantId) -> (Vec<Arc<Segment>>, usize) {
+    /// Lets go of a tenant's segments. Entries that came meanwhile stay: what the log holds must be published before its files can go.
+    pub(crate) fn forget(&self, tenant: TenantId) -> Vec<Arc<Segment>> {
         let mut tables = self.0.write();
-        let (mut segments, mut freed) = (Vec::new(), 0);
-        tables.retain(|key, table| {
-            if key.tenant == tenant {
-                segments.extend(table.segments.iter().cloned());
-                freed += table.bytes;
-            }
-            key.tenant != tenant
-        });
-        (segments, freed)
+        let mut segments = Vec::new();
+        for (_, table) in tables.iter_mut().filter(|(key, _)| key.tenant == tenant) {
+            segments.extend(std::mem::take(&mut table.segments).iter().cloned());
+        }
+        tables.retain(|key, table| key.tenant != tenant || !table.entries.is_empty());
+        segments
     }
 
     /// Puts in what the manifest names at the start.

@@ -137,9 +137,11 @@ impl Follower {
         for consumer in self.consumers.iter() {
             match self.catch_up(&at, consumer).await {
                 Ok(position) => seen = seen.min(position),
-                // Deleted meanwhile.
-                Err(Failure::Again(error) | Failure::Never(error)) if error.kind() == ErrorKind::NotFound => {}
                 Err(Failure::Again(error) | Failure::Never(error)) => {
+                    // Deleted meanwhile; any other record that is missing is a failure.
+                    if error.kind() == ErrorKind::NotFound && self.is_gone(&at).await {
+                        return None;
+                    }
                     seen = -1;
                     let time = self.failed(tenant, consumer, &error);
                     again = Some(again.map_or(time, |again| again.min(time)));
@@ -152,6 +154,10 @@ impl Follower {
         }
         self.followed.seen.lock().insert(tenant, seen);
         again
+    }
+
+    async fn is_gone(&self, at: &Handling) -> bool {
+        self.store.head(&at.ctx).await.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     }
 
     /// Answers the position up to which the consumer has seen everything.
@@ -205,7 +211,7 @@ impl Follower {
             loop {
                 let page = self.store.list(&at.ctx, query.clone()).await?;
                 if !page.records.is_empty() {
-                    let unit = (consumer.introduce)(at.clone(), page.records).await?;
+                    let unit = guarded((consumer.introduce)(at.clone(), page.records)).await?;
                     if !unit.is_empty() {
                         self.store.commit(&at.ctx, unit).await?;
                     }
@@ -225,21 +231,29 @@ impl Follower {
     /// Commits what follows from the events with the cursor after them.
     async fn hand_over(&self, at: &Handling, consumer: &Known, events: Vec<Event>, from: i64, to: i64) -> Result<Place, Failure> {
         let alone = if let [event] = events.as_slice() { Some(event.clone()) } else { None };
-        let unit = match self.handle(at, consumer, events).await {
-            Ok(unit) => unit,
-            Err(failure) => match alone {
-                Some(event) if consumer.poison == Poison::SetAside && self.is_hopeless(at, consumer, &failure) => {
-                    self.aside(consumer, &event)
-                }
-                _ => return Err(failure),
+        let failure = match self.handle(at, consumer, events).await {
+            Ok(unit) => match self.advance(at, consumer, unit, (from, to)).await {
+                // The store is away, or another process was faster: that says nothing about the event.
+                Err(error) if error.kind() != ErrorKind::Unavailable && error.code() != "cursor_moved" => Failure::Again(error),
+                done => return done.map_err(Failure::from),
             },
+            Err(failure) => failure,
         };
-        let committed = self.store.commit(&at.ctx, unit.advance(consumer.name, from, to)).await;
+        match alone {
+            Some(event) if consumer.poison == Poison::SetAside && self.is_hopeless(at, consumer, &failure) => {
+                Ok(self.advance(at, consumer, self.aside(consumer, &event), (from, to)).await?)
+            }
+            _ => Err(failure),
+        }
+    }
+
+    async fn advance(&self, at: &Handling, consumer: &Known, unit: UnitOfWork, (from, to): (i64, i64)) -> Result<Place, Error> {
         let key = (at.ctx.tenant(), consumer.name);
+        // Wherever the cursor is, it is looked up again.
+        let committed = self.store.commit(&at.ctx, unit.advance(consumer.name, from, to)).await;
         if let Err(error) = committed {
-            // Wherever the cursor is, it is looked up again.
             self.followed.places.lock().remove(&key);
-            return Err(error.into());
+            return Err(error);
         }
         let place = Place { written: to, seen: to };
         self.followed.places.lock().insert(key, place);
@@ -251,13 +265,7 @@ impl Follower {
         if events.is_empty() {
             return Ok(UnitOfWork::new());
         }
-        // A defect in one consumer must not end the others.
-        let work = AssertUnwindSafe((consumer.handle)(at.clone(), events)).catch_unwind();
-        match tokio::time::timeout(PATIENCE.longest_run, work).await {
-            Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(Failure::Again(Error::internal("the consumer panicked"))),
-            Err(_) => Err(Failure::Again(Error::internal("the consumer took too long"))),
-        }
+        guarded((consumer.handle)(at.clone(), events)).await
     }
 
     fn is_hopeless(&self, at: &Handling, consumer: &Known, failure: &Failure) -> bool {
@@ -287,6 +295,15 @@ impl Follower {
                 .insert((tenant, consumer.name), Trouble { attempts, error: format!("{}: {}", error.code(), error.detail()), again_at });
         }
         again_at
+    }
+}
+
+/// A defect in one consumer, or one that hangs, must not end the others.
+async fn guarded(work: impl Future<Output = Result<UnitOfWork, Failure>>) -> Result<UnitOfWork, Failure> {
+    match tokio::time::timeout(PATIENCE.longest_run, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(Failure::Again(Error::internal("the consumer panicked"))),
+        Err(_) => Err(Failure::Again(Error::internal("the consumer took too long"))),
     }
 }
 

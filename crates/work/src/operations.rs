@@ -4,12 +4,17 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use steward_base::{Error, Id, Prefix, Timestamp};
+use steward_base::{Error, ErrorKind, Id, Prefix, Timestamp};
 use steward_store::{JOB_PREFIX, Job, JobQuery, JobState, Priority, Store, UnitOfWork};
 use steward_web::cursor::{Bound, Mark};
 use steward_web::{Call, Json, Operation, Page, Reply, operation};
 
 use crate::watched::stream_operation;
+
+use crate::job::JobHandler;
+use crate::reconcile::Reconcile;
+use crate::saga::RunSaga;
+use crate::schedules::Tick;
 
 /// Of the ids of jobs.
 #[derive(Debug)]
@@ -115,6 +120,7 @@ pub(crate) fn operations(store: &Store) -> Vec<Operation> {
             .description("A queued job is cancelled at once; a running one is asked to stop. One that is finished stays as it is.")
             .tag("jobs")
             .needs("jobs:execute")
+            .error(StatusCode::CONFLICT, "job_not_cancellable")
             .handle(store.clone(), cancel),
         operation("jobs.redrive", Method::POST, "/api/v1/jobs/{id}/redrive")
             .summary("Queue a dead or cancelled job again")
@@ -148,7 +154,15 @@ async fn get(store: Store, call: Call<ByJob>) -> Result<Reply<Json<JobView>>, Er
 }
 
 async fn cancel(store: Store, call: Call<ByJob>) -> Result<Reply<Json<JobView>>, Error> {
-    changed(&store, &call, UnitOfWork::new().cancel(call.path.id.record())).await
+    let job = store.job(&call.ctx, call.path.id.record()).await?.ok_or_else(|| Error::not_found("job"))?;
+    let instead = match job.kind.as_str() {
+        RunSaga::KIND => "call the saga off with /api/v1/sagas/{id}/cancel",
+        Tick::KIND => "switch the schedule off",
+        Reconcile::KIND => "it belongs to the platform itself",
+        _ => return changed(&store, &call, UnitOfWork::new().cancel(job.id)).await,
+    };
+    let detail = format!("A job of the kind {} cannot be called off: {instead}.", job.kind);
+    Err(Error::new(ErrorKind::Conflict, "job_not_cancellable", detail))
 }
 
 async fn redrive(store: Store, call: Call<ByJob>) -> Result<Reply<Json<JobView>>, Error> {

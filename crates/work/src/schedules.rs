@@ -16,7 +16,7 @@ use steward_web::{Change, Operation, Resource, resource};
 
 use crate::consume::{Consumer, Handling};
 use crate::cron::When;
-use crate::job::{Failure, JobHandler, Running};
+use crate::job::{Failure, JobHandler, Policy, Running};
 
 /// What is later than this was missed.
 const ON_TIME: Duration = Duration::from_secs(60);
@@ -151,6 +151,11 @@ impl JobHandler for Tick {
         let unit = due.into_iter().fold(unit, |unit, time| unit.enqueue(store.mint_id(), schedule.job(&record, time)));
         Ok(queue(&store, unit, record.id, &when, now))
     }
+
+    /// It is never given up: the schedule would rest without a word.
+    fn policy(&self) -> Policy {
+        Policy { attempts: i32::MAX, longest_wait: Duration::from_secs(300), ..Policy::default() }
+    }
 }
 
 impl Schedule {
@@ -177,7 +182,8 @@ pub(crate) fn operations(store: &Store, schedulable: &Schedulable) -> Vec<Operat
     };
     let example = json!({ "name": "Nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "job": "back_up" });
     let schedules = Resource::<Schedule>::new("schedules").example(example);
-    resource(store, schedules.on_create(hook()).on_update(hook()))
+    // What was deleted comes back as a new one: its maker must be allowed to start the job.
+    resource(store, schedules.without_restore().on_create(hook()).on_update(hook()))
 }
 
 fn check(schedulable: &Schedulable, ctx: &Ctx, change: Change) -> Result<Change, Error> {

@@ -140,6 +140,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "Run steward setup-link on the machine for a fresh one.",
     ),
     code("invalid_time", &[422], "The text is not a time.", "Write it as in 2026-11-20T10:30:00Z."),
+    code("job_not_cancellable", &[409], "A job of this kind is part of something larger.", "Call off what the detail names instead."),
     code("job_not_finished", &[409], "Only a dead or cancelled job can be queued again.", "Wait until it has ended, or call it off first."),
     code("job_too_large", &[413], "The payload of a job is too large.", "Store what is large and name it in the payload."),
     code("just_started", &[503], "The server has just started and cannot tell whether this assertion was used before.", WAIT),

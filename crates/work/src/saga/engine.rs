@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -15,6 +16,8 @@ use super::{At, Done, Node, Saga, Sagas};
 use crate::backoff;
 use crate::job::{Failure, JobHandler, Policy, Running};
 
+/// How long one try of a step may take.
+const LONGEST: Duration = Duration::from_secs(1_800);
 /// Bytes of an error that are kept.
 const SAID: usize = 2_000;
 
@@ -75,11 +78,19 @@ impl Walk<'_> {
             run.finish(SagaState::Done, self.now());
             return Ok(Some(self.put(self.record, UnitOfWork::new(), &run, "saga.done")));
         }
-        if ready.iter().any(|node| run.step(node.name) == NodeState::Waiting) {
-            ready.iter().for_each(|node| run.node(node.name).state = NodeState::Begun);
-            self.job.commit(self.put(self.record, UnitOfWork::new(), &run, "saga.updated"), None).await?;
-            return Ok(None);
+        for node in &ready {
+            let step = run.node(node.name);
+            step.state = NodeState::Begun;
+            step.begin();
+            if step.failures >= self.saga.attempts {
+                let said = step.error.clone().unwrap_or_default();
+                run.error = Some(cut(format!("{}: {said}", node.name)));
+                run.turn_back();
+                self.job.commit(self.put(self.record, UnitOfWork::new(), &run, "saga.failed"), None).await?;
+                return Ok(None);
+            }
         }
+        self.job.commit(self.put(self.record, UnitOfWork::new(), &run, "saga.updated"), None).await?;
         self.wait(&run, &ready).await;
         let at = self.at(&run);
         let outcomes = join_all(ready.iter().map(|node| caught((node.run)(at.clone())))).await;
@@ -126,12 +137,19 @@ impl Walk<'_> {
             run.finish(SagaState::Undone, self.now());
             return Ok(Some(self.put(self.record, UnitOfWork::new(), &run, "saga.undone")));
         };
+        let step = run.node(node.name);
+        step.begin();
+        let interrupted = step.failures >= self.saga.attempts;
+        self.job.commit(self.put(self.record, UnitOfWork::new(), &run, "saga.updated"), None).await?;
+        if interrupted {
+            return self.park(node, "interrupted: the process ended while it ran, every time").await.map(|()| None);
+        }
         self.wait(&run, &[node]).await;
         let failure = match caught((node.undo)(self.at(&run))).await {
             Ok(unit) => {
                 let done = self.change(unit, |run| {
                     let step = run.node(node.name);
-                    (step.state, step.failures) = (NodeState::Undone, 0);
+                    (step.state, step.tries, step.failures) = (NodeState::Undone, 0, 0);
                     "saga.updated"
                 });
                 match done.await {
@@ -141,20 +159,35 @@ impl Walk<'_> {
             }
             Err(failure) => failure,
         };
+        let Failure::Again(_) = &failure else { return self.park_for(node, &failure).await.map(|()| None) };
+        let patient = run.steps.get(node.name).is_some_and(|step| step.tries < self.saga.attempts);
+        if !patient {
+            return self.park_for(node, &failure).await.map(|()| None);
+        }
         let fail = |run: &mut SagaRun| {
-            let step = run.node(node.name);
-            let said = self.failed(step, &failure);
-            if matches!(failure, Failure::Again(_)) && step.failures < self.saga.attempts {
-                return "saga.updated";
-            }
-            let before = run.error.take().map(|error| format!("; it was being undone because of {error}")).unwrap_or_default();
-            run.error = Some(cut(format!("undo of {}: {said}{before}", node.name)));
-            run.finish(SagaState::Parked, self.now());
-            tracing::error!(saga.id = %self.record.id.wire(SagaRun::PREFIX), saga.name = self.saga.name, saga.step = node.name,
-                "a saga can be neither done nor undone and is parked");
-            "saga.parked"
+            self.failed(run.node(node.name), &failure);
+            "saga.updated"
         };
         self.change(UnitOfWork::new(), fail).await.map(|()| None).map_err(Failure::from)
+    }
+
+    async fn park_for(&self, node: &Node, failure: &Failure) -> Result<(), Failure> {
+        let (Failure::Again(error) | Failure::Never(error)) = failure;
+        self.park(node, &format!("{}: {}", error.code(), error.detail())).await
+    }
+
+    /// Leaves the saga to somebody who mends what stands in the way of an undo.
+    async fn park(&self, node: &Node, said: &str) -> Result<(), Failure> {
+        tracing::error!(saga.id = %self.record.id.wire(SagaRun::PREFIX), saga.name = self.saga.name, saga.step = node.name, error.message = said,
+            "a saga can be neither done nor undone and is parked");
+        let park = |run: &mut SagaRun| {
+            let before = run.error.take().map(|error| format!("; it was being undone because of {error}")).unwrap_or_default();
+            run.node(node.name).error = Some(cut(said.to_owned()));
+            run.error = Some(cut(format!("undo of {}: {said}{before}", node.name)));
+            run.finish(SagaState::Parked, self.now());
+            "saga.parked"
+        };
+        self.change(UnitOfWork::new(), park).await.map_err(Failure::from)
     }
 
     /// Before a step that failed is tried again.
@@ -171,7 +204,7 @@ impl Walk<'_> {
         tracing::warn!(saga.id = %self.record.id.wire(SagaRun::PREFIX), saga.name = self.saga.name, error.code = error.code(),
             error.causes = %error.causes(), "a step of a saga failed");
         let said = cut(format!("{}: {}", error.code(), error.detail()));
-        step.failures += 1;
+        step.failures = step.tries;
         step.error = Some(said.clone());
         said
     }
@@ -211,9 +244,13 @@ fn is_the_steps_own(error: &Error) -> bool {
     !matches!(error.code(), "lease_lost" | "version_conflict") && !matches!(error.kind(), ErrorKind::Unavailable)
 }
 
-/// A defect in one step is a failure of it like any other.
+/// A defect in one step, or one that hangs, is a failure of it like any other.
 async fn caught<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(Failure::Again(Error::internal("the step panicked"))))
+    match tokio::time::timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(Failure::Again(Error::internal("the step panicked"))),
+        Err(_) => Err(Failure::Again(Error::internal("the step took longer than half an hour"))),
+    }
 }
 
 fn cut(mut text: String) -> String {

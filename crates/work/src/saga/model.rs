@@ -85,6 +85,9 @@ impl SagaState {
 pub struct NodeRun {
     /// Where it stands.
     pub state: NodeState,
+    /// How often it, or its undo, was begun. One try more than failures that nobody works at is one during which a process ended.
+    #[serde(default)]
+    pub tries: i32,
     /// How often it, or its undo, failed so far.
     #[serde(default)]
     pub failures: i32,
@@ -110,6 +113,17 @@ pub enum NodeState {
     Done,
     /// Taken back.
     Undone,
+}
+
+impl NodeRun {
+    /// Begins a try; the one before, if nobody told how it ended, failed with the process it ran in.
+    pub(super) fn begin(&mut self) {
+        if self.tries > self.failures {
+            self.failures = self.tries;
+            self.error = Some("interrupted: the process ended while it ran".to_owned());
+        }
+        self.tries = self.failures.saturating_add(1);
+    }
 }
 
 impl SagaRun {
@@ -148,6 +162,6 @@ impl SagaRun {
     pub(super) fn turn_back(&mut self) {
         (self.state, self.finished_at) = (SagaState::Undoing, None);
         self.running = Some(format!("{}:{}", self.saga, self.key));
-        self.steps.values_mut().for_each(|step| step.failures = 0);
+        self.steps.values_mut().for_each(|step| (step.tries, step.failures) = (0, 0));
     }
 }
