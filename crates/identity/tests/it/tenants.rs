@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 use steward_auth::system;
 use steward_base::TenantId;
 use steward_store::ListQuery;
-use steward_testkit::{TestApp, TestTenant};
+use steward_testkit::{Setup, TestApp, TestTenant};
+use steward_work::{Options, Work};
 
-use crate::app;
+/// With the operations of sagas.
+async fn app() -> TestApp {
+    TestApp::start(Setup::default(), |parts| Work::new(parts.store.clone(), Options::default()).operations()).await
+}
 
 async fn make(app: &TestApp, operator: &TestTenant, slug: &str) -> Value {
     let body = json!({ "name": "Acme", "slug": slug });
