@@ -6,6 +6,7 @@
 //! that cannot be done becomes a dead letter with its reason, never silence.
 
 mod backoff;
+pub mod backup;
 mod consume;
 mod cron;
 mod follow;

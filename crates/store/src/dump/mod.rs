@@ -17,12 +17,13 @@ mod read;
 mod table;
 
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
-use steward_base::{Error, ErrorKind, RecordId, TenantId};
+use steward_base::{Ctx, Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::mpsc;
 
 use crate::kind::Kinds;
@@ -54,13 +55,23 @@ impl Position {
 
 /// A tenant's data on its way out: a stream of bytes.
 #[derive(Debug)]
-pub struct Dump(mpsc::Receiver<Result<Bytes, Error>>);
+pub struct Dump {
+    frames: mpsc::Receiver<Result<Bytes, Error>>,
+    end: Arc<OnceLock<Position>>,
+}
+
+impl Dump {
+    /// Where it ends, to be asked once the stream has.
+    pub fn end(&self) -> Arc<OnceLock<Position>> {
+        self.end.clone()
+    }
+}
 
 impl Stream for Dump {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
+        self.frames.poll_recv(context)
     }
 }
 
@@ -77,16 +88,28 @@ impl Store {
     /// Begins to load a tenant that has no namespace: see [`Loading`]. Fails with `tenant_exists` and `tenant_busy`.
     pub async fn load(&self, tenant: TenantId) -> Result<Loading, Error> {
         let place = self.0.places.place_of(tenant);
-        if ask!(self.0.places, tenant, engine => engine.head(tenant)).is_ok() {
+        let head = ask!(self.0.places, tenant, engine => engine.head(tenant));
+        // Control is always there: as long as nothing happened in it, another one may take its place.
+        if head.is_ok_and(|(position, _)| tenant != TenantId::OPERATOR || position > 0) {
             return Err(tenant_exists());
         }
         // Where new tenants are put.
-        let place = self.0.places.newcomers().filter(|_| place == self.0.places.home_number()).unwrap_or(place);
+        let moves_in = place == self.0.places.home_number() && tenant != TenantId::OPERATOR;
+        let place = self.0.places.newcomers().filter(|_| moves_in).unwrap_or(place);
         if place != self.0.places.place_of(tenant) {
             self.note(vec![(TallyKey::Place(tenant), Some(place))]).await?;
             self.0.places.put(tenant, place);
         }
         Ok(Loading::begin(tenant, self.0.places.engine(place)?.writer(tenant).await?))
+    }
+
+    /// The hash of the tenant's event at a position; nothing when there is none.
+    pub async fn hash_at(&self, ctx: &Ctx, position: i64) -> Result<Option<String>, Error> {
+        if position == 0 {
+            return Ok(Some(crate::chain::hex(&[0; 32])));
+        }
+        let found = ask!(self.0.places, ctx.tenant(), engine => engine.events(ctx.tenant(), position - 1, 1))?;
+        Ok(found.first().filter(|event| event.position == position).map(|event| crate::chain::hex(&event.hash)))
     }
 
     /// Makes what was loaded the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.
@@ -105,8 +128,9 @@ impl Store {
 pub(crate) fn begin(reader: Reader, tenant: TenantId, kinds: &Kinds, after: Option<i64>) -> Dump {
     let (frames, dump) = mpsc::channel(WAITING);
     let kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
-    tokio::spawn(read::run(reader, read::Telling { tenant, kinds, after }, frames));
-    Dump(dump)
+    let end = Arc::new(OnceLock::new());
+    tokio::spawn(read::run(reader, read::Telling { tenant, kinds, after, end: end.clone() }, frames));
+    Dump { frames: dump, end }
 }
 
 /// Rows of one table and where to go on; `None` behind the last.
@@ -176,6 +200,8 @@ pub(crate) enum Step {
 
 /// How an engine writes a namespace that nobody sees before it is whole.
 pub(crate) enum Writer {
+    /// For finding out whether it could be written.
+    Nowhere,
     Sqlite(sqlite::Writer),
     Postgres(postgres::Writer),
 }
@@ -183,6 +209,7 @@ pub(crate) enum Writer {
 impl Writer {
     async fn step(&mut self, step: Step) -> Result<(), Error> {
         match self {
+            Self::Nowhere => Ok(()),
             Self::Sqlite(writer) => writer.step(step).await,
             Self::Postgres(writer) => writer.step(step).await,
         }
@@ -192,13 +219,14 @@ impl Writer {
     async fn sync(&mut self) -> Result<(), Error> {
         match self {
             Self::Sqlite(writer) => writer.sync().await,
-            Self::Postgres(_) => Ok(()),
+            Self::Postgres(_) | Self::Nowhere => Ok(()),
         }
     }
 
     /// Makes it the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.
     async fn publish(self) -> Result<(), Error> {
         match self {
+            Self::Nowhere => Err(Error::internal("what was only looked at cannot be published")),
             Self::Sqlite(writer) => writer.publish().await,
             Self::Postgres(writer) => writer.publish().await,
         }
@@ -207,6 +235,7 @@ impl Writer {
     /// Removes what was written.
     async fn discard(self) {
         match self {
+            Self::Nowhere => {}
             Self::Sqlite(writer) => writer.discard().await,
             Self::Postgres(writer) => writer.discard().await,
         }

@@ -1,5 +1,7 @@
 //! Telling a tenant: in what order, and when it is complete.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::mpsc;
@@ -21,6 +23,8 @@ pub(super) struct Telling {
     pub(super) kinds: Vec<String>,
     /// Only what came after this position.
     pub(super) after: Option<i64>,
+    /// Where to say how far it came.
+    pub(super) end: Arc<OnceLock<Position>>,
 }
 
 /// Why it ended before its end.
@@ -91,6 +95,8 @@ impl Teller {
         }
         self.reader.release().await?;
         let end = End { head: Position::of(head), rows: self.counts.clone() };
+        // Before whoever listens sees the end.
+        let _ = telling.end.set(end.head.clone());
         self.send(&Frame::End(end)).await
     }
 

@@ -36,7 +36,8 @@ pub(crate) struct Writer {
 impl Writer {
     pub(super) async fn begin(shared: Arc<Shared>, tenant: TenantId) -> Result<Self, Failure> {
         let name = loading_schema(tenant);
-        let namespace = match shared.layout {
+        let layout = if tenant == TenantId::OPERATOR { Layout::Dedicated } else { shared.layout };
+        let namespace = match layout {
             Layout::Dedicated => Namespace::new(tenant, Arc::new(Statements::of(&name)), shared.surroundings.positions.of(tenant)),
             Layout::Shared => shared.fresh(tenant),
         };
@@ -68,7 +69,8 @@ impl Writer {
             client.execute(&statements.begin_loading, &[&tenant]).await?;
         } else {
             let place = schema_of(self.namespace.tenant, Layout::Dedicated);
-            if client.query_opt(dialect::SCHEMA_EXISTS, &[&place]).await?.is_some() {
+            // That nothing happened in control was looked at before.
+            if self.namespace.tenant != TenantId::OPERATOR && client.query_opt(dialect::SCHEMA_EXISTS, &[&place]).await?.is_some() {
                 return Err(tenant_exists().into());
             }
             client.batch_execute(&statements.drop_schema()).await?;
@@ -77,8 +79,9 @@ impl Writer {
         Ok(())
     }
 
+    /// Control has a schema of its own everywhere.
     fn is_shared(&self) -> bool {
-        self.shared.layout == Layout::Shared
+        self.shared.layout == Layout::Shared && self.namespace.tenant != TenantId::OPERATOR
     }
 
     pub(crate) async fn step(&mut self, step: Step) -> Result<(), Error> {
@@ -112,7 +115,11 @@ impl Writer {
         if self.is_shared() {
             client.execute(&statements.end_loading, &[&tenant]).await?;
         } else {
-            client.batch_execute(&statements.rename_schema(&schema_of(self.namespace.tenant, Layout::Dedicated))).await?;
+            let name = schema_of(self.namespace.tenant, Layout::Dedicated);
+            if self.namespace.tenant == TenantId::OPERATOR {
+                client.batch_execute(&Statements::of(&name).drop_schema()).await?;
+            }
+            client.batch_execute(&statements.rename_schema(&name)).await?;
         }
         client.batch_execute("COMMIT").await?;
         client.query(dialect::UNLOCK_LOADING, &[&self.name]).await?;

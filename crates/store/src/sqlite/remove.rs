@@ -34,6 +34,11 @@ pub(super) async fn run(shared: &Arc<Shared>, tenant: TenantId) -> Result<(), Er
         return Err(busy());
     }
     let _aside = Aside { shared, tenant };
+    namespace(shared, tenant).await
+}
+
+/// Closes and removes a file that is set aside.
+pub(super) async fn namespace(shared: &Arc<Shared>, tenant: TenantId) -> Result<(), Error> {
     let namespace = shared.namespaces.write().remove(&tenant);
     if let Some(open) = namespace.and_then(|namespace| namespace.leave()) {
         closed(shared, open).await?;

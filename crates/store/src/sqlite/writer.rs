@@ -34,7 +34,8 @@ impl Writer {
             let detail = "This tenant is being loaded or removed already: wait until that has ended.";
             return Err(Error::new(ErrorKind::Conflict, "tenant_busy", detail));
         }
-        if shared.path(tenant).exists() {
+        // That nothing happened in control was looked at before.
+        if tenant != TenantId::OPERATOR && shared.path(tenant).exists() {
             shared.aside.lock().remove(&tenant);
             return Err(tenant_exists());
         }
@@ -75,6 +76,9 @@ impl Writer {
 
     pub(crate) async fn publish(mut self) -> Result<(), Error> {
         let connection = self.connection.take().ok_or_else(closed)?;
+        if self.tenant == TenantId::OPERATOR {
+            super::remove::namespace(&self.shared, self.tenant).await?;
+        }
         let (from, to) = (self.path.clone(), self.shared.path(self.tenant));
         blocking(move || {
             drop(connection);

@@ -1,5 +1,6 @@
 //! Background work through its public interface.
 
+mod backups;
 mod consumers;
 mod generated;
 mod imports;

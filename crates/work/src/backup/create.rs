@@ -1,0 +1,83 @@
+//! Making a backup while everything is served.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::Value;
+use steward_auth::system;
+use steward_base::{Error, ErrorKind, Result, TenantId};
+use steward_fabric::Scope;
+use steward_fabric::blob::{Blob, Expect, Key, whole};
+use steward_store::Store;
+
+use super::{Copied, FORMAT, MANIFESTS, Manifest, PARTS, Part, packed, read};
+
+/// So many parts are read for one tenant when it is restored; then it is taken anew.
+const MOST_PARTS: usize = 24;
+
+/// A tenant to be copied.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Which.
+    pub tenant: TenantId,
+    /// What control knows of it, for restoring it elsewhere.
+    pub about: Value,
+}
+
+/// Copies tenants. What the latest backup has of them is built upon.
+///
+/// A tenant that is erased meanwhile is left out.
+pub async fn create(store: &Store, blob: &Blob, subjects: Vec<Subject>) -> Result<Manifest> {
+    let before = match read(blob, None).await {
+        Ok(manifest) => Some(manifest),
+        Err(error) if error.code() == "backup_missing" => None,
+        // Whatever is wrong with it, this one does not depend on it.
+        Err(error) if error.code() == "backup_damaged" || error.code() == "backup_newer" => None,
+        Err(error) => return Err(error),
+    };
+    let began_at = store.clock().now();
+    let name = store.mint_id().wire("bak");
+    let mut tenants = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let known = before.as_ref().and_then(|manifest| manifest.tenant(subject.tenant));
+        match copy(store, blob, &name, &subject, known).await {
+            Ok(copied) => tenants.push(copied),
+            Err(error) if error.kind() == ErrorKind::NotFound && subject.tenant != TenantId::OPERATOR => {
+                tracing::warn!(tenant.id = %subject.tenant, "a tenant is gone and left out of the backup");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let manifest = Manifest { format: FORMAT, name, began_at, ended_at: store.clock().now(), tenants };
+    let json = serde_json::to_vec(&manifest).map_err(Error::internal)?;
+    let sum = packed::hex(digest(&SHA256, &json).as_ref());
+    let key = Key::new(Scope::Platform, MANIFESTS, &manifest.name)?;
+    blob.put(&key, whole([sum.as_bytes(), b"\n", &json].concat()), Expect::default()).await?;
+    Ok(manifest)
+}
+
+async fn copy(store: &Store, blob: &Blob, name: &str, subject: &Subject, known: Option<&Copied>) -> Result<Copied> {
+    let ctx = system(subject.tenant, "backup");
+    let now = store.chain_head(&ctx).await?;
+    let about = subject.about.clone();
+    // One that was erased and came anew, or restored from an older copy, does not go on from there.
+    let goes_on = known.filter(|known| known.parts.len() < MOST_PARTS || known.head == now);
+    if let Some(known) = goes_on {
+        if known.head == now {
+            return Ok(Copied { about, ..known.clone() });
+        }
+        if store.hash_at(&ctx, known.head.position).await?.as_deref() == Some(&known.head.hash) {
+            let (part, head) = write(store, blob, name, subject.tenant, Some(known.head.position)).await?;
+            let parts = known.parts.iter().cloned().chain([part]).collect();
+            return Ok(Copied { tenant: subject.tenant, about, head, parts });
+        }
+    }
+    let (part, head) = write(store, blob, name, subject.tenant, None).await?;
+    Ok(Copied { tenant: subject.tenant, about, head, parts: vec![part] })
+}
+
+async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: Option<i64>) -> Result<(Part, steward_store::Position)> {
+    let dump = store.dump(tenant, after).await?;
+    let end = dump.end();
+    let stored = blob.put(&Key::new(tenant, PARTS, name)?, packed::pack(dump)?, Expect::default()).await?;
+    let head = end.get().cloned().ok_or_else(|| Error::internal("a dump ended without saying where"))?;
+    Ok((Part { backup: name.to_owned(), length: stored.length, sha256: packed::hex(&stored.sha256) }, head))
+}

@@ -1,0 +1,131 @@
+//! Copies of tenants, kept as objects in a folder or a bucket, and read back.
+//!
+//! A backup is a manifest and the parts that it names: per tenant a whole dump and the increments since, each compressed and with its
+//! checksum. The manifest is written last, so that an interrupted backup is none. A tenant whose events did not go on is not read again; one
+//! that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and jobs that changed without an event are
+//! taken with the next one.
+//!
+//! The master key is never part of it: secrets are of use only where that key is.
+
+mod create;
+mod packed;
+mod restore;
+mod verify;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp};
+use steward_fabric::blob::{Blob, Key};
+use steward_fabric::{Class, Scope};
+use steward_store::Position;
+
+pub use create::{Subject, create};
+pub use restore::{Restored, restore_control, restore_tenant};
+pub use verify::{Verified, verify};
+
+/// What this version writes.
+const FORMAT: u32 = 1;
+const MANIFESTS: Class = Class::new("backups");
+const PARTS: Class = Class::new("backup-parts");
+/// A manifest of 10,000 tenants with full chains has some 100 MB.
+const MAX_MANIFEST: usize = 512 << 20;
+
+/// What a backup holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    format: u32,
+    /// Its name: later ones sort behind.
+    pub name: String,
+    /// When it was begun: everything that was acknowledged before is in it.
+    pub began_at: Timestamp,
+    /// When it was complete.
+    pub ended_at: Timestamp,
+    /// Its tenants, the operator's first when it is of the whole installation.
+    pub tenants: Vec<Copied>,
+}
+
+/// One tenant in a backup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Copied {
+    /// Which.
+    pub tenant: TenantId,
+    /// What control knows of it.
+    pub about: Value,
+    /// Where it ends.
+    pub head: Position,
+    /// The whole dump, then increments in their order.
+    pub parts: Vec<Part>,
+}
+
+/// An object of a backup.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Part {
+    /// The backup that wrote it.
+    pub backup: String,
+    /// Bytes of the object.
+    pub length: u64,
+    /// Of the object, as hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The tenant in it.
+    pub fn tenant(&self, tenant: TenantId) -> Option<&Copied> {
+        self.tenants.iter().find(|copied| copied.tenant == tenant)
+    }
+
+    /// Bytes of all objects that it names.
+    pub fn length(&self) -> u64 {
+        self.tenants.iter().flat_map(|copied| &copied.parts).map(|part| part.length).sum()
+    }
+}
+
+/// The names of the backups there are, oldest first.
+pub async fn names(blob: &Blob) -> Result<Vec<String>> {
+    let (mut names, mut after) = (Vec::new(), None);
+    loop {
+        let page = blob.list(Scope::Platform, MANIFESTS, after.as_deref(), 1_000).await?;
+        names.extend(page.objects.iter().map(|object| object.key.name().to_owned()));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(names),
+        }
+    }
+}
+
+/// A backup by its name, or the latest one.
+///
+/// Errors: `backup_missing`, `backup_damaged`, `backup_newer`.
+pub async fn read(blob: &Blob, name: Option<&str>) -> Result<Manifest> {
+    let last = match name {
+        Some(_) => None,
+        None => names(blob).await?.pop(),
+    };
+    let name = name.or(last.as_deref()).ok_or_else(missing)?;
+    let object = blob.get(&Key::new(Scope::Platform, MANIFESTS, name)?, None).await?.ok_or_else(missing)?;
+    let bytes = object.bytes(MAX_MANIFEST).await?;
+    // Checksum, new line, manifest.
+    let (sum, json) = bytes.split_at_checked(65).ok_or_else(|| damaged("the manifest is cut"))?;
+    if packed::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, json).as_ref()).as_bytes() != &sum[..64] {
+        return Err(damaged("the checksum of the manifest does not hold"));
+    }
+    let told: Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
+    if told.get("format").and_then(Value::as_u64).is_none_or(|format| format > u64::from(FORMAT)) {
+        let detail = "This backup was written by a newer version of Steward: read it with that version.";
+        return Err(Error::new(ErrorKind::Invalid, "backup_newer", detail));
+    }
+    serde_json::from_value(told).map_err(|error| damaged(error.to_string()))
+}
+
+fn part_key(tenant: TenantId, part: &Part) -> Result<Key> {
+    Key::new(tenant, PARTS, &part.backup)
+}
+
+fn missing() -> Error {
+    Error::new(ErrorKind::NotFound, "backup_missing", "There is no such backup there: an interrupted one is none.")
+}
+
+fn damaged(why: impl Into<String>) -> Error {
+    let detail = "This backup is damaged: use another one.";
+    Error::new(ErrorKind::Invalid, "backup_damaged", detail).with_source(why.into())
+}

@@ -1,0 +1,48 @@
+//! Reading a backup back.
+
+use std::time::Duration;
+
+use steward_base::{Result, TenantId};
+use steward_fabric::blob::Blob;
+use steward_store::Store;
+
+use super::{Copied, Manifest, damaged, missing, packed};
+
+/// What reading a tenant back came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The last event.
+    pub position: i64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Reads control back into an installation that has nothing yet, before any tenant. Fails with `tenant_exists` where there is something.
+pub async fn restore_control(store: &Store, blob: &Blob, manifest: &Manifest) -> Result<Restored> {
+    restore_tenant(store, blob, manifest, TenantId::OPERATOR).await
+}
+
+/// Reads one tenant back, where it is not. Nobody sees it before it is whole.
+///
+/// Errors: `backup_missing` when it is not in the backup, `backup_damaged`, `tenant_exists`, `tenant_busy` and `dump_*`.
+pub async fn restore_tenant(store: &Store, blob: &Blob, manifest: &Manifest, tenant: TenantId) -> Result<Restored> {
+    let began = store.clock().monotonic();
+    let copied = manifest.tenant(tenant).ok_or_else(missing)?;
+    let mut loading = store.load(tenant).await?;
+    match apply(blob, copied, &mut loading).await {
+        Ok(()) => store.publish(loading).await?,
+        Err(error) => {
+            loading.discard().await;
+            return Err(error);
+        }
+    }
+    Ok(Restored { position: copied.head.position, took: store.clock().monotonic().saturating_sub(began) })
+}
+
+async fn apply(blob: &Blob, copied: &Copied, loading: &mut steward_store::Loading) -> Result<()> {
+    let mut end = None;
+    for part in &copied.parts {
+        end = Some(loading.apply(packed::unpack(blob, copied.tenant, part).await?).await?);
+    }
+    if end.as_ref() == Some(&copied.head) { Ok(()) } else { Err(damaged("the parts do not end where they should")) }
+}

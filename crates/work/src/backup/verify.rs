@@ -1,0 +1,42 @@
+//! Reading a backup again, to the last event.
+
+use steward_base::Result;
+use steward_fabric::blob::Blob;
+use steward_store::Loading;
+
+use super::{Manifest, damaged, packed};
+
+/// What was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Tenants.
+    pub tenants: u64,
+    /// Objects.
+    pub parts: u64,
+    /// Events, each following from the one before.
+    pub events: u64,
+    /// Bytes of the objects.
+    pub bytes: u64,
+}
+
+/// Reads every part of a backup: checksums, form, and that each tenant's events follow from each other up to where it ends.
+///
+/// Errors: `backup_damaged`, `backup_missing`, and `dump_*`.
+pub async fn verify(blob: &Blob, manifest: &Manifest) -> Result<Verified> {
+    let mut verified = Verified::default();
+    for copied in &manifest.tenants {
+        let mut checking = Loading::checking(copied.tenant);
+        let mut end = None;
+        for part in &copied.parts {
+            end = Some(checking.apply(packed::unpack(blob, copied.tenant, part).await?).await?);
+            verified.parts += 1;
+            verified.bytes += part.length;
+        }
+        if end.as_ref() != Some(&copied.head) {
+            return Err(damaged(format!("the parts of {} do not end where they should", copied.tenant)));
+        }
+        verified.tenants += 1;
+        verified.events += copied.head.position as u64;
+    }
+    Ok(verified)
+}

@@ -1,0 +1,158 @@
+//! Backups: taken while tenants are written, read again, and read back into an installation that has nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use serde_json::json;
+use steward_auth::system;
+use steward_base::{Clock, Ctx, TenantId};
+use steward_fabric::blob::Blob;
+use steward_store::{Store, UnitOfWork};
+use steward_work::backup::{self, Subject};
+use tempfile::TempDir;
+
+use crate::support::{Trace, World, open};
+
+async fn blob(folder: &TempDir) -> Blob {
+    Blob::directory(folder.path()).await.expect("opens")
+}
+
+fn subjects(tenants: &[Ctx]) -> Vec<Subject> {
+    let ids = tenants.iter().map(Ctx::tenant);
+    std::iter::once(TenantId::OPERATOR).chain(ids).map(|tenant| Subject { tenant, about: json!({ "slug": tenant.to_string() }) }).collect()
+}
+
+async fn write(store: &Store, ctx: &Ctx, number: i64) {
+    store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Trace { number })).await.expect("commits");
+}
+
+/// What happened in a tenant up to a position.
+async fn events(store: &Store, ctx: &Ctx, last: i64) -> BTreeSet<(i64, String, String)> {
+    let mut found = BTreeSet::new();
+    let mut after = 0;
+    loop {
+        let events = store.events(ctx, after, 1_000).await.expect("events");
+        let Some(end) = events.last() else { return found };
+        after = end.position;
+        let kept = events.into_iter().filter(|event| event.position <= last);
+        found.extend(kept.map(|event| (event.position, event.id.clone(), event.hash.clone())));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_under_load_is_restored_to_its_position() {
+    let (world, objects) = (World::new().await, tempfile::tempdir().expect("a folder"));
+    let blob = blob(&objects).await;
+    let tenants = [world.tenant().await, world.tenant().await];
+    write(&world.store, &system(TenantId::OPERATOR, "test"), 1).await;
+    let ends = Arc::new(AtomicBool::new(false));
+    let acked: [Arc<AtomicI64>; 2] = Default::default();
+    let mut writers = tokio::task::JoinSet::new();
+    for (ctx, acked) in tenants.iter().zip(&acked) {
+        let (store, ctx, ends, acked) = (world.store.clone(), ctx.clone(), ends.clone(), acked.clone());
+        writers.spawn(async move {
+            let mut number = 0;
+            while !ends.load(Ordering::Acquire) {
+                number += 1;
+                write(&store, &ctx, number).await;
+                acked.store(number, Ordering::Release);
+            }
+        });
+    }
+    let mut last = None;
+    for _ in 0..3 {
+        for ctx in &tenants {
+            let before = world.store.head(ctx).await.expect("reads");
+            let mut moved = world.store.watch(ctx.tenant());
+            moved.wait_for(|position| *position > before + 20).await.expect("goes on");
+        }
+        let known: Vec<i64> = acked.iter().map(|acked| acked.load(Ordering::Acquire)).collect();
+        let made = backup::create(&world.store, &blob, subjects(&tenants)).await.expect("is made");
+        for (ctx, known) in tenants.iter().zip(known) {
+            let copied = made.tenant(ctx.tenant()).expect("is in it");
+            assert!(copied.head.position >= known, "what was acknowledged before is in it");
+        }
+        last = Some(made);
+    }
+    ends.store(true, Ordering::Release);
+    while let Some(done) = writers.join_next().await {
+        done.expect("no panic");
+    }
+    let last = last.expect("was made");
+    assert_eq!(last.tenant(TenantId::OPERATOR).expect("is in it").parts.len(), 1, "control did not go on");
+    assert_eq!(last.tenant(tenants[0].tenant()).expect("is in it").parts.len(), 3);
+    let read = backup::read(&blob, None).await.expect("reads");
+    assert_eq!((read.name.as_str(), backup::names(&blob).await.expect("lists").len()), (last.name.as_str(), 3));
+    let verified = backup::verify(&blob, &read).await.expect("holds");
+    assert_eq!((verified.tenants, verified.parts), (3, 7));
+
+    // Another machine, which has nothing.
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(&folder, Clock::system()).await;
+    backup::restore_control(&store, &blob, &read).await.expect("restores");
+    for ctx in &tenants {
+        let restored = backup::restore_tenant(&store, &blob, &read, ctx.tenant()).await.expect("restores");
+        assert_eq!(store.verify_chain(ctx).await.expect("holds"), restored.position);
+        assert_eq!(events(&store, ctx, i64::MAX).await, events(&world.store, ctx, restored.position).await);
+        assert_eq!(store.count(ctx, "trace", None).await.expect("counts") as i64, restored.position, "one event per record");
+        let again = backup::restore_tenant(&store, &blob, &read, ctx.tenant()).await.expect_err("is there");
+        assert_eq!(again.code(), "tenant_exists");
+        write(&store, ctx, 0).await;
+    }
+    let control = system(TenantId::OPERATOR, "test");
+    assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
+    assert_eq!(backup::restore_control(&store, &blob, &read).await.expect_err("is in use").code(), "tenant_exists");
+    // Its marks are those of this installation, so that a start looks into what was restored.
+    assert_eq!(store.marked().await.expect("reads").len(), 2);
+    store.close().await;
+    let store = open(&folder, Clock::system()).await;
+    assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_interrupted_or_damaged_is_no_backup() {
+    let (world, objects) = (World::new().await, tempfile::tempdir().expect("a folder"));
+    let blob = blob(&objects).await;
+    let ctx = world.tenant().await;
+    for number in 0..30 {
+        write(&world.store, &ctx, number).await;
+    }
+    assert_eq!(backup::read(&blob, None).await.expect_err("there is none").code(), "backup_missing");
+    // A tenant that is not there ends a backup of control only, and an interrupted one leaves no manifest.
+    let made = backup::create(&world.store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let part = objects.path().join(ctx.tenant().to_string()).join("backup-parts").join(&made.name);
+    let whole = std::fs::read(&part).expect("is a file");
+    let refused = async |what: &str| {
+        let verified = backup::verify(&blob, &made).await.map(|_| ()).expect_err(what);
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(&folder, Clock::system()).await;
+        let restored = backup::restore_tenant(&store, &blob, &made, ctx.tenant()).await.map(|_| ()).expect_err(what);
+        for error in [verified, restored] {
+            assert!(["backup_damaged", "backup_missing", "dump_damaged", "dump_cut"].contains(&error.code()), "{what}: {error:?}");
+        }
+        assert_eq!(store.head(&ctx).await.expect_err("is not there").code(), "not_found", "{what}");
+        store.close().await;
+    };
+    for at in [0, 5, whole.len() / 2, whole.len() - 1] {
+        let mut changed = whole.clone();
+        changed[at] ^= 4;
+        std::fs::write(&part, changed).expect("writes");
+        refused(&format!("byte {at}")).await;
+    }
+    std::fs::write(&part, &whole[..whole.len() - 3]).expect("writes");
+    refused("cut").await;
+    std::fs::remove_file(&part).expect("removes");
+    refused("missing").await;
+    let manifest = objects.path().join("platform").join("backups").join(&made.name);
+    let mut text = std::fs::read(&manifest).expect("is a file");
+    let last = text.len() - 2;
+    text[last] ^= 1;
+    std::fs::write(&manifest, text).expect("writes");
+    assert_eq!(backup::read(&blob, None).await.expect_err("does not hold").code(), "backup_damaged");
+    // The next one does not build upon it.
+    let next = backup::create(&world.store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    backup::verify(&blob, &next).await.expect("holds");
+    world.store.close().await;
+}
