@@ -348,7 +348,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.reader(tenant).await.map(Reader::Sqlite),
             Self::Postgres(engine) => engine.reader(tenant).await.map(Reader::Postgres),
-            Self::Remote(_) => Err(elsewhere()),
+            Self::Remote(_) => Err(there_only()),
         }
     }
 
@@ -357,7 +357,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.writer(tenant).await.map(Writer::Sqlite),
             Self::Postgres(engine) => engine.writer(tenant).await.map(Writer::Postgres),
-            Self::Remote(_) => Err(elsewhere()),
+            Self::Remote(_) => Err(there_only()),
         }
     }
 
@@ -394,6 +394,12 @@ impl Engine {
 /// This is asked at the port of a store in another process, and not below.
 fn elsewhere() -> Error {
     Error::internal("a part of a call was asked of a store in another process")
+}
+
+/// Whole tenants are read and written where the files are.
+fn there_only() -> Error {
+    let detail = "Copies of a tenant are made and loaded by the process with the role data: ask that one.";
+    Error::new(steward_base::ErrorKind::Unavailable, "data_role_only", detail)
 }
 
 /// The tenant has no namespace.

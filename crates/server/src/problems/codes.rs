@@ -65,6 +65,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("cursor", &[422], "The cursor does not belong to this list.", "Start again without it."),
     code("cursor_moved", &[409], "Somebody else went on with these events.", "Read where the consumer is now, and go on from there."),
     code("data_refused", &[503], "The process with the data role does not let this one in: version, key or clock differ.", OPERATOR),
+    code("data_role_only", &[503], "This is done by the process with the data role, and another one was asked.", OPERATOR),
     code("data_unreachable", &[503], "The process with the data role does not answer.", WAIT),
     code("data_version", &[503], "The process with the data role is of another version than this one.", OPERATOR),
     code("database_certificate", &[503], "The certificate of the database server is not one that Steward trusts.", OPERATOR),
