@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, TenantId};
 
 use crate::dump::{self, Loading, Position};
@@ -29,7 +30,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 const ASKED: usize = 120;
 
 /// What moving a tenant came to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Moved {
     /// The last event before the switch.
     pub position: i64,
@@ -85,6 +86,9 @@ impl Store {
     /// Errors: `place_unknown`, `tenant_busy`, `tenant_fixed` for the operator's, `not_found`, and `tenant_restless` when it is written faster
     /// than its copy can follow. After any of them the tenant is where it was.
     pub async fn relocate(&self, tenant: TenantId, place: &str) -> Result<Moved, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.relocate(tenant, place).await;
+        }
         refuse_operator(tenant)?;
         let (from, to) = (self.0.places.place_of(tenant), self.0.places.named(place)?);
         let _alone = self.0.busy.enter(tenant)?;
@@ -126,6 +130,11 @@ impl Store {
     ///
     /// Errors: `tenant_busy`, `tenant_fixed` for the operator's.
     pub async fn erase(&self, tenant: TenantId) -> Result<(), Error> {
+        if let Some(remote) = self.remote() {
+            remote.erase(tenant).await?;
+            self.vault().forget(tenant);
+            return Ok(());
+        }
         refuse_operator(tenant)?;
         let _alone = self.0.busy.enter(tenant)?;
         let _guard = self.0.places.home().guard(tenant).await?.ok_or_else(tenant_busy)?;

@@ -18,6 +18,7 @@ use crate::building::Unclaimed;
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
 use crate::list::{FacetQuery, Facets, SearchCursor, SearchQuery};
+use crate::moving::Moved;
 use crate::places::ask;
 use crate::query::{Cursor, ListQuery};
 use crate::rows::Row;
@@ -32,6 +33,8 @@ const LONG: Duration = Duration::from_secs(900);
 pub(super) trait Call: Serialize + DeserializeOwned + Send + Sync + 'static {
     const METHOD: &'static str;
     const PATIENCE: Duration = SHORT;
+    /// What changes something goes on when whoever asked hangs up.
+    const CHANGES: bool = false;
     type Answer: Serialize + DeserializeOwned;
 
     fn answer(self, store: &Store) -> impl Future<Output = Result<Self::Answer, Error>> + Send;
@@ -49,6 +52,7 @@ pub(super) struct Provision {
 
 impl Call for Provision {
     const METHOD: &'static str = "provision";
+    const CHANGES: bool = true;
     type Answer = ();
 
     async fn answer(self, store: &Store) -> Result<(), Error> {
@@ -221,6 +225,7 @@ pub(super) struct Reveal {
 
 impl Call for Reveal {
     const METHOD: &'static str = "reveal";
+    const CHANGES: bool = true;
     type Answer = Option<String>;
 
     async fn answer(self, store: &Store) -> Result<Option<String>, Error> {
@@ -315,6 +320,7 @@ pub(super) struct RotateDataKey {
 impl Call for RotateDataKey {
     const METHOD: &'static str = "rotate_data_key";
     const PATIENCE: Duration = LONG;
+    const CHANGES: bool = true;
     type Answer = usize;
 
     async fn answer(self, store: &Store) -> Result<usize, Error> {
@@ -330,10 +336,44 @@ pub(super) struct ResealSecrets {
 impl Call for ResealSecrets {
     const METHOD: &'static str = "reseal_secrets";
     const PATIENCE: Duration = LONG;
+    const CHANGES: bool = true;
     type Answer = usize;
 
     async fn answer(self, store: &Store) -> Result<usize, Error> {
         store.reseal_secrets(&self.who.restore()).await
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Erase {
+    pub(super) tenant: TenantId,
+}
+
+impl Call for Erase {
+    const METHOD: &'static str = "erase";
+    const PATIENCE: Duration = LONG;
+    const CHANGES: bool = true;
+    type Answer = ();
+
+    async fn answer(self, store: &Store) -> Result<(), Error> {
+        store.erase(self.tenant).await
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Relocate {
+    pub(super) tenant: TenantId,
+    pub(super) place: String,
+}
+
+impl Call for Relocate {
+    const METHOD: &'static str = "relocate";
+    const PATIENCE: Duration = LONG;
+    const CHANGES: bool = true;
+    type Answer = Moved;
+
+    async fn answer(self, store: &Store) -> Result<Moved, Error> {
+        Box::pin(store.relocate(self.tenant, &self.place)).await
     }
 }
 
@@ -345,6 +385,7 @@ pub(super) struct Scrub {
 impl Call for Scrub {
     const METHOD: &'static str = "scrub";
     const PATIENCE: Duration = LONG;
+    const CHANGES: bool = true;
     type Answer = ();
 
     async fn answer(self, store: &Store) -> Result<(), Error> {
@@ -418,6 +459,7 @@ pub(super) struct Settle {
 
 impl Call for Settle {
     const METHOD: &'static str = "settle";
+    const CHANGES: bool = true;
     type Answer = ();
 
     async fn answer(self, store: &Store) -> Result<(), Error> {
@@ -479,11 +521,12 @@ impl Call for Health {
 pub(super) type Handler = fn(Arc<Store>, Bytes) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>>;
 
 fn handle<C: Call>(store: Arc<Store>, body: Bytes) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send>> {
-    Box::pin(async move {
+    let answer = async move {
         let call: C = read(&body)?;
         let answer = call.answer(&store).await?;
         serde_json::to_vec(&answer).map_err(Error::internal)
-    })
+    };
+    if C::CHANGES { Box::pin(async move { tokio::spawn(answer).await.map_err(Error::internal)? }) } else { Box::pin(answer) }
 }
 
 const fn call<C: Call>() -> (&'static str, Handler) {
@@ -511,6 +554,8 @@ pub(super) const CALLS: &[(&str, Handler)] = &[
     call::<RotateDataKey>(),
     call::<ResealSecrets>(),
     call::<Scrub>(),
+    call::<Erase>(),
+    call::<Relocate>(),
     call::<Correlated>(),
     call::<AskRemembered>(),
     call::<Marks>(),

@@ -8,8 +8,9 @@ use steward_base::{AttemptKey, Ctx, Error, Event, RecordId, Secret, TenantId};
 use tokio::sync::watch;
 
 use super::calls::{
-    AskFacets, AskJob, AskRemembered, AskTally, AskUnclaimed, Correlated, Count, DataKeys, Events, Find, Get, Heads, Health, History,
-    InUse, Jobs, List, Marks, NextDue, Provision, ResealSecrets, Reveal, RotateDataKey, Scrub, Search, Settle, Telling, VerifyChain,
+    AskFacets, AskJob, AskRemembered, AskTally, AskUnclaimed, Correlated, Count, DataKeys, Erase, Events, Find, Get, Heads, Health,
+    History, InUse, Jobs, List, Marks, NextDue, Provision, Relocate, ResealSecrets, Reveal, RotateDataKey, Scrub, Search, Settle, Telling,
+    VerifyChain,
 };
 use super::client::Remote;
 use super::lanes;
@@ -21,6 +22,7 @@ use crate::engine::no_namespace;
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
+use crate::moving::Moved;
 use crate::query::{ListQuery, Page};
 use crate::rows::{EventRow, Row};
 use crate::unit::{Committed, UnitOfWork};
@@ -108,6 +110,14 @@ impl Remote {
 
     pub(crate) async fn reseal_secrets(&self, ctx: &Ctx) -> Result<usize, Error> {
         self.0.call(&ResealSecrets { who: Who::of(ctx) }).await
+    }
+
+    pub(crate) async fn erase(&self, tenant: TenantId) -> Result<(), Error> {
+        self.0.call(&Erase { tenant }).await
+    }
+
+    pub(crate) async fn relocate(&self, tenant: TenantId, place: &str) -> Result<Moved, Error> {
+        self.0.call(&Relocate { tenant, place: place.to_owned() }).await
     }
 
     pub(crate) async fn scrub(&self, tenant: TenantId) -> Result<(), Error> {

@@ -292,6 +292,23 @@ async fn marks_are_settled_by_whoever_handles_the_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_erased_where_it_is() {
+    let bench = remote().await;
+    let (ctx, tenant) = (&bench.ctx, bench.ctx.tenant());
+    bench.store.commit(ctx, UnitOfWork::new().create(bench.store.mint_id(), &Thing::named("x"))).await.expect("commits");
+    let refused = bench.store.dump(tenant, None).await.expect_err("is made elsewhere");
+    assert_eq!(refused.code(), "data_role_only");
+    let refused = bench.store.relocate(tenant, "nowhere").await.expect_err("is no place");
+    assert_eq!(refused.code(), "place_unknown");
+    for _ in 0..2 {
+        bench.store.erase(tenant).await.expect("may be repeated");
+        assert_eq!(bench.store.head(ctx).await.expect_err("is gone").kind(), ErrorKind::NotFound);
+    }
+    assert!(!bench.dir().join("tenants").join(format!("{tenant}.db")).exists());
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_and_deep_bodies_arrive_to_the_last_bit() {
     let bench = remote().await;
     let weights = [0.1 + 0.2, 5e-324, 2.225_073_858_507_201_4e-308, 123_456_789.123_456_79, 1.0 / 3.0];

@@ -2,6 +2,7 @@
 
 mod backups;
 mod consumers;
+mod elsewhere;
 mod generated;
 mod imports;
 mod kill;
