@@ -10,10 +10,10 @@ use steward_store::{Backend, ListQuery, MasterKey, Options, Store, UnitOfWork};
 use crate::support::{Thing, ctx, kinds};
 
 const TENANT: [u8; 16] = [9; 16];
-const FOLDER: &str = "STEWARD_TEST_WRITER";
+pub(crate) const FOLDER: &str = "STEWARD_TEST_WRITER";
 const ROUNDS: usize = 6;
 
-async fn open(dir: &std::path::Path) -> Store {
+pub(crate) async fn open(dir: &std::path::Path) -> Store {
     let backend = Backend::Sqlite { dir: dir.to_owned() };
     let store =
         Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), Clock::system(), Random::system()).await.expect("opens");
@@ -21,7 +21,7 @@ async fn open(dir: &std::path::Path) -> Store {
     store
 }
 
-fn tenant() -> TenantId {
+pub(crate) fn tenant() -> TenantId {
     RecordId::from_bytes(TENANT).into()
 }
 

@@ -13,6 +13,7 @@ mod facets;
 mod input;
 mod jobs;
 mod kill;
+mod kill_repeats;
 mod kinds;
 mod lists;
 mod model;
