@@ -1,6 +1,8 @@
 //! An answer of any length: a producer writes into it as fast as the client reads, and an answer that was cut off is seen to be.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use steward_base::Error;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 
 use crate::call::Standing;
 use crate::reply::{Content, Output, Reply};
@@ -30,12 +33,17 @@ pub(crate) struct Closed;
 pub(crate) struct Sink {
     sender: mpsc::Sender<io::Result<Bytes>>,
     patience: std::time::Duration,
+    /// The reader was there and did not read: what it got is not the whole.
+    stalled: Arc<AtomicBool>,
 }
 
 impl Sink {
     /// Sends a part; waits for a slow reader, but not for ever.
     pub(crate) async fn send(&self, part: impl Into<Bytes>) -> Result<(), Closed> {
-        self.sender.send_timeout(Ok(part.into()), self.patience).await.map_err(|_| Closed)
+        self.sender.send_timeout(Ok(part.into()), self.patience).await.map_err(|error| {
+            self.stalled.fetch_or(matches!(error, SendTimeoutError::Timeout(_)), Ordering::Relaxed);
+            Closed
+        })
     }
 }
 
@@ -55,10 +63,12 @@ where
 {
     let (sender, receiver) = mpsc::channel(WAITING);
     let (watched, cut) = (sender.clone(), sender.clone());
-    let sink = Sink { sender, patience: standing.site().limits().stalled_reader };
+    let stalled = Arc::new(AtomicBool::new(false));
+    let sink = Sink { sender, patience: standing.site().limits().stalled_reader, stalled: stalled.clone() };
     tokio::spawn(async move {
         let why = tokio::select! {
             done = produce(sink) => match done {
+                Ok(()) if stalled.load(Ordering::Relaxed) => "the reader does not read on",
                 Ok(()) => return,
                 Err(error) => {
                     tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "an answer ends before its end");
@@ -68,8 +78,11 @@ where
             () = watched.closed() => return,
             () = standing.lost() => "the caller would no longer be let in",
         };
-        // Whoever hung up meanwhile misses nothing.
-        let _ = cut.send(Err(io::Error::other(why))).await;
+        // Whoever hung up meanwhile misses nothing; whoever reads on finds this instead of an end.
+        tokio::select! {
+            _ = cut.send(Err(io::Error::other(why))) => {}
+            () = watched.closed() => {}
+        }
     });
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).expect("names of files are letters and dots");
     Reply::new(Download { receiver, media_type }).header(CONTENT_DISPOSITION, disposition)

@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use steward_auth::{Caller, Occasion, require, system};
-use steward_base::{Ctx, Error, RecordId, TenantId};
+use steward_base::{Ctx, Error, ErrorKind, RecordId, TenantId};
 use steward_fabric::Class;
 use steward_fabric::blob::{Expect, Key, whole};
 use steward_store::{JOB_PREFIX, Job, JobState, UnitOfWork};
@@ -83,6 +83,12 @@ impl Imports {
             let (ctx, commit) = (&ctx, &commit);
             let keep = |unit: UnitOfWork, progress: Progress, results: Vec<RowResult>| {
                 async move {
+                    // A file may take hours: whoever may not do it any more must not be served until its end.
+                    let now = self.sender(tenant, job, asked).await?;
+                    if require(&now, writer.write_permission()?).is_err() || now.grants() != ctx.grants() {
+                        let detail = "The permissions of whoever sent the file have changed: send the rest of it again.";
+                        return Err(Error::new(ErrorKind::Forbidden, "permission_denied", detail));
+                    }
                     let progress = self.tell(tenant, job.id, progress, &results).await?;
                     let unit = if asked.dry_run && !unit.is_empty() {
                         writer.store().rehearse(ctx, unit).await?;

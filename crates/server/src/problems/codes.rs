@@ -219,6 +219,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "The caller, its tenant or its address sent more requests than the limit that the detail names.",
         "Wait as long as Retry-After says, then send fewer; an operator can raise the limit in the settings.",
     ),
+    code("record_deleted", &[409], "The record is in the recycle bin.", "Restore it first, or leave its id out."),
     code("record_too_large", &[413], "The record is larger than one may be.", "Shorten it, or split it."),
     code(
         "reference_missing",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use steward_auth::Scope;
-use steward_base::{Ctx, Error, Permission, RecordId, Timestamp, filter};
+use steward_base::{Ctx, Error, ErrorKind, Permission, RecordId, Timestamp, filter};
 use steward_store::{Expect, Kind, Record, Store, UnitOfWork};
 
 use super::{Change, Hook};
@@ -150,9 +150,15 @@ impl Writer {
         let id = id.map(|id| self.named(&id)).transpose()?;
         let found = match (matching, id) {
             (Some(field), _) => self.store.find(by.ctx, self.kind.name(), field, &text_at(&row, field)?).await?,
-            (None, Some(id)) => self.store.get(by.ctx, self.kind.name(), id).await?,
+            (None, Some(id)) => self.store.get_with_deleted(by.ctx, self.kind.name(), id).await?,
             (None, None) => None,
         };
+        if found.as_ref().is_some_and(|record| record.deleted_at.is_some()) {
+            // Writing over it would take it out of the recycle bin without what restoring checks.
+            self.visible(by, found)?;
+            let detail = format!("This {} is in the recycle bin: restore it first, or leave the id out.", self.noun);
+            return Err(Error::new(ErrorKind::Conflict, "record_deleted", detail));
+        }
         if found.is_none() {
             self.may(self.verbs.create.is_some(), "made")?;
             row.retain(|_, value| !value.is_null());

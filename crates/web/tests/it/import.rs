@@ -126,6 +126,21 @@ async fn rows_may_name_their_records_by_a_unique_field() {
 }
 
 #[tokio::test]
+async fn a_row_does_not_take_a_record_out_of_the_recycle_bin() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let made = app.post("/api/v1/gadgets").key(&tenant.key).json(&json!({ "name": "Lamp" })).send().await.expect(201).json();
+    let (id, revision) = (made["id"].as_str().expect("an id"), made["revision"].as_i64().expect("a number"));
+    let path = format!("/api/v1/gadgets/{id}");
+    app.delete(&path).key(&tenant.key).header("if-match", &format!("\"{revision}\"")).send().await.expect(204);
+    let row = json!({ "id": id, "name": "mine now" }).to_string();
+    let report = import(&app, &tenant, "", LINES, row).await.expect(200).json();
+    assert_eq!(report["results"][0]["problem"]["code"], "record_deleted", "{report}");
+    let bin = app.get("/api/v1/gadgets?deleted=true").key(&tenant.key).send().await.expect(200).json();
+    assert_eq!(bin["data"][0]["name"], "Lamp", "it can still be restored as it was");
+}
+
+#[tokio::test]
 async fn more_than_one_answer_holds_becomes_a_job() {
     let app = sample::app().await;
     let tenant = app.tenant("acme").await;
