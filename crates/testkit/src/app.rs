@@ -57,6 +57,8 @@ pub struct Setup {
     pub public_url: Option<String>,
     /// The time; the machine's unless said.
     pub clock: Option<Clock>,
+    /// Where objects are; a folder of its own unless said.
+    pub blob: Option<Blob>,
 }
 
 /// A tenant with a key that may do everything in it.
@@ -93,7 +95,10 @@ impl TestApp {
     /// Serves the given operations with those of health, events, identity and the document.
     pub async fn start(setup: Setup, operations: impl FnOnce(&Parts) -> Vec<Operation>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let blob = Blob::directory(&folder.path().join("objects")).await.expect("a fresh folder opens");
+        let blob = match setup.blob.clone() {
+            Some(blob) => blob,
+            None => Blob::directory(&folder.path().join("objects")).await.expect("a fresh folder opens"),
+        };
         Self::start_in((Arc::new(folder), blob), setup, operations).await
     }
 

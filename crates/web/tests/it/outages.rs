@@ -12,18 +12,25 @@ use steward_base::Error;
 use steward_fabric::Class;
 use steward_fabric::blob::{self, Blob, Expect};
 use steward_fabric::kv::{self, Kv};
-use steward_testkit::{Setup, TestApp};
+use steward_store::Kind;
+use steward_testkit::{Parts, Setup, TestApp};
 use steward_web::health::Need;
 use steward_web::{Call, Operation, Rates, Reply, operation};
 
 use crate::bucket::{BucketServer, Mood};
 use crate::redis_server::RedisServer;
+use crate::sample::{self, Gadget, Levers};
 use crate::support::until;
 
 /// Far above what one answer may take, far below what a hanging one would.
 const BOUND: Duration = Duration::from_secs(20);
 const CLASS: Class = Class::new("test");
 const KEYS: &str = "/api/v1/api-keys";
+/// Takes one row in.
+const IMPORT: &str = "/api/v1/gadgets/import";
+/// Takes more rows in than one request works on, by way of the bucket.
+const LARGE_IMPORT: &str = "/api/v1/gadgets/import?dry_run=true";
+const ROW: &str = "{\"name\":\"Lamp\"}\n";
 
 fn operations(kv: Option<Kv>, blob: Blob) -> Vec<Operation> {
     let mut all = vec![
@@ -72,7 +79,13 @@ impl Load {
     /// Asks over and over; every answer comes in time.
     async fn ask(self, method: &'static str, path: &'static str, code: Option<&'static str>) {
         while !self.stop.load(Ordering::SeqCst) {
-            let answer = tokio::time::timeout(BOUND, self.app.ask(method, path).key(&self.key).send()).await.expect("is answered in time");
+            let ask = self.app.ask(method, path).key(&self.key);
+            let ask = match path {
+                IMPORT => ask.body("application/x-ndjson", ROW),
+                LARGE_IMPORT => ask.body("application/x-ndjson", ROW.repeat(2_000)),
+                _ => ask,
+            };
+            let answer = tokio::time::timeout(BOUND, ask.send()).await.expect("is answered in time");
             let met = match (answer.status, code) {
                 (200..300, _) => String::new(),
                 (503, Some(code)) => {
@@ -121,8 +134,13 @@ async fn comes_back(app: &TestApp, load: &Load, (path, _, name): (&'static str, 
 /// A Steward with the load on it that every test here has.
 async fn started(kv: Option<Kv>, blob: Blob) -> (Arc<TestApp>, Load, tokio::task::JoinSet<()>) {
     let (own_kv, own_blob) = (kv.clone(), blob.clone());
-    let setup = Setup { rates: Rates { read: 0, write: 0, ..Rates::default() }, ..Setup::default() };
-    let app = Arc::new(TestApp::start(setup, move |_| operations(own_kv, own_blob)).await);
+    let rates = Rates { read: 0, write: 0, ..Rates::default() };
+    let setup = Setup { kinds: vec![Kind::of::<Gadget>()], rates, blob: Some(blob.clone()), ..Setup::default() };
+    let all = move |parts: &Parts| {
+        let sample = sample::operations(parts, Levers::default());
+        sample.into_iter().chain(operations(own_kv, own_blob)).collect()
+    };
+    let app = Arc::new(TestApp::start(setup, all).await);
     if let Some(kv) = kv.clone() {
         app.site.health().add("keys", Need::Sometimes, move || {
             let kv = kv.clone();
@@ -142,6 +160,8 @@ async fn started(kv: Option<Kv>, blob: Blob) -> (Arc<TestApp>, Load, tokio::task
     tasks.spawn(load.clone().ask("GET", "/livez", None));
     tasks.spawn(load.clone().ask("POST", "/odd/object", Some("blob_unavailable")));
     tasks.spawn(load.clone().ask("GET", "/odd/object", Some("blob_unavailable")));
+    tasks.spawn(load.clone().ask("POST", IMPORT, None));
+    tasks.spawn(load.clone().ask("POST", LARGE_IMPORT, Some("blob_unavailable")));
     if kv.is_some() {
         tasks.spawn(load.clone().ask("POST", "/odd/count", Some("kv_unavailable")));
     }
@@ -160,17 +180,20 @@ async fn a_bucket_that_goes_away_takes_along_what_needs_it_and_nothing_else() {
     let mut bucket = BucketServer::start().await;
     let (app, load, tasks) = started(None, bucket.impatient()).await;
     let objects = ("/odd/object", "blob_unavailable", "objects");
+    let imports = (LARGE_IMPORT, "blob_unavailable", "objects");
     for mood in [None, Some(Mood::Silent), Some(Mood::Broken)] {
         match mood {
             None => bucket.stop().await,
             Some(mood) => bucket.turn(mood),
         }
         goes_down(&app, &load, objects).await;
+        goes_down(&app, &load, imports).await;
         match mood {
             None => bucket.start_again().await,
             Some(_) => bucket.turn(Mood::Well),
         }
         comes_back(&app, &load, objects).await;
+        comes_back(&app, &load, imports).await;
     }
     ended(load, tasks).await;
 }
@@ -179,7 +202,7 @@ async fn a_bucket_that_goes_away_takes_along_what_needs_it_and_nothing_else() {
 async fn a_redis_that_goes_away_takes_along_what_needs_it_and_nothing_else() {
     let Some(mut redis) = RedisServer::start(&[]) else { return };
     let bucket = BucketServer::start().await;
-    let (app, load, tasks) = started(Some(redis.kv()), bucket.impatient()).await;
+    let (app, load, tasks) = started(Some(redis.kv()), bucket.blob()).await;
     let counts = ("/odd/count", "kv_unavailable", "keys");
     redis.stop();
     goes_down(&app, &load, counts).await;
