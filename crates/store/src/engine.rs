@@ -396,9 +396,10 @@ fn elsewhere() -> Error {
     Error::internal("a part of a call was asked of a store in another process")
 }
 
-/// Whole tenants are read and written where the files are.
+/// Whole tenants are written where the files are.
 fn there_only() -> Error {
-    let detail = "Copies of a tenant are made and loaded by the process with the role data: ask that one.";
+    let detail =
+        "Copies of a tenant are loaded by the process with the role data: stop it, and load them with a process that runs every role.";
     Error::new(steward_base::ErrorKind::Unavailable, "data_role_only", detail)
 }
 

@@ -61,6 +61,10 @@ pub struct Dump {
 }
 
 impl Dump {
+    pub(crate) fn of(frames: mpsc::Receiver<Result<Bytes, Error>>, end: Arc<OnceLock<Position>>) -> Self {
+        Self { frames, end }
+    }
+
     /// Where it ends, to be asked once the stream has.
     pub fn end(&self) -> Arc<OnceLock<Position>> {
         self.end.clone()
@@ -81,6 +85,9 @@ impl Store {
     ///
     /// Errors: `dump_position` in the stream when there is no event at the position.
     pub async fn dump(&self, tenant: TenantId, after: Option<i64>) -> Result<Dump, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.dump(tenant, after).await;
+        }
         let reader = self.0.places.of(tenant)?.reader(tenant).await?;
         Ok(begin(reader, tenant, &self.0.kinds, after))
     }

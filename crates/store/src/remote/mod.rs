@@ -15,6 +15,7 @@
 
 mod calls;
 mod client;
+mod copies;
 mod feed;
 mod follow;
 mod greeting;

@@ -13,11 +13,12 @@ use super::calls::{
     VerifyChain,
 };
 use super::client::Remote;
-use super::lanes;
 use super::wire::{Chained, Kept, Who};
+use super::{copies, lanes};
 use crate::Record;
 use crate::attempt::Remembered;
 use crate::building::Unclaimed;
+use crate::dump::Dump;
 use crate::engine::no_namespace;
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
@@ -110,6 +111,10 @@ impl Remote {
 
     pub(crate) async fn reseal_secrets(&self, ctx: &Ctx) -> Result<usize, Error> {
         self.0.call(&ResealSecrets { who: Who::of(ctx) }).await
+    }
+
+    pub(crate) async fn dump(&self, tenant: TenantId, after: Option<i64>) -> Result<Dump, Error> {
+        copies::dump(&self.0, tenant, after).await
     }
 
     pub(crate) async fn erase(&self, tenant: TenantId) -> Result<(), Error> {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::calls::{self, CALLS};
+use super::copies::{self, Copies};
 use super::feed::{self, Changes, Feed, Poll, What};
 use super::greeting::{self, Greeting, Welcome};
 use super::lanes::{self, Outcomes};
@@ -43,6 +44,7 @@ struct Port {
     run: String,
     feed: Arc<Feed>,
     outcomes: Arc<Outcomes>,
+    copies: Copies,
     stop: CancellationToken,
 }
 
@@ -55,6 +57,7 @@ pub async fn serve(store: Store, key: LinkKey, listener: TcpListener, stop: Canc
         run: base32::encode(&random.bytes::<16>()),
         feed: Arc::new(Feed::new()),
         outcomes: Arc::default(),
+        copies: Copies::default(),
         store: Arc::new(store),
         stop: stop.clone(),
     });
@@ -157,6 +160,8 @@ impl Port {
                 written(&Welcome { run: self.run.clone(), seq: self.feed.last() })
             }
             lanes::METHOD => lanes::answer(self.store.clone(), self.outcomes.clone(), body).await,
+            copies::BEGIN => written(&self.copies.begin(&self.store, calls::read(&body)?).await?),
+            copies::NEXT => written(&self.copies.next(&self.store, calls::read(&body)?).await?),
             feed::METHOD => written(&self.changes(calls::read(&body)?).await),
             method => match CALLS.iter().find(|(name, _)| *name == method) {
                 Some((_, handler)) => handler(self.store.clone(), body).await.map(Bytes::from),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use serde_json::json;
 use steward_base::{Clock, ErrorKind, Random, RecordId, TenantId};
@@ -296,8 +297,6 @@ async fn a_tenant_is_erased_where_it_is() {
     let bench = remote().await;
     let (ctx, tenant) = (&bench.ctx, bench.ctx.tenant());
     bench.store.commit(ctx, UnitOfWork::new().create(bench.store.mint_id(), &Thing::named("x"))).await.expect("commits");
-    let refused = bench.store.dump(tenant, None).await.expect_err("is made elsewhere");
-    assert_eq!(refused.code(), "data_role_only");
     let refused = bench.store.relocate(tenant, "nowhere").await.expect_err("is no place");
     assert_eq!(refused.code(), "place_unknown");
     for _ in 0..2 {
@@ -305,6 +304,47 @@ async fn a_tenant_is_erased_where_it_is() {
         assert_eq!(bench.store.head(ctx).await.expect_err("is gone").kind(), ErrorKind::NotFound);
     }
     assert!(!bench.dir().join("tenants").join(format!("{tenant}.db")).exists());
+    bench.close().await;
+}
+
+async fn frames(dump: &mut steward_store::Dump) -> Vec<Result<bytes::Bytes, steward_base::Error>> {
+    let mut frames = Vec::new();
+    while let Some(frame) = dump.next().await {
+        frames.push(frame);
+    }
+    frames
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_tenant_is_made_from_elsewhere_and_loaded_where_the_files_are() {
+    let (bench, other) = (remote().await, crate::support::sqlite().await);
+    let (ctx, tenant) = (&bench.ctx, bench.ctx.tenant());
+    let fill = async |many: usize| {
+        for _ in 0..many {
+            let thing = Thing::named(&"words ".repeat(60));
+            bench.store.commit(ctx, UnitOfWork::new().create(bench.store.mint_id(), &thing)).await.expect("commits");
+        }
+    };
+    fill(400).await;
+    assert_eq!(bench.store.load(tenant).await.err().map(|error| error.code()), Some("tenant_exists"));
+    let mut loading = other.store.load(tenant).await.expect("begins");
+    let mut dump = bench.store.dump(tenant, None).await.expect("begins");
+    let whole = frames(&mut dump).await;
+    assert_eq!(dump.end().get().map(|end| end.position), Some(400));
+    loading.apply(stream::iter(whole)).await.expect("is whole");
+    fill(3).await;
+    let mut increment = bench.store.dump(tenant, Some(400)).await.expect("begins");
+    loading.apply(stream::iter(frames(&mut increment).await)).await.expect("goes on");
+    other.store.publish(loading).await.expect("is seen");
+    assert_eq!(other.store.verify_chain(ctx).await.expect("holds"), 403);
+    assert_eq!(other.store.count(ctx, "thing", None).await.expect("counts"), 403);
+
+    let mut none = bench.store.dump(tenant, Some(999)).await.expect("begins");
+    let refused = frames(&mut none).await.pop().expect("says something").expect_err("there is no such event");
+    assert_eq!(refused.code(), "dump_position");
+    let new = TenantId::new(bench.store.clock(), bench.store.random());
+    assert_eq!(bench.store.load(new).await.err().map(|error| error.code()), Some("data_role_only"));
+    other.close().await;
     bench.close().await;
 }
 
