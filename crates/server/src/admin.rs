@@ -35,6 +35,10 @@ pub(crate) enum Request {
     RotateKeys { rewrap_only: bool, secrets: bool },
     /// Whether the audit trail holds; `heads` is another folder of signed heads.
     AuditVerify { tenant: Option<String>, heads: Option<PathBuf> },
+    /// A backup, into a folder or into the bucket of the settings.
+    BackupCreate { to: Option<PathBuf>, tenant: Option<String> },
+    /// One tenant of a backup.
+    BackupRestore { from: Option<PathBuf>, backup: Option<String>, tenant: String, renamed: Option<String> },
     /// An enrolment token.
     EnrollToken { tenant: String, organization: Option<String> },
 }

@@ -13,7 +13,7 @@ use steward_store::{Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 use crate::admin::{Answer, Request};
 use crate::config::Config;
 use crate::fabric::Fabric;
-use crate::{master, rotate, split, trail};
+use crate::{backup, master, rotate, split, trail};
 
 /// How long the token that this machine enrols with is good: the agent uses it at once.
 const OWN_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -162,6 +162,15 @@ impl App {
             Request::RotateKeys { rewrap_only, secrets } => {
                 let rotation = rotate::Rotation { make: !rewrap_only, secrets };
                 rotate::rotate(self, self.0.master_file.as_deref(), rotation).await
+            }
+            Request::BackupCreate { to, tenant } => {
+                let blob = backup::of_server(&self.0.fabric.blob, to.as_deref()).await?;
+                Box::pin(backup::create(&self.0.store, &self.0.master, &blob, tenant.as_deref())).await
+            }
+            Request::BackupRestore { from, backup, tenant, renamed } => {
+                let blob = backup::of_server(&self.0.fabric.blob, from.as_deref()).await?;
+                let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed };
+                Box::pin(backup::restore_tenant(&self.0.store, &blob, &wanted)).await
             }
             Request::SetupLink {} => self.set_up_link().await,
             Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,

@@ -26,6 +26,9 @@ pub(crate) enum Command {
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Copies of the records: make them, read them again, read them back.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// The device agent.
     #[command(subcommand)]
     Agent(AgentCommand),
@@ -185,6 +188,53 @@ pub(crate) enum AuditCommand {
         /// Short name of the one tenant to check.
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Copy every tenant, or one, while the server runs or while it does not. What did not change since the last backup there is not copied
+    /// again.
+    Create {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Folder for backups; the bucket of the settings unless said.
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Short name of the one tenant to copy.
+        #[arg(long, value_name = "SLUG")]
+        tenant: Option<String>,
+    },
+    /// Read a backup again: checksums, and that every event follows from the one before.
+    Verify {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Folder of the backups; the bucket of the settings unless said.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        /// Name of the backup; the latest unless said.
+        #[arg(long, value_name = "NAME")]
+        backup: Option<String>,
+    },
+    /// Read a backup back: everything into an empty data folder, whose master key must be there already, or one tenant where it is not.
+    Restore {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Folder of the backups; the bucket of the settings unless said.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        /// Name of the backup; the latest unless said.
+        #[arg(long, value_name = "NAME")]
+        backup: Option<String>,
+        /// Short name of the one tenant to read back; works while the server runs and while it does not.
+        #[arg(long, value_name = "SLUG", conflicts_with = "drill")]
+        tenant: Option<String>,
+        /// Short name that the tenant gets.
+        #[arg(long = "as", value_name = "SLUG", requires = "tenant")]
+        renamed: Option<String>,
+        /// Only try it, in a folder that is removed again, and print how long it takes and how old the backup is.
+        #[arg(long)]
+        drill: bool,
     },
 }
 

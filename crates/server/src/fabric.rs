@@ -97,7 +97,8 @@ fn kv(config: &Config, clock: &Clock) -> Result<Kv> {
     Kv::redis(&Server { url: config.redis_url.clone(), authority: None }, clock.clone())
 }
 
-async fn blob(config: &Config, clock: &Clock) -> Result<Blob> {
+/// The object store of the settings.
+pub(crate) async fn blob(config: &Config, clock: &Clock) -> Result<Blob> {
     if config.s3_bucket.is_empty() {
         return Blob::directory(&config.data_dir.join("blobs")).await;
     }

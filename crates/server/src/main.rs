@@ -5,6 +5,7 @@
 mod addresses;
 mod admin;
 mod app;
+mod backup;
 mod cli;
 mod config;
 mod console;
@@ -32,7 +33,7 @@ use steward_base::{Clock, Error, ErrorKind, Random, Result};
 
 use crate::admin::{Answer, Request};
 use crate::app::App;
-use crate::cli::{AdminCommand, AgentCommand, AuditCommand, Cli, Command, ConfigCommand, DataArgs};
+use crate::cli::{AdminCommand, AgentCommand, AuditCommand, BackupCommand, Cli, Command, ConfigCommand, DataArgs};
 use crate::config::{Config, Layers, SETTINGS};
 use crate::split::Runs;
 
@@ -63,6 +64,7 @@ async fn run(command: Command) -> Result<()> {
         Command::SetupLink(data) => administer(&data, Request::SetupLink {}).await,
         Command::Admin(command) => admin_command(command).await,
         Command::Audit(AuditCommand::Verify { data, heads, tenant }) => verify(&data, heads, tenant).await,
+        Command::Backup(command) => Box::pin(backup_command(command)).await,
         Command::Agent(AgentCommand::Run { server, token, state, log_files, join_lines, interval_seconds, stop_on_stdin_end }) => {
             watch::agent(watch::AgentRun { server, token, state, log_files, join_lines, interval_seconds, stop_on_stdin_end }).await
         }
@@ -81,6 +83,33 @@ async fn admin_command(command: AdminCommand) -> Result<()> {
         AdminCommand::ApiKey { data, tenant, permissions, name } => administer(&data, Request::ApiKey { tenant, permissions, name }).await,
         AdminCommand::RotateKeys { data, rewrap_only, secrets } => administer(&data, Request::RotateKeys { rewrap_only, secrets }).await,
         AdminCommand::EnrollToken { data, tenant, organization } => administer(&data, Request::EnrollToken { tenant, organization }).await,
+    }
+}
+
+async fn backup_command(command: BackupCommand) -> Result<()> {
+    let whole = |path: Option<PathBuf>| path.map(std::path::absolute).transpose().map_err(Error::internal);
+    let clock = Clock::system();
+    match command {
+        BackupCommand::Create { data, to, tenant } => administer(&data, Request::BackupCreate { to: whole(to)?, tenant }).await,
+        BackupCommand::Verify { data, from, backup } => {
+            let config = config(data.file.config.as_deref(), &data.flags())?;
+            let objects = backup::objects(&config, from.as_deref(), &clock).await?;
+            print(&backup::verify(&objects, backup.as_deref()).await?)
+        }
+        BackupCommand::Restore { data, from, backup, tenant: Some(tenant), renamed, drill: _ } => {
+            administer(&data, Request::BackupRestore { from: whole(from)?, backup, tenant, renamed }).await
+        }
+        BackupCommand::Restore { data, from, backup, tenant: None, renamed, drill } => {
+            let config = config(data.file.config.as_deref(), &data.flags())?;
+            let objects = backup::objects(&config, from.as_deref(), &clock).await?;
+            let wanted = backup::Wanted { backup, tenant: None, renamed };
+            let report = if drill {
+                backup::drill(&config, &objects, &wanted).await?
+            } else {
+                backup::restore_all(&config, &objects, &wanted).await?
+            };
+            print(&report)
+        }
     }
 }
 

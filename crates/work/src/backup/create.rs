@@ -1,5 +1,7 @@
 //! Making a backup while everything is served.
 
+use std::collections::HashMap;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use steward_auth::system;
@@ -8,10 +10,13 @@ use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
 
-use super::{Copied, FORMAT, MANIFESTS, Manifest, PARTS, Part, packed, read};
+use super::{Copied, FORMAT, MANIFESTS, Manifest, PARTS, Part, names, packed, read};
 
 /// So many parts are read for one tenant when it is restored; then it is taken anew.
 const MOST_PARTS: usize = 24;
+
+/// So many backups are looked at for what is known of a tenant: some may be of one tenant only.
+const LOOKED_AT: usize = 4;
 
 /// A tenant to be copied.
 #[derive(Clone, Debug)]
@@ -22,23 +27,16 @@ pub struct Subject {
     pub about: Value,
 }
 
-/// Copies tenants. What the latest backup has of them is built upon.
+/// Copies tenants. What the latest backups have of them is built upon.
 ///
 /// A tenant that is erased meanwhile is left out.
 pub async fn create(store: &Store, blob: &Blob, subjects: Vec<Subject>) -> Result<Manifest> {
-    let before = match read(blob, None).await {
-        Ok(manifest) => Some(manifest),
-        Err(error) if error.code() == "backup_missing" => None,
-        // Whatever is wrong with it, this one does not depend on it.
-        Err(error) if error.code() == "backup_damaged" || error.code() == "backup_newer" => None,
-        Err(error) => return Err(error),
-    };
+    let known = known(blob).await?;
     let began_at = store.clock().now();
     let name = store.mint_id().wire("bak");
     let mut tenants = Vec::with_capacity(subjects.len());
     for subject in subjects {
-        let known = before.as_ref().and_then(|manifest| manifest.tenant(subject.tenant));
-        match copy(store, blob, &name, &subject, known).await {
+        match copy(store, blob, &name, &subject, known.get(&subject.tenant)).await {
             Ok(copied) => tenants.push(copied),
             Err(error) if error.kind() == ErrorKind::NotFound && subject.tenant != TenantId::OPERATOR => {
                 tracing::warn!(tenant.id = %subject.tenant, "a tenant is gone and left out of the backup");
@@ -52,6 +50,23 @@ pub async fn create(store: &Store, blob: &Blob, subjects: Vec<Subject>) -> Resul
     let key = Key::new(Scope::Platform, MANIFESTS, &manifest.name)?;
     blob.put(&key, whole([sum.as_bytes(), b"\n", &json].concat()), Expect::default()).await?;
     Ok(manifest)
+}
+
+/// What the latest backups have of each tenant. One that cannot be read is not built upon.
+async fn known(blob: &Blob) -> Result<HashMap<TenantId, Copied>> {
+    let mut known = HashMap::new();
+    for name in names(blob).await?.iter().rev().take(LOOKED_AT) {
+        match read(blob, Some(name)).await {
+            Ok(manifest) => {
+                for copied in manifest.tenants {
+                    known.entry(copied.tenant).or_insert(copied);
+                }
+            }
+            Err(error) if matches!(error.code(), "backup_damaged" | "backup_newer" | "backup_missing") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(known)
 }
 
 async fn copy(store: &Store, blob: &Blob, name: &str, subject: &Subject, known: Option<&Copied>) -> Result<Copied> {

@@ -1,0 +1,190 @@
+//! `steward backup`: copies of the records, in a folder or in the bucket of the settings, and back.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use steward_auth::system;
+use steward_base::{Clock, Error, ErrorKind, Random, Result, TenantId};
+use steward_fabric::blob::Blob;
+use steward_identity::{Tenant, TenantStatus};
+use steward_store::{Backend, Expect, ListQuery, MasterKey, Model as _, Options, Store, UnitOfWork};
+use steward_work::backup::{self, Manifest, Subject};
+
+use crate::app::{kinds, make_data_dir, open_store};
+use crate::config::Config;
+use crate::{fabric, master};
+
+/// What is read back.
+pub(crate) struct Wanted {
+    /// A backup by its name; the latest that holds what is wanted unless said.
+    pub(crate) backup: Option<String>,
+    /// One tenant, by the short name that it had.
+    pub(crate) tenant: Option<String>,
+    /// The short name that it gets.
+    pub(crate) renamed: Option<String>,
+}
+
+/// The folder, or the bucket of the settings.
+pub(crate) async fn objects(config: &Config, folder: Option<&Path>, clock: &Clock) -> Result<Blob> {
+    match folder {
+        Some(folder) => Blob::directory(folder).await,
+        None if config.s3_bucket.is_empty() => Err(no_place()),
+        None => fabric::blob(config, clock).await,
+    }
+}
+
+/// Where the running server puts a backup.
+pub(crate) async fn of_server(own: &Blob, folder: Option<&Path>) -> Result<Blob> {
+    match (folder, own) {
+        (Some(folder), _) => Blob::directory(folder).await,
+        (None, Blob::S3(_)) => Ok(own.clone()),
+        (None, Blob::Directory(_)) => Err(no_place()),
+    }
+}
+
+/// Copies one tenant, or the whole installation, and says what came of it.
+pub(crate) async fn create(store: &Store, master: &MasterKey, blob: &Blob, slug: Option<&str>) -> Result<String> {
+    let began = store.clock().monotonic();
+    let mut subjects = tenants(store).await?;
+    match slug {
+        Some(slug) => subjects.retain(|subject| subject.about["slug"] == *slug && subject.tenant != TenantId::OPERATOR),
+        None => {
+            let about = json!({ "slug": "operator", "master_key": master.id() });
+            subjects.retain(|subject| subject.tenant != TenantId::OPERATOR);
+            subjects.insert(0, Subject { tenant: TenantId::OPERATOR, about });
+        }
+    }
+    if subjects.is_empty() {
+        return Err(Error::not_found("tenant"));
+    }
+    let made = backup::create(store, blob, subjects).await?;
+    let took = store.clock().monotonic().saturating_sub(began);
+    Ok(format!("{}: {} tenants, {} bytes in all, in {}", made.name, made.tenants.len(), made.length(), seconds(took)))
+}
+
+/// Reads a backup again.
+pub(crate) async fn verify(blob: &Blob, name: Option<&str>) -> Result<String> {
+    let manifest = backup::read(blob, name).await?;
+    let read = backup::verify(blob, &manifest).await?;
+    Ok(format!(
+        "{} of {}: {} tenants, {} objects, {} bytes and {} events hold",
+        manifest.name, manifest.began_at, read.tenants, read.parts, read.bytes, read.events
+    ))
+}
+
+/// Reads everything back into an installation that has nothing, whose server does not run.
+pub(crate) async fn restore_all(config: &Config, blob: &Blob, wanted: &Wanted) -> Result<String> {
+    let (clock, random) = (Clock::system(), Random::system());
+    let manifest = find(blob, wanted, |manifest| manifest.tenant(TenantId::OPERATOR).is_some()).await?;
+    make_data_dir(&config.data_dir)?;
+    let master = master::load(config, &random).await?;
+    let store = open_store(config, &master, &clock, &random).await?;
+    let restored = all(&store, blob, &manifest).await;
+    store.close().await;
+    Ok(report(&manifest, &restored?, &clock))
+}
+
+/// The same into a folder of its own, which is removed: how long it takes, and what would be lost.
+pub(crate) async fn drill(config: &Config, blob: &Blob, wanted: &Wanted) -> Result<String> {
+    let (clock, random) = (Clock::system(), Random::system());
+    let manifest = find(blob, wanted, |manifest| manifest.tenant(TenantId::OPERATOR).is_some()).await?;
+    let master = master::load(config, &random).await?;
+    let folder = config.data_dir.join("drill");
+    remove(&folder)?;
+    let backend = Backend::Sqlite { dir: folder.clone() };
+    let store = Store::open(Options { backend, master }, kinds(), clock.clone(), random).await?;
+    let restored = all(&store, blob, &manifest).await;
+    store.close().await;
+    remove(&folder)?;
+    Ok(report(&manifest, &restored?, &clock))
+}
+
+/// Reads one tenant back into an installation that runs, where it is not; control gets to know it when it does not.
+pub(crate) async fn restore_tenant(store: &Store, blob: &Blob, wanted: &Wanted) -> Result<String> {
+    let slug = wanted.tenant.as_deref().unwrap_or_default();
+    let named = |manifest: &Manifest| manifest.tenants.iter().find(|copied| copied.about["slug"] == *slug).cloned();
+    let manifest = find(blob, wanted, |manifest| named(manifest).is_some()).await?;
+    let copied = named(&manifest).ok_or_else(|| Error::not_found("tenant"))?;
+    let slug = wanted.renamed.as_deref().unwrap_or(slug);
+    let control = system(TenantId::OPERATOR, "restore");
+    let holder = store.find(&control, Tenant::KIND, "slug", slug).await?;
+    if holder.is_some_and(|record| record.id != copied.tenant.record()) {
+        let detail = format!("A tenant named \"{slug}\" exists: give this one another name with --as.");
+        return Err(Error::new(ErrorKind::Conflict, "slug_taken", detail));
+    }
+    let restored = backup::restore_tenant(store, blob, &manifest, copied.tenant).await?;
+    let name = copied.about["name"].as_str().unwrap_or(slug).to_owned();
+    let tenant = Tenant { name, slug: slug.to_owned(), status: TenantStatus::Active };
+    store.commit(&control, UnitOfWork::new().put_model(copied.tenant.record(), &tenant, Expect::Any)).await?;
+    Ok(report(&manifest, &[(copied.tenant, restored.took, restored.position)], store.clock()))
+}
+
+async fn all(store: &Store, blob: &Blob, manifest: &Manifest) -> Result<Vec<(TenantId, Duration, i64)>> {
+    let control = backup::restore_control(store, blob, manifest).await?;
+    let mut restored = vec![(TenantId::OPERATOR, control.took, control.position)];
+    for copied in manifest.tenants.iter().filter(|copied| copied.tenant != TenantId::OPERATOR) {
+        let one = backup::restore_tenant(store, blob, manifest, copied.tenant).await?;
+        restored.push((copied.tenant, one.took, one.position));
+    }
+    for (tenant, ..) in &restored {
+        store.verify_chain(&system(*tenant, "restore")).await?;
+    }
+    Ok(restored)
+}
+
+fn report(manifest: &Manifest, restored: &[(TenantId, Duration, i64)], clock: &Clock) -> String {
+    let took = restored.iter().map(|(_, took, _)| *took).sum::<Duration>();
+    let age = clock.now().since(manifest.began_at);
+    let mut lines: Vec<String> =
+        restored.iter().map(|(tenant, took, position)| format!("{tenant}: {position} events in {}", seconds(*took))).collect();
+    lines.push(format!("recovery time {}, recovery point {} ago ({})", seconds(took), seconds(age), manifest.name));
+    lines.join("\n")
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+/// The named backup, or the latest that has what is wanted.
+async fn find(blob: &Blob, wanted: &Wanted, has: impl Fn(&Manifest) -> bool) -> Result<Manifest> {
+    if let Some(name) = &wanted.backup {
+        return backup::read(blob, Some(name)).await;
+    }
+    for name in backup::names(blob).await?.iter().rev() {
+        let manifest = backup::read(blob, Some(name)).await?;
+        if has(&manifest) {
+            return Ok(manifest);
+        }
+    }
+    Err(Error::new(ErrorKind::NotFound, "backup_missing", "No backup there holds that."))
+}
+
+/// Every tenant of control.
+async fn tenants(store: &Store) -> Result<Vec<Subject>> {
+    let control = system(TenantId::OPERATOR, "backup");
+    let mut query = ListQuery { kind: Tenant::KIND.to_owned(), limit: 500, ..ListQuery::default() };
+    let mut subjects = Vec::new();
+    loop {
+        let page = store.list(&control, query.clone()).await?;
+        for record in &page.records {
+            subjects.push(Subject { tenant: record.id.into(), about: Value::Object(record.body.object()?) });
+        }
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(subjects),
+        }
+    }
+}
+
+fn remove(folder: &PathBuf) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::internal(error)),
+        _ => Ok(()),
+    }
+}
+
+fn no_place() -> Error {
+    let detail = "Say which folder the backups are in, or name a bucket in the settings.";
+    Error::new(ErrorKind::Invalid, "config_invalid", detail)
+}
