@@ -121,12 +121,13 @@ impl Store {
 
     /// Makes what was loaded the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.
     pub async fn publish(&self, loading: Loading) -> Result<(), Error> {
-        // Its jobs may be due.
+        // Its jobs may be due, and its events may wait for consumers.
         let tenant = loading.tenant();
         let _using = self.0.marks.begin(&self.0.places, self.seen(), tenant).await?;
         self.vault().forget(tenant);
         loading.finish().await?;
         self.0.stirred.add(tenant);
+        self.0.told.add(tenant);
         Ok(())
     }
 }

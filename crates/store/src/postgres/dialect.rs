@@ -245,6 +245,8 @@ pub(super) struct JobStatements {
     pub(super) sweep_inbox: String,
     pub(super) remembered: String,
     pub(super) remember: String,
+    /// An answer may hold what the request wrote.
+    pub(super) forget_answers: String,
     pub(super) sweep_requests: String,
 }
 
@@ -304,6 +306,8 @@ impl JobStatements {
                 ON CONFLICT (tenant, principal, operation, key) DO UPDATE SET request = excluded.request, nonce = excluded.nonce,
                     claimed_at = excluded.claimed_at, written = excluded.written, status = excluded.status, answer = excluded.answer,
                     expires_at = excluded.expires_at"),
+            forget_answers: at("UPDATE {s}.idempotency i SET status = NULL, answer = NULL FROM unnest($2::text[]) k (id)
+                WHERE i.tenant = $1 AND i.answer IS NOT NULL AND strpos(' ' || i.written || ' ', ' ' || k.id || ' ') > 0"),
             sweep_requests: at("DELETE FROM {s}.idempotency WHERE tenant = $1 AND (principal, operation, key) IN
                 (SELECT principal, operation, key FROM {s}.idempotency WHERE tenant = $1 AND expires_at <= $2 LIMIT $3)"),
             receive: at("INSERT INTO {s}.inbox SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])

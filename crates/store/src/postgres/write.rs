@@ -257,9 +257,10 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let (keeping, gone) = (Keeping::of(&writes.keys), Gone::of(planner, writes));
     let rewrapping = Rewrapping::of(&writes.rewrapped);
     let forgotten: Vec<String> = writes.tallies_gone.iter().map(TallyKey::text).collect();
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 22] = [
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 23] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.erase, gone.ids.len(), vec![&tenant, &gone.kinds, &gone.ids]),
+        (&statements.jobs.forget_answers, gone.names.len(), vec![&tenant, &gone.names]),
         (&statements.keys.forget, gone.subjects.len(), vec![&tenant, &gone.subjects]),
         (&statements.leave, leave.ids.len(), leave.bound(&tenant)),
         (&statements.enter, enter.ids.len(), enter.bound(&tenant)),
@@ -305,6 +306,8 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
 struct Gone<'a> {
     kinds: Vec<&'a str>,
     ids: Vec<Uuid>,
+    /// Their wire ids.
+    names: Vec<String>,
     subjects: Vec<Uuid>,
 }
 
@@ -313,6 +316,7 @@ impl<'a> Gone<'a> {
         Self {
             kinds: writes.records_gone.iter().map(|(kind, _)| planner.kinds.at(*kind).name()).collect(),
             ids: writes.records_gone.iter().map(|(_, id)| id.uuid()).collect(),
+            names: writes.records_gone.iter().map(|(kind, id)| id.wire(planner.kinds.at(*kind).prefix())).collect(),
             subjects: writes.keys_gone.iter().map(|subject| subject.uuid()).collect(),
         }
     }

@@ -321,6 +321,9 @@ pub(super) const REMEMBER: &str =
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     ON CONFLICT DO UPDATE SET request = excluded.request, nonce = excluded.nonce, claimed_at = excluded.claimed_at,
         written = excluded.written, status = excluded.status, answer = excluded.answer, expires_at = excluded.expires_at";
+/// An answer may hold what the request wrote.
+pub(super) const FORGET_ANSWERS: &str = "UPDATE idempotency SET status = NULL, answer = NULL
+    WHERE tenant = ?1 AND answer IS NOT NULL AND instr(' ' || written || ' ', ' ' || ?2 || ' ') > 0";
 pub(super) const SWEEP_REQUESTS: &str = "DELETE FROM idempotency WHERE rowid IN
     (SELECT rowid FROM idempotency WHERE tenant = ?1 AND expires_at <= ?2 LIMIT ?3)";
 

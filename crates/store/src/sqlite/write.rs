@@ -9,6 +9,7 @@ use steward_base::Error;
 use super::codes::{Codes, id_at};
 use super::failure::Failure;
 use super::{attempts, dialect, jobs, keys, read};
+use crate::kind::Kinds;
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{Key, Writes};
@@ -59,7 +60,7 @@ fn inside(
     let (answers, writes) = planner.batch(&mut state, units.iter().copied());
     let (position, rows) = (writes.head.0, writes.rows());
     if !writes.is_empty() {
-        write(connection, codes, writes)?;
+        write(connection, codes, planner.kinds, writes)?;
     }
     Ok(Committed { answers, position, rows, worked: planner.clock.monotonic().saturating_sub(began) })
 }
@@ -110,7 +111,7 @@ fn referrers(connection: &Connection, codes: &Codes, planner: &Planner<'_>, targ
 }
 
 /// Writes each table once.
-pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) -> Result<(), Failure> {
+pub(super) fn write(connection: &Connection, codes: &Codes, kinds: &Kinds, mut writes: Writes) -> Result<(), Failure> {
     let tenant = codes.tenant;
     let mut put = connection.prepare_cached(dialect::PUT_RECORD)?;
     for ((kind, id), row) in &writes.records {
@@ -132,6 +133,7 @@ pub(super) fn write(connection: &Connection, codes: &Codes, mut writes: Writes) 
     }
     for (kind, id) in &writes.records_gone {
         connection.prepare_cached(dialect::ERASE_RECORD)?.execute(params![tenant, codes.kind(*kind), &id.bytes()[..]])?;
+        connection.prepare_cached(dialect::FORGET_ANSWERS)?.execute(params![tenant, id.wire(kinds.at(*kind).prefix())])?;
     }
     for (sql, entries) in [(dialect::LEAVE, &mut writes.index_gone), (dialect::ENTER, &mut writes.index_new)] {
         // In the order of the tree, so that neighbours share pages while they are hot.

@@ -139,7 +139,7 @@ fn run(connection: &Connection, codes: &Codes, kinds: &Kinds, step: Step) -> Res
         Step::Records(rows) => enter(connection, codes, kinds, &rows)?,
         Step::Remove(ids) => {
             let rows = reader::named(connection, codes, &ids)?;
-            write::write(connection, codes, derive::left(kinds, &rows)?)?;
+            write::write(connection, codes, kinds, derive::left(kinds, &rows)?)?;
             let mut remove = connection.prepare_cached(tables::REMOVE)?;
             for row in &rows {
                 remove.execute(params![codes.tenant, row[0], row[1]])?;
@@ -174,7 +174,7 @@ fn enter(connection: &Connection, codes: &Codes, kinds: &Kinds, rows: &[Vec<Cell
     }
     put(connection, codes, table, rows)?;
     let (writes, claims) = derive::entered(kinds, rows)?;
-    write::write(connection, codes, writes)?;
+    write::write(connection, codes, kinds, writes)?;
     claim(connection, codes, claims)
 }
 

@@ -76,6 +76,11 @@ async fn a_refused_unit_claims_nothing_and_a_claim_names_what_was_written() {
         let remembered = bench.store.remembered(&first).await.expect("reads").expect("is remembered");
         assert_eq!((remembered.answer, remembered.written.len()), (Some((201, Some(b"sealed".to_vec()))), 2));
         assert_eq!(bench.store.remembered(&bench.ctx).await.expect("reads"), None, "without a key there is nothing to ask for");
+
+        // An answer may tell what was in the record.
+        bench.store.erase_record(&bench.ctx, "thing", id).await.expect("erases");
+        let remembered = bench.store.remembered(&first).await.expect("reads").expect("is remembered");
+        assert_eq!(remembered.answer, None);
     })
     .await;
 }
