@@ -112,6 +112,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/api-keys/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to an api key
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `api-keys:read`.
+         */
+        get: operations["api-keys.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-keys/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many api keys
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `api-keys:delete`.
+         */
+        post: operations["api-keys.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-keys/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export api keys
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `api-keys:read`.
+         */
+        get: operations["api-keys.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far the consumers of events are
+         * @description Consumers do what follows from events: each has a cursor of its own and sees every event once. Needs the permission `jobs:read`.
+         */
+        get: operations["consumers.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -148,7 +228,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a device
-         * @description It goes to the recycle bin. Needs the permission `devices:delete`.
+         * @description It goes to the recycle bin, where it can be restored from for 30 days. Needs the permission `devices:delete`.
          */
         delete: operations["devices.delete"];
         options?: never;
@@ -158,6 +238,26 @@ export interface paths {
          * @description An RFC 7396 merge patch: members replace, null removes, what is not named stays. Needs the permission `devices:write`.
          */
         patch: operations["devices.update"];
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a device
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `devices:read`.
+         */
+        get: operations["devices.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/devices/{id}/presence": {
@@ -172,6 +272,106 @@ export interface paths {
          * @description Needs the permission `devices:read`.
          */
         get: operations["devices.presence"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a device
+         * @description Brings it back from the recycle bin as it was, if its unique values are free and what it refers to is there. What was deleted with it is restored by itself. Needs the permission `devices:write`.
+         */
+        post: operations["devices.restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many devices
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `devices:write`.
+         */
+        post: operations["devices.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export devices
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `devices:read`.
+         */
+        get: operations["devices.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import devices
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `devices:write`.
+         */
+        post: operations["devices.import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/imports/{id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an import of devices refused
+         * @description The rows that an import refused so far, as lines of JSON, each with the reason and the row as it came. For whoever sent the file. Needs the permission `devices:write`.
+         */
+        get: operations["devices.import_failures"];
         put?: never;
         post?: never;
         delete?: never;
@@ -223,6 +423,66 @@ export interface paths {
          * @description It goes to the recycle bin. Needs the permission `enrollment-tokens:delete`.
          */
         delete: operations["enrollment-tokens.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/enrollment-tokens/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to an enrollment token
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `enrollment-tokens:read`.
+         */
+        get: operations["enrollment-tokens.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/enrollment-tokens/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many enrollment tokens
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `enrollment-tokens:delete`.
+         */
+        post: operations["enrollment-tokens.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/enrollment-tokens/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export enrollment tokens
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `enrollment-tokens:read`.
+         */
+        get: operations["enrollment-tokens.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -342,6 +602,26 @@ export interface paths {
          * @description Needs the permission `jobs:execute`.
          */
         post: operations["jobs.redrive"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/jobs/{id}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow a job until it is finished
+         * @description Server-sent events, each the job as it is: `progress` whenever it has changed, and `finished` as the last one. A client that connects again is told how the job stands. Needs the permission `jobs:read`.
+         */
+        get: operations["jobs.stream"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -488,7 +768,7 @@ export interface paths {
         post?: never;
         /**
          * Delete an organization
-         * @description It goes to the recycle bin. Needs the permission `organizations:delete`.
+         * @description It goes to the recycle bin, where it can be restored from for 30 days. Needs the permission `organizations:delete`.
          */
         delete: operations["organizations.delete"];
         options?: never;
@@ -498,6 +778,146 @@ export interface paths {
          * @description An RFC 7396 merge patch: members replace, null removes, what is not named stays. Needs the permission `organizations:write`.
          */
         patch: operations["organizations.update"];
+        trace?: never;
+    };
+    "/api/v1/organizations/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to an organization
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `organizations:read`.
+         */
+        get: operations["organizations.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore an organization
+         * @description Brings it back from the recycle bin as it was, if its unique values are free and what it refers to is there. What was deleted with it is restored by itself. Needs the permission `organizations:write`.
+         */
+        post: operations["organizations.restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many organizations
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `organizations:write`.
+         */
+        post: operations["organizations.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export organizations
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `organizations:read`.
+         */
+        get: operations["organizations.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import organizations
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `organizations:write`.
+         */
+        post: operations["organizations.import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/imports/{id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an import of organizations refused
+         * @description The rows that an import refused so far, as lines of JSON, each with the reason and the row as it came. For whoever sent the file. Needs the permission `organizations:write`.
+         */
+        get: operations["organizations.import_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/platform/caches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How the caches do
+         * @description Of the process that answers, since it started. Needs the permission `platform:read`.
+         */
+        get: operations["platform.caches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/projects": {
@@ -540,7 +960,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a project
-         * @description It goes to the recycle bin. Needs the permission `projects:delete`.
+         * @description It goes to the recycle bin, where it can be restored from for 30 days. Needs the permission `projects:delete`.
          */
         delete: operations["projects.delete"];
         options?: never;
@@ -550,6 +970,246 @@ export interface paths {
          * @description An RFC 7396 merge patch: members replace, null removes, what is not named stays. Needs the permission `projects:write`.
          */
         patch: operations["projects.update"];
+        trace?: never;
+    };
+    "/api/v1/projects/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a project
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `projects:read`.
+         */
+        get: operations["projects.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a project
+         * @description Brings it back from the recycle bin as it was, if its unique values are free and what it refers to is there. What was deleted with it is restored by itself. Needs the permission `projects:write`.
+         */
+        post: operations["projects.restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many projects
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `projects:write`.
+         */
+        post: operations["projects.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export projects
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `projects:read`.
+         */
+        get: operations["projects.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import projects
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `projects:write`.
+         */
+        post: operations["projects.import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/projects/imports/{id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an import of projects refused
+         * @description The rows that an import refused so far, as lines of JSON, each with the reason and the row as it came. For whoever sent the file. Needs the permission `projects:write`.
+         */
+        get: operations["projects.import_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sagas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List sagas
+         * @description Needs the permission `sagas:read`.
+         */
+        get: operations["sagas.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sagas/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a saga
+         * @description Needs the permission `sagas:read`.
+         */
+        get: operations["sagas.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sagas/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Call a saga off: what it did is undone
+         * @description Needs the permission `sagas:execute`.
+         */
+        post: operations["sagas.cancel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sagas/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a saga
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `sagas:read`.
+         */
+        get: operations["sagas.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sagas/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go on undoing a parked saga
+         * @description A saga is parked when one of its undos failed for good. Mend the cause first. Needs the permission `sagas:execute`.
+         */
+        post: operations["sagas.retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sagas/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export sagas
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `sagas:read`.
+         */
+        get: operations["sagas.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/sample": {
@@ -571,6 +1231,178 @@ export interface paths {
          * @description Needs the permission `sample:delete`.
          */
         delete: operations["sample.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List schedules
+         * @description Needs the permission `schedules:read`.
+         */
+        get: operations["schedules.list"];
+        put?: never;
+        /**
+         * Create a schedule
+         * @description Needs the permission `schedules:write`.
+         */
+        post: operations["schedules.create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a schedule
+         * @description Needs the permission `schedules:read`.
+         */
+        get: operations["schedules.get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a schedule
+         * @description It goes to the recycle bin. Needs the permission `schedules:delete`.
+         */
+        delete: operations["schedules.delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a schedule
+         * @description An RFC 7396 merge patch: members replace, null removes, what is not named stays. Needs the permission `schedules:write`.
+         */
+        patch: operations["schedules.update"];
+        trace?: never;
+    };
+    "/api/v1/schedules/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a schedule
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `schedules:read`.
+         */
+        get: operations["schedules.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many schedules
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `schedules:write`.
+         */
+        post: operations["schedules.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export schedules
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `schedules:read`.
+         */
+        get: operations["schedules.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import schedules
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `schedules:write`.
+         */
+        post: operations["schedules.import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/schedules/imports/{id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an import of schedules refused
+         * @description The rows that an import refused so far, as lines of JSON, each with the reason and the row as it came. For whoever sent the file. Needs the permission `schedules:write`.
+         */
+        get: operations["schedules.import_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find records by their words
+         * @description Looks into the searchable fields of all kinds that the caller may read, newest records first. Needs a valid credential.
+         */
+        get: operations["search.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -616,7 +1448,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a service
-         * @description It goes to the recycle bin. Needs the permission `services:delete`.
+         * @description It goes to the recycle bin, where it can be restored from for 30 days. Needs the permission `services:delete`.
          */
         delete: operations["services.delete"];
         options?: never;
@@ -626,6 +1458,126 @@ export interface paths {
          * @description An RFC 7396 merge patch: members replace, null removes, what is not named stays. Needs the permission `services:write`.
          */
         patch: operations["services.update"];
+        trace?: never;
+    };
+    "/api/v1/services/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a service
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `services:read`.
+         */
+        get: operations["services.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore a service
+         * @description Brings it back from the recycle bin as it was, if its unique values are free and what it refers to is there. What was deleted with it is restored by itself. Needs the permission `services:write`.
+         */
+        post: operations["services.restore"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/batch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change many services
+         * @description Up to 1,000 items, each as its own operation would do it, with the permission, the scope and the checks of that. Without `atomic` they are independent, and those on one record are done in their order; with it, all are one commit, and the first that is refused refuses the whole. Everything is done under one request id. Needs the permission `services:write`.
+         */
+        post: operations["services.batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export services
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `services:read`.
+         */
+        get: operations["services.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Import services
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `services:write`.
+         */
+        post: operations["services.import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/services/imports/{id}/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an import of services refused
+         * @description The rows that an import refused so far, as lines of JSON, each with the reason and the row as it came. For whoever sent the file. Needs the permission `services:write`.
+         */
+        get: operations["services.import_failures"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/tenants": {
@@ -666,6 +1618,110 @@ export interface paths {
         get: operations["tenants.get"];
         put?: never;
         post?: never;
+        /**
+         * Erase a tenant and all that is in it
+         * @description The tenant is refused from now on; a saga erases its telemetry, objects, records, events and keys, and at last its name. There is no recycle bin for tenants. What is in backups stays there for as long as they are kept. Needs the permission `tenants:delete`.
+         */
+        delete: operations["tenants.delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a tenant
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `tenants:read`.
+         */
+        get: operations["tenants.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let a suspended tenant in again
+         * @description Needs the permission `tenants:write`.
+         */
+        post: operations["tenants.resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/suspend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Refuse a tenant's requests and rest its background work
+         * @description Needs the permission `tenants:write`.
+         */
+        post: operations["tenants.suspend"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export tenants
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `tenants:read`.
+         */
+        get: operations["tenants.export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Undo what a request did
+         * @description Takes back everything that one request changed, all of it or nothing: what it made goes to the recycle bin, what it changed gets its former values, what it deleted comes back. It must lie within the last day and the last 100,000 events, and nothing of it may have been changed since. The caller needs the permission to do the same by hand to every record. Needs a valid credential.
+         */
+        post: operations["undo.create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -865,7 +1921,7 @@ export interface paths {
         };
         /**
          * Whether the server can serve
-         * @description 503 names each part that does not work and says what to do. A server that drains is not ready. Anybody may call this.
+         * @description 503 names each part that does not work and says what to do. A server that drains is not ready. A part that only some requests need makes nothing unready: it is listed as down when `verbose` is given. Anybody may call this.
          */
         get: operations["health.ready"];
         put?: never;
@@ -920,6 +1976,8 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What is done to a record to take back what happened to it. */
+        Act: "update" | "delete" | "restore";
         /**
          * @description That the process lives.
          * @constant
@@ -934,6 +1992,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /**
              * Format: date-time
              * @description When it ends by itself.
@@ -953,6 +2016,22 @@ export interface components {
             /** @description Who changed it last. */
             readonly updated_by: string;
         };
+        /** ApiKeyBatch */
+        ApiKeyBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
+        };
         /**
          * ApiKey
          * @description A key for programs.
@@ -962,6 +2041,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /**
              * Format: date-time
              * @description When it ends by itself.
@@ -988,10 +2072,16 @@ export interface components {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["RowOutput"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
             next_cursor: string | null;
+        };
+        /** @description What goes on in the background. */
+        Begun: {
+            /** @description The saga's id; `/api/v1/sagas/{id}` says how far it is. */
+            saga: string;
         };
         /** @description One bucket. */
         Bucket: {
@@ -1005,11 +2095,223 @@ export interface components {
              */
             time: string;
         };
+        /** @description One class of the cache of this process, counted since it started. */
+        CacheClass: {
+            /**
+             * Format: uint64
+             * @description Memory of the entries.
+             */
+            bytes: number;
+            /** @description As in `credentials`. */
+            class: string;
+            /**
+             * Format: uint64
+             * @description Loads that failed.
+             */
+            failures: number;
+            /**
+             * Format: double
+             * @description Answers without a load, of all; absent before the first.
+             */
+            hit_rate?: number | null;
+            /**
+             * Format: uint64
+             * @description Answered from this process.
+             */
+            hits: number;
+            /**
+             * Format: uint64
+             * @description Forgotten because of a change.
+             */
+            invalidations: number;
+            /**
+             * Format: uint64
+             * @description Answered by a load that another request began.
+             */
+            joined: number;
+            /**
+             * Format: uint64
+             * @description Loaded from where it comes from.
+             */
+            loads: number;
+            /**
+             * Format: uint64
+             * @description Answered from what processes share.
+             */
+            second_hits: number;
+        };
+        /** @description The classes, by name. */
+        Caches: {
+            /** @description Each class. */
+            data: components["schemas"]["CacheClass"][];
+        };
+        /** @description How far one consumer is. */
+        ConsumerLag: {
+            /**
+             * Format: date-time
+             * @description When it is tried again.
+             */
+            again_at?: string | null;
+            /** @description Why it failed last. */
+            error?: string | null;
+            /**
+             * Format: int32
+             * @description How often the next event failed.
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description Events after that. Where none of them matters to it, it says so now and then only.
+             */
+            lag_events: number;
+            /**
+             * Format: double
+             * @description How long ago the first of those happened.
+             */
+            lag_seconds: number;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description The last event that it has seen to for good.
+             */
+            position: number;
+        };
+        /** @description The consumers of the tenant's events. */
+        Consumers: {
+            /** @description By name. */
+            data: components["schemas"]["ConsumerLag"][];
+        };
         /**
          * @description Exactly, however long it takes.
          * @constant
          */
         Count: "exact";
+        /**
+         * OrganizationInput
+         * @description A client or department that the tenant looks after.
+         */
+        create: {
+            /**
+             * Format: email
+             * @description Where to write to.
+             */
+            contact_email?: string | null;
+            /** @description Who to talk to. */
+            contact_name?: string | null;
+            /** @description As people read it. */
+            name: string;
+            /** @description Anything else. */
+            notes?: string | null;
+            /** @description A short name, unique in the tenant. */
+            slug?: string | null;
+            /**
+             * Format: uri
+             * @description Website.
+             */
+            website?: string | null;
+        };
+        /**
+         * ServiceInput
+         * @description A service of a project.
+         */
+        create2: {
+            /** @description The container it runs in. */
+            container_name?: string | null;
+            /** @description What it is. */
+            description?: string | null;
+            /** @description The device it runs on. */
+            device_id?: string | null;
+            /**
+             * @description How well.
+             * @default unknown
+             */
+            health?: "healthy" | "warning" | "critical" | "unknown";
+            /**
+             * Format: date-time
+             * @description When that version was put there.
+             */
+            last_deployment_at?: string | null;
+            /** @description As people and log lines name it. */
+            name: string;
+            /**
+             * Format: uint16
+             * @description TCP port.
+             */
+            port?: number | null;
+            /** @description The project it is part of; deleted with it. */
+            project_id: string;
+            /**
+             * @description What it does now.
+             * @default unknown
+             */
+            status?: "running" | "stopped" | "unknown";
+            /**
+             * Format: uint64
+             * @description For how many seconds it has run.
+             */
+            uptime_seconds?: number | null;
+            /**
+             * Format: uri
+             * @description Where it answers.
+             */
+            url?: string | null;
+            /** @description The version that runs. */
+            version?: string | null;
+        };
+        /**
+         * ScheduleInput
+         * @description Queues a job whenever it is due.
+         */
+        create3: {
+            /** @description Minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`. */
+            cron: string;
+            /**
+             * @description Whether it queues anything.
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description The kind of job. */
+            job: string;
+            /**
+             * @description What becomes of times at which nobody was there.
+             * @default once
+             */
+            misfire?: "skip" | "once" | "all";
+            /** @description As people call it. */
+            name: string;
+            /**
+             * @description What the job is told.
+             * @default {}
+             */
+            payload?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description The IANA zone whose clock is meant.
+             * @default UTC
+             */
+            time_zone?: string;
+        };
+        /**
+         * ProjectInput
+         * @description A project: services that belong together.
+         */
+        createInput: {
+            /** @description What it is. */
+            description?: string | null;
+            /** @description As people read it. */
+            name: string;
+            /** @description Whose it is. */
+            organization_id?: string | null;
+            /** @description Where its source is, on the machine that builds it. */
+            path?: string | null;
+            /**
+             * @description Folder of its tests, below `path`.
+             * @default tests
+             */
+            tests_dir_path?: string;
+        };
         /**
          * Device
          * @description A machine that runs an agent. It enrols by itself; people name, tag and place it.
@@ -1021,6 +2323,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /** @description Its hardware. */
             readonly hardware: {
                 /**
@@ -1081,11 +2388,30 @@ export interface components {
             /** @description Who changed it last. */
             readonly updated_by: string;
         };
+        /** DeviceBatch */
+        DeviceBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description For creating, the record; for updating, a merge patch. */
+                body?: components["schemas"]["update3"];
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "update" | "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
+        };
         /** DevicePage */
         DevicePage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["Row5"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -1127,6 +2453,11 @@ export interface components {
             readonly created_by: string;
             /**
              * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /**
+             * Format: date-time
              * @description When it ends by itself; never when absent.
              */
             expires_at?: string | null;
@@ -1153,6 +2484,22 @@ export interface components {
              */
             readonly uses?: number;
         };
+        /** EnrollmentTokenBatch */
+        EnrollmentTokenBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
+        };
         /**
          * EnrollmentToken
          * @description The way in for new devices: a token bound to an organization, for so many uses, until some time.
@@ -1162,6 +2509,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /**
              * Format: date-time
              * @description When it ends by itself; never when absent.
@@ -1197,6 +2549,7 @@ export interface components {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["Row6"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -1278,6 +2631,40 @@ export interface components {
             /** @description Give it as `after` to go on; also when nothing matched yet. */
             next_cursor: string;
         };
+        /** @description The values of one field. */
+        Facet: {
+            /** @description Its dotted path. */
+            field: string;
+            /**
+             * Format: uint64
+             * @description Records without a value.
+             */
+            missing: number;
+            /**
+             * Format: uint64
+             * @description How often values beyond those were met.
+             */
+            others: number;
+            /** @description The most frequent ones first. Of a list each item counts once per record. */
+            values: components["schemas"]["FacetValue"][];
+        };
+        /** @description The values that fields have. */
+        Facets: {
+            /** @description Whether there is more than was counted: only the first 20,000 rows that it came across, or a million of one value. */
+            approximate: boolean;
+            /** @description One for each field asked for, in that order. */
+            fields: components["schemas"]["Facet"][];
+        };
+        /** @description A value and its records. */
+        FacetValue: {
+            /**
+             * Format: uint64
+             * @description How many records have it.
+             */
+            count: number;
+            /** @description As the oldest record has it. */
+            value: unknown;
+        };
         /** @description What is wrong with one field of the input. */
         FieldError: {
             /** @description Stable code. */
@@ -1289,6 +2676,8 @@ export interface components {
         };
         /** @description A parameter whose presence says it all. */
         Flag: "" | "true" | "false";
+        /** @description How rows are written. */
+        Format: "ndjson" | "csv";
         /** @description The hardware of a device. */
         Hardware: {
             /**
@@ -1328,6 +2717,50 @@ export interface components {
              * @default null
              */
             uptime_seconds?: number | null;
+        };
+        /** @description A page of a record's events. */
+        History: {
+            /** @description The events, newest first. */
+            data: components["schemas"]["Event"][];
+            /** @description Whether there is a next page. A page may be short, even empty, and have one. */
+            has_more: boolean;
+            /** @description Give it as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description A record that was found. */
+        Hit: {
+            /** @description The record's id. */
+            id: string;
+            /** @description The kind's name. */
+            kind: string;
+            /** @description The record as its own operations show it. */
+            record: Record<string, never>;
+        };
+        /** @description A page of hits. */
+        Hits: {
+            /** @description Newest first. */
+            data: components["schemas"]["Hit"][];
+            /** @description Whether there is a next page. A page may be short, even empty, and have one. */
+            has_more: boolean;
+            /** @description Give it as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description What became of one item. */
+        ItemResult: {
+            /** @description The record. */
+            id?: string | null;
+            /** @description Why it was refused. */
+            problem?: components["schemas"]["Problem"] | null;
+            /**
+             * Format: int64
+             * @description Its version after the change.
+             */
+            revision?: number | null;
+            /**
+             * Format: uint16
+             * @description As the operation on this record alone would have answered: 201, 200, 204, or that of the problem.
+             */
+            status: number;
         };
         /** @description Where a job stands. */
         JobState: "queued" | "running" | "done" | "dead" | "cancelled";
@@ -1595,6 +3028,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             readonly id: string;
             /** @description As people read it. */
             name: string;
@@ -1613,6 +3051,24 @@ export interface components {
              * @description Website.
              */
             website?: string | null;
+        };
+        /** OrganizationBatch */
+        OrganizationBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description For creating, the record; for updating, a merge patch. */
+                body?: components["schemas"]["create"] | components["schemas"]["update"];
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "create" | "update" | "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
         };
         /**
          * OrganizationInput
@@ -1643,6 +3099,7 @@ export interface components {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["Row2"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -1692,8 +3149,23 @@ export interface components {
             /** @description Its version. */
             version: string;
         };
-        /** @description What became of the lines. */
+        /** @description What became of the items, in their order. */
         Outcome: {
+            /**
+             * Format: uint
+             * @description How many were refused.
+             */
+            failed: number;
+            /** @description One per item. */
+            results: components["schemas"]["ItemResult"][];
+            /**
+             * Format: uint
+             * @description How many were done.
+             */
+            succeeded: number;
+        };
+        /** @description What became of the lines. */
+        Outcome2: {
             /**
              * Format: uint64
              * @description Lines stored.
@@ -1707,6 +3179,11 @@ export interface components {
              */
             rejected: number;
         };
+        /**
+         * @description What a row led to.
+         * @enum {string}
+         */
+        OutcomeOutput: "created" | "updated" | "unchanged" | "failed";
         /** @description A page of a list. */
         Page: {
             /**
@@ -1736,11 +3213,16 @@ export interface components {
             next_cursor: string | null;
         };
         Part: {
-            /** @description As in `store`. */
+            /** @description Why it does not, as problems have it. */
+            code?: string | null;
+            /** @description What to do about it. */
+            detail?: string | null;
+            /** @description As in `records`. */
             name: string;
-            /** @description Always `ready`. */
-            status: components["schemas"]["Ready"];
+            /** @description Whether it works. */
+            status: components["schemas"]["PartStatus"];
         };
+        PartStatus: "ready" | "down";
         /** @description Permissions by effect, as text; scoped ones carry their filter after a space and `where`. */
         Permissions: {
             /** @description What is given. */
@@ -1811,6 +3293,50 @@ export interface components {
              */
             type: string;
         };
+        /** @description How far an import is. It is committed together with the rows that it counts. */
+        Progress: {
+            /**
+             * Format: uint64
+             * @description Records that were made.
+             */
+            created: number;
+            /**
+             * Format: uint64
+             * @description Rows that were refused.
+             */
+            failed: number;
+            /**
+             * Format: uint64
+             * @description Files of refused rows.
+             * @default 0
+             */
+            files: number;
+            /**
+             * Format: uint64
+             * @description Bytes in all.
+             */
+            length: number;
+            /**
+             * Format: uint64
+             * @description Bytes that were worked through.
+             */
+            offset: number;
+            /**
+             * Format: uint64
+             * @description Rows that were worked through.
+             */
+            rows: number;
+            /**
+             * Format: uint64
+             * @description Records that are as their rows say.
+             */
+            unchanged: number;
+            /**
+             * Format: uint64
+             * @description Records that were changed.
+             */
+            updated: number;
+        };
         /**
          * Project
          * @description A project: services that belong together.
@@ -1820,6 +3346,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /** @description What it is. */
             description?: string | null;
             readonly id: string;
@@ -1840,6 +3371,24 @@ export interface components {
             readonly updated_at: string;
             /** @description Who changed it last. */
             readonly updated_by: string;
+        };
+        /** ProjectBatch */
+        ProjectBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description For creating, the record; for updating, a merge patch. */
+                body?: components["schemas"]["createInput"] | components["schemas"]["updateInput"];
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "create" | "update" | "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
         };
         /**
          * ProjectInput
@@ -1865,6 +3414,7 @@ export interface components {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["Row3"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -1897,6 +3447,29 @@ export interface components {
          * @constant
          */
         Ready: "ready";
+        /** @description What became of a file. */
+        Report: {
+            /** @description The job that works through it, when there are too many rows for one answer. */
+            job_id?: string | null;
+            /** @description How far it is. */
+            progress: components["schemas"]["Progress"];
+            /** @description What became of each row. */
+            results?: components["schemas"]["RowResult"][];
+        };
+        /** @description A record that is as it was before. */
+        Reversed: {
+            /** @description What was done to it. */
+            act: components["schemas"]["Act"];
+            /** @description The record's id. */
+            id: string;
+            /** @description The kind's name. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description The record's revision now.
+             */
+            revision: number;
+        };
         /**
          * TenantRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
@@ -1906,6 +3479,11 @@ export interface components {
             readonly created_at?: string;
             /** @description Who created it. */
             readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             readonly id: string;
             /** @description As people read it. */
             name?: string;
@@ -1914,7 +3492,7 @@ export interface components {
             /** @description As paths name it. */
             slug?: string;
             /** @description Whether it takes requests. */
-            readonly status?: "provisioning" | "active" | "suspended";
+            readonly status?: "provisioning" | "active" | "suspended" | "deleting";
             /** Format: date-time */
             readonly updated_at?: string;
             /** @description Who changed it last. */
@@ -1936,6 +3514,11 @@ export interface components {
             readonly created_at?: string;
             /** @description Who created it. */
             readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             readonly id: string;
             /** @description As people read it. */
             name?: string;
@@ -1964,6 +3547,11 @@ export interface components {
             readonly created_at?: string;
             /** @description Who created it. */
             readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /** @description What it is. */
             description?: string | null;
             readonly id: string;
@@ -1996,6 +3584,11 @@ export interface components {
             readonly created_at?: string;
             /** @description Who created it. */
             readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /** @description What it is. */
             description?: string | null;
             /** @description The device it runs on. */
@@ -2055,6 +3648,11 @@ export interface components {
             readonly created_at?: string;
             /** @description Who created it. */
             readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /** @description Its hardware. */
             readonly hardware?: {
                 /**
@@ -2126,6 +3724,11 @@ export interface components {
             readonly created_by?: string;
             /**
              * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /**
+             * Format: date-time
              * @description When it ends by itself; never when absent.
              */
             expires_at?: string | null;
@@ -2153,6 +3756,124 @@ export interface components {
             readonly uses?: number;
         };
         /**
+         * ScheduleRow
+         * @description A record of a list: all of its fields, or those that `fields` asked for.
+         */
+        Row7: {
+            /** Format: date-time */
+            readonly created_at?: string;
+            /** @description Who created it. */
+            readonly created_by?: string;
+            /** @description Minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`. */
+            cron?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /**
+             * @description Whether it queues anything.
+             * @default true
+             */
+            enabled?: boolean;
+            readonly id: string;
+            /** @description The kind of job. */
+            job?: string;
+            /**
+             * @description What becomes of times at which nobody was there.
+             * @default once
+             */
+            misfire?: "skip" | "once" | "all";
+            /** @description As people call it. */
+            name?: string;
+            /**
+             * @description What the job is told.
+             * @default {}
+             */
+            payload?: {
+                [key: string]: unknown;
+            };
+            /** @description Grows by one with every change. */
+            readonly revision?: number;
+            /**
+             * @description The IANA zone whose clock is meant.
+             * @default UTC
+             */
+            time_zone?: string;
+            /** Format: date-time */
+            readonly updated_at?: string;
+            /** @description Who changed it last. */
+            readonly updated_by?: string;
+        };
+        /**
+         * SagaRow
+         * @description A record of a list: all of its fields, or those that `fields` asked for.
+         */
+        Row8: {
+            /** Format: date-time */
+            readonly created_at?: string;
+            /** @description Who created it. */
+            readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /** @description Why it did not do what it was to do. */
+            readonly error?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was done, undone or parked.
+             */
+            readonly finished_at?: string | null;
+            readonly id: string;
+            /**
+             * @description What it was begun with.
+             * @default null
+             */
+            readonly input?: unknown;
+            /** @description What it is about. */
+            readonly key?: string;
+            /** @description Grows by one with every change. */
+            readonly revision?: number;
+            /** @description Saga and key while it is unfinished. */
+            readonly running?: string | null;
+            /** @description Which saga, as in `create_tenant`. */
+            readonly saga?: string;
+            /** @description Where it stands. */
+            readonly state?: "running" | "undoing" | "done" | "undone" | "parked";
+            /**
+             * @description Its steps.
+             * @default {}
+             */
+            readonly steps?: {
+                [key: string]: {
+                    /** @description Why it failed last. */
+                    error?: string | null;
+                    /**
+                     * Format: int32
+                     * @description How often it, or its undo, failed so far.
+                     * @default 0
+                     */
+                    failures?: number;
+                    /** @description What it answered. */
+                    output?: unknown;
+                    /** @description Where it stands. */
+                    state: "waiting" | "begun" | "done" | "undone";
+                    /**
+                     * Format: int32
+                     * @description How often it, or its undo, was begun. One try more than failures that nobody works at is one during which a process ended.
+                     * @default 0
+                     */
+                    tries?: number;
+                };
+            };
+            /** Format: date-time */
+            readonly updated_at?: string;
+            /** @description Who changed it last. */
+            readonly updated_by?: string;
+        };
+        /**
          * ApiKeyRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
@@ -2161,6 +3882,11 @@ export interface components {
             readonly created_at?: string;
             /** @description Who created it. */
             readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /**
              * Format: date-time
              * @description When it ends by itself.
@@ -2180,6 +3906,246 @@ export interface components {
             /** @description Who changed it last. */
             readonly updated_by?: string;
         };
+        /** @description Why a row was refused. */
+        RowProblem: {
+            /** @description Stable code. */
+            code: string;
+            /** @description What to do next. */
+            detail: string;
+            /** @description What is wrong with which field. */
+            errors?: components["schemas"]["FieldError"][];
+            /**
+             * Format: uint16
+             * @description As the operation on this record alone would have answered.
+             */
+            status: number;
+        };
+        /** @description What became of a row. */
+        RowResult: {
+            /** @description The record. */
+            id?: string | null;
+            /** @description What it led to. */
+            outcome: components["schemas"]["OutcomeOutput"];
+            /** @description Why it was refused. */
+            problem?: components["schemas"]["RowProblem"] | null;
+            /**
+             * Format: uint64
+             * @description From 1; a header does not count.
+             */
+            row: number;
+            /** @description The row as it came, where it was refused and the file is at hand no more. */
+            source?: string | null;
+        };
+        /**
+         * Saga
+         * @description A saga that was begun, and where it stands.
+         */
+        Saga: {
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @description Who created it. */
+            readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /** @description Why it did not do what it was to do. */
+            readonly error?: string | null;
+            /**
+             * Format: date-time
+             * @description When it was done, undone or parked.
+             */
+            readonly finished_at?: string | null;
+            readonly id: string;
+            /**
+             * @description What it was begun with.
+             * @default null
+             */
+            readonly input?: unknown;
+            /** @description What it is about. */
+            readonly key: string;
+            /** @description Grows by one with every change. */
+            readonly revision: number;
+            /** @description Saga and key while it is unfinished. */
+            readonly running?: string | null;
+            /** @description Which saga, as in `create_tenant`. */
+            readonly saga: string;
+            /** @description Where it stands. */
+            readonly state: "running" | "undoing" | "done" | "undone" | "parked";
+            /**
+             * @description Its steps.
+             * @default {}
+             */
+            readonly steps?: {
+                [key: string]: {
+                    /** @description Why it failed last. */
+                    error?: string | null;
+                    /**
+                     * Format: int32
+                     * @description How often it, or its undo, failed so far.
+                     * @default 0
+                     */
+                    failures?: number;
+                    /** @description What it answered. */
+                    output?: unknown;
+                    /** @description Where it stands. */
+                    state: "waiting" | "begun" | "done" | "undone";
+                    /**
+                     * Format: int32
+                     * @description How often it, or its undo, was begun. One try more than failures that nobody works at is one during which a process ended.
+                     * @default 0
+                     */
+                    tries?: number;
+                };
+            };
+            /** Format: date-time */
+            readonly updated_at: string;
+            /** @description Who changed it last. */
+            readonly updated_by: string;
+        };
+        /** SagaPage */
+        SagaPage: {
+            /** @description How many there are in all, when `count=exact` was asked for. */
+            count?: number;
+            data: components["schemas"]["Row8"][];
+            facets?: components["schemas"]["Facets"];
+            /** @description Whether there is a next page. A page may be short, even empty, and have one. */
+            has_more: boolean;
+            /** @description Give it as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /**
+         * Schedule
+         * @description Queues a job whenever it is due.
+         */
+        Schedule: {
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @description Who created it. */
+            readonly created_by: string;
+            /** @description Minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`. */
+            cron: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /**
+             * @description Whether it queues anything.
+             * @default true
+             */
+            enabled?: boolean;
+            readonly id: string;
+            /** @description The kind of job. */
+            job: string;
+            /**
+             * @description What becomes of times at which nobody was there.
+             * @default once
+             */
+            misfire?: "skip" | "once" | "all";
+            /** @description As people call it. */
+            name: string;
+            /**
+             * @description What the job is told.
+             * @default {}
+             */
+            payload?: {
+                [key: string]: unknown;
+            };
+            /** @description Grows by one with every change. */
+            readonly revision: number;
+            /**
+             * @description The IANA zone whose clock is meant.
+             * @default UTC
+             */
+            time_zone?: string;
+            /** Format: date-time */
+            readonly updated_at: string;
+            /** @description Who changed it last. */
+            readonly updated_by: string;
+        };
+        /** ScheduleBatch */
+        ScheduleBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description For creating, the record; for updating, a merge patch. */
+                body?: components["schemas"]["create3"] | components["schemas"]["update4"];
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "create" | "update" | "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
+        };
+        /**
+         * ScheduleInput
+         * @description Queues a job whenever it is due.
+         */
+        ScheduleInput: {
+            /** @description Minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`. */
+            cron: string;
+            /**
+             * @description Whether it queues anything.
+             * @default true
+             */
+            enabled?: boolean;
+            /** @description The kind of job. */
+            job: string;
+            /**
+             * @description What becomes of times at which nobody was there.
+             * @default once
+             */
+            misfire?: "skip" | "once" | "all";
+            /** @description As people call it. */
+            name: string;
+            /**
+             * @description What the job is told.
+             * @default {}
+             */
+            payload?: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description The IANA zone whose clock is meant.
+             * @default UTC
+             */
+            time_zone?: string;
+        };
+        /** SchedulePage */
+        SchedulePage: {
+            /** @description How many there are in all, when `count=exact` was asked for. */
+            count?: number;
+            data: components["schemas"]["Row7"][];
+            facets?: components["schemas"]["Facets"];
+            /** @description Whether there is a next page. A page may be short, even empty, and have one. */
+            has_more: boolean;
+            /** @description Give it as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /**
+         * SchedulePatch
+         * @description Queues a job whenever it is due.
+         */
+        SchedulePatch: {
+            /** @description Minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`. */
+            cron?: string;
+            enabled?: boolean | null;
+            /** @description The kind of job. */
+            job?: string;
+            misfire?: ("skip" | "once" | "all") | null;
+            /** @description As people call it. */
+            name?: string;
+            payload?: {
+                [key: string]: unknown;
+            } | null;
+            time_zone?: string | null;
+        };
         /**
          * Service
          * @description A service of a project.
@@ -2191,6 +4157,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             /** @description What it is. */
             description?: string | null;
             /** @description The device it runs on. */
@@ -2238,6 +4209,24 @@ export interface components {
             url?: string | null;
             /** @description The version that runs. */
             version?: string | null;
+        };
+        /** ServiceBatch */
+        ServiceBatch: {
+            /**
+             * @description All items in one commit, or none.
+             * @default false
+             */
+            atomic?: boolean;
+            items: {
+                /** @description For creating, the record; for updating, a merge patch. */
+                body?: components["schemas"]["create2"] | components["schemas"]["update2"];
+                /** @description The record to change or delete. */
+                id?: string;
+                /** @enum {string} */
+                op: "create" | "update" | "delete";
+                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                revision?: number;
+            }[];
         };
         /**
          * ServiceInput
@@ -2292,6 +4281,7 @@ export interface components {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["Row4"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -2367,6 +4357,11 @@ export interface components {
             readonly created_at: string;
             /** @description Who created it. */
             readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
             readonly id: string;
             /** @description As people read it. */
             name: string;
@@ -2375,7 +4370,7 @@ export interface components {
             /** @description As paths name it. */
             slug: string;
             /** @description Whether it takes requests. */
-            readonly status: "provisioning" | "active" | "suspended";
+            readonly status: "provisioning" | "active" | "suspended" | "deleting";
             /** Format: date-time */
             readonly updated_at: string;
             /** @description Who changed it last. */
@@ -2386,6 +4381,7 @@ export interface components {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
             data: components["schemas"]["Row"][];
+            facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -2412,6 +4408,124 @@ export interface components {
             expires_in: number;
             /** @description `Bearer`. */
             token_type: string;
+        };
+        /** @description What is to be undone. */
+        Undo: {
+            /** @description The `X-Request-Id` of the answer, which is the `correlation_id` of the events. */
+            request_id: string;
+        };
+        /** @description What was undone. */
+        Undone: {
+            /** @description The records, each as it is now. */
+            data: components["schemas"]["Reversed"][];
+        };
+        /**
+         * OrganizationPatch
+         * @description A client or department that the tenant looks after.
+         */
+        update: {
+            /**
+             * Format: email
+             * @description Where to write to.
+             */
+            contact_email?: string | null;
+            /** @description Who to talk to. */
+            contact_name?: string | null;
+            /** @description As people read it. */
+            name?: string;
+            /** @description Anything else. */
+            notes?: string | null;
+            /** @description A short name, unique in the tenant. */
+            slug?: string | null;
+            /**
+             * Format: uri
+             * @description Website.
+             */
+            website?: string | null;
+        };
+        /**
+         * ServicePatch
+         * @description A service of a project.
+         */
+        update2: {
+            /** @description The container it runs in. */
+            container_name?: string | null;
+            /** @description What it is. */
+            description?: string | null;
+            /** @description The device it runs on. */
+            device_id?: string | null;
+            health?: ("healthy" | "warning" | "critical" | "unknown") | null;
+            /**
+             * Format: date-time
+             * @description When that version was put there.
+             */
+            last_deployment_at?: string | null;
+            /** @description As people and log lines name it. */
+            name?: string;
+            /**
+             * Format: uint16
+             * @description TCP port.
+             */
+            port?: number | null;
+            /** @description The project it is part of; deleted with it. */
+            project_id?: string;
+            status?: ("running" | "stopped" | "unknown") | null;
+            /**
+             * Format: uint64
+             * @description For how many seconds it has run.
+             */
+            uptime_seconds?: number | null;
+            /**
+             * Format: uri
+             * @description Where it answers.
+             */
+            url?: string | null;
+            /** @description The version that runs. */
+            version?: string | null;
+        };
+        /**
+         * DevicePatch
+         * @description A machine that runs an agent. It enrols by itself; people name, tag and place it.
+         */
+        update3: {
+            /** @description As people read it. */
+            name?: string;
+            /** @description The organization it belongs to. */
+            organization_id?: string | null;
+            tags?: string[] | null;
+        };
+        /**
+         * SchedulePatch
+         * @description Queues a job whenever it is due.
+         */
+        update4: {
+            /** @description Minute, hour, day of month, month and day of week, as in `30 2 * * 1-5`. */
+            cron?: string;
+            enabled?: boolean | null;
+            /** @description The kind of job. */
+            job?: string;
+            misfire?: ("skip" | "once" | "all") | null;
+            /** @description As people call it. */
+            name?: string;
+            payload?: {
+                [key: string]: unknown;
+            } | null;
+            time_zone?: string | null;
+        };
+        /**
+         * ProjectPatch
+         * @description A project: services that belong together.
+         */
+        updateInput: {
+            /** @description What it is. */
+            description?: string | null;
+            /** @description As people read it. */
+            name?: string;
+            /** @description Whose it is. */
+            organization_id?: string | null;
+            /** @description Where its source is, on the machine that builds it. */
+            path?: string | null;
+            tests_dir_path?: string | null;
         };
         /** @description What is running. */
         Version: {
@@ -2469,6 +4583,20 @@ export interface components {
         /** @description The request is read and refused for what it says; errors names each field. */
         Invalid: {
             headers: {
+                traceparent: components["headers"]["traceparent"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests; Retry-After says when the next one is welcome. */
+        Limited: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
                 traceparent: components["headers"]["traceparent"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -2580,6 +4708,11 @@ export interface components {
         };
     };
     parameters: {
+        /**
+         * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+         * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+         */
+        IdempotencyKey: string;
         /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
         IfMatch: string;
         /** @description The ETag that the caller has already; 304 when it is still current. */
@@ -2591,8 +4724,14 @@ export interface components {
     headers: {
         /** @description The version, in quotation marks. */
         ETag: string;
+        /** @description The answer was given before, to the first request with the same Idempotency-Key. */
+        "Idempotency-Replayed": "true";
         /** @description Where the new thing is. */
         Location: string;
+        /** @description The policy that leaves least, how many requests that is, and in how many seconds it is whole again: "read";r=50;t=30. */
+        RateLimit: string;
+        /** @description The policies that the request counts against, each with its quota and seconds: "read";q=100;w=60. */
+        "RateLimit-Policy": string;
         /** @description Seconds until another try makes sense. */
         "Retry-After": number;
         /** @description W3C trace context. */
@@ -2623,6 +4762,8 @@ export interface operations {
             201: {
                 headers: {
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2647,6 +4788,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             /** @description Not now; Retry-After says when. Codes of this operation: `enrollment_busy`. */
@@ -2679,6 +4821,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2716,6 +4860,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -2756,6 +4901,10 @@ export interface operations {
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -2774,6 +4923,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2797,6 +4948,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -2805,7 +4957,13 @@ export interface operations {
     "api-keys.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -2819,7 +4977,10 @@ export interface operations {
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2836,6 +4997,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -2860,6 +5022,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2884,6 +5048,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -2907,6 +5072,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2922,6 +5089,190 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "api-keys.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "api-keys.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiKeyBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "api-keys.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "consumers.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumers"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -2934,6 +5285,10 @@ export interface operations {
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -2952,6 +5307,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -2975,6 +5332,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -2999,6 +5357,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3023,6 +5383,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3046,6 +5407,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3061,6 +5424,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3090,6 +5454,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3109,6 +5475,59 @@ export interface operations {
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "devices.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3129,6 +5548,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3143,6 +5564,265 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "devices.restore": {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `already_exists`, `unique_taken`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["Stale"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "devices.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "devices.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "devices.import": {
+        parameters: {
+            query?: {
+                /** @description Everything is checked and nothing is written. */
+                dry_run?: boolean;
+                /** @description The unique field by which rows name their records; by id when absent. */
+                match?: string;
+            };
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": unknown;
+                "text/csv": unknown;
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description A job works through the file; Location names it. */
+            202: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "devices.import_failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3155,6 +5835,10 @@ export interface operations {
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -3173,6 +5857,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3196,6 +5882,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3204,7 +5891,13 @@ export interface operations {
     "enrollment-tokens.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3218,7 +5911,10 @@ export interface operations {
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3245,6 +5941,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3269,6 +5966,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3293,6 +5992,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3316,6 +6016,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3331,6 +6033,157 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "enrollment-tokens.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "enrollment-tokens.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrollmentTokenBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "enrollment-tokens.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3357,6 +6210,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3370,6 +6225,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3395,6 +6251,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3408,6 +6266,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3434,6 +6293,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3447,6 +6308,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3467,6 +6329,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3481,6 +6345,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3489,7 +6354,13 @@ export interface operations {
     "jobs.cancel": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @description The job's id. */
                 id: string;
@@ -3501,6 +6372,9 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3513,9 +6387,20 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            409: components["responses"]["Conflict"];
+            /** @description The state of things forbids it. Codes of this operation: `job_not_cancellable`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3524,7 +6409,13 @@ export interface operations {
     "jobs.redrive": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @description The job's id. */
                 id: string;
@@ -3536,6 +6427,9 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3561,6 +6455,44 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "jobs.stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3591,6 +6523,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3604,6 +6538,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3630,6 +6565,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3643,6 +6580,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3663,6 +6601,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3676,6 +6616,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3702,6 +6643,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3715,6 +6658,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3747,6 +6691,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3770,6 +6716,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3782,6 +6729,10 @@ export interface operations {
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -3800,6 +6751,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3823,6 +6776,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3831,7 +6785,13 @@ export interface operations {
     "organizations.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3845,7 +6805,10 @@ export interface operations {
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3862,6 +6825,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3886,6 +6850,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3910,6 +6876,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3933,6 +6900,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3948,6 +6917,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -3977,6 +6947,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -3996,6 +6968,350 @@ export interface operations {
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "organizations.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "organizations.restore": {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Organization"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `already_exists`, `unique_taken`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["Stale"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "organizations.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrganizationBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "organizations.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "organizations.import": {
+        parameters: {
+            query?: {
+                /** @description Everything is checked and nothing is written. */
+                dry_run?: boolean;
+                /** @description The unique field by which rows name their records; by id when absent. */
+                match?: string;
+            };
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": unknown;
+                "text/csv": unknown;
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description A job works through the file; Location names it. */
+            202: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "organizations.import_failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "platform.caches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Caches"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4008,6 +7324,10 @@ export interface operations {
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -4026,6 +7346,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4049,6 +7371,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4057,7 +7380,13 @@ export interface operations {
     "projects.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4071,7 +7400,10 @@ export interface operations {
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4088,6 +7420,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4112,6 +7445,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4136,6 +7471,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4159,6 +7495,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4174,6 +7512,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4203,6 +7542,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4222,6 +7563,627 @@ export interface operations {
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "projects.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "projects.restore": {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `already_exists`, `unique_taken`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["Stale"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "projects.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "projects.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "projects.import": {
+        parameters: {
+            query?: {
+                /** @description Everything is checked and nothing is written. */
+                dry_run?: boolean;
+                /** @description The unique field by which rows name their records; by id when absent. */
+                match?: string;
+            };
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": unknown;
+                "text/csv": unknown;
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description A job works through the file; Location names it. */
+            202: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "projects.import_failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "sagas.list": {
+        parameters: {
+            query?: {
+                /** @description Counts all rows that pass. */
+                count?: components["schemas"]["Count"];
+                /** @description `next_cursor` of the page before, with the same filter and order. */
+                cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description The most rows of one page; 50 unless said. */
+                limit?: number;
+                /** @description A field, and `desc` for largest first; by age unless said. */
+                order_by?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SagaPage"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "sagas.get": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that the caller has already; 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Saga"];
+                };
+            };
+            /** @description The caller has the current version already. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "sagas.cancel": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was done; there is nothing to say. */
+            204: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `saga_finished`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "sagas.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "sagas.retry": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was done; there is nothing to say. */
+            204: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `saga_not_parked`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "sagas.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4230,7 +8192,13 @@ export interface operations {
     "sample.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4239,6 +8207,9 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4261,6 +8232,7 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4278,6 +8250,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4301,18 +8275,23 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
         };
     };
-    "services.list": {
+    "schedules.list": {
         parameters: {
             query?: {
                 /** @description Counts all rows that pass. */
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -4331,6 +8310,573 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SchedulePage"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.create": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleInput"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.get": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that the caller has already; 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            /** @description The caller has the current version already. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.delete": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was done; there is nothing to say. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["Stale"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.update": {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SchedulePatch"];
+                "application/merge-patch+json": components["schemas"]["SchedulePatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Schedule"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["Stale"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScheduleBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.import": {
+        parameters: {
+            query?: {
+                /** @description Everything is checked and nothing is written. */
+                dry_run?: boolean;
+                /** @description The unique field by which rows name their records; by id when absent. */
+                match?: string;
+            };
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": unknown;
+                "text/csv": unknown;
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description A job works through the file; Location names it. */
+            202: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "schedules.import_failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "search.list": {
+        parameters: {
+            query: {
+                /** @description `next_cursor` of the page before, with the same words and kinds. */
+                cursor?: string;
+                /** @description Only records of these kinds, separated by commas. */
+                kinds?: string[];
+                /** @description The most hits of one page; 20 unless said. */
+                limit?: number;
+                /** @description Words; each begins a word of what is found. */
+                q: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hits"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            /** @description Not now; Retry-After says when. Codes of this operation: `index_building`. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "services.list": {
+        parameters: {
+            query?: {
+                /** @description Counts all rows that pass. */
+                count?: components["schemas"]["Count"];
+                /** @description `next_cursor` of the page before, with the same filter and order. */
+                cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description The most rows of one page; 50 unless said. */
+                limit?: number;
+                /** @description A field, and `desc` for largest first; by age unless said. */
+                order_by?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4354,6 +8900,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4362,7 +8909,13 @@ export interface operations {
     "services.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4376,7 +8929,10 @@ export interface operations {
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4393,6 +8949,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4417,6 +8974,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4441,6 +9000,7 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4464,6 +9024,8 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4479,6 +9041,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4508,6 +9071,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4527,6 +9092,317 @@ export interface operations {
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "services.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "services.restore": {
+        parameters: {
+            query?: never;
+            header: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /** @description The ETag that was last read, or * to change whatever is there. 428 when absent, 412 when the record has changed since. */
+                "If-Match": components["parameters"]["IfMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Service"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `already_exists`, `unique_taken`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            412: components["responses"]["Stale"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "services.batch": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ServiceBatch"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `batch_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "services.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "services.import": {
+        parameters: {
+            query?: {
+                /** @description Everything is checked and nothing is written. */
+                dry_run?: boolean;
+                /** @description The unique field by which rows name their records; by id when absent. */
+                match?: string;
+            };
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": unknown;
+                "text/csv": unknown;
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description A job works through the file; Location names it. */
+            202: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "services.import_failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4539,6 +9415,10 @@ export interface operations {
                 count?: components["schemas"]["Count"];
                 /** @description `next_cursor` of the page before, with the same filter and order. */
                 cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
                 /** @description Only these fields of each row, separated by commas; the id is always there. */
                 fields?: string;
                 /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
@@ -4557,6 +9437,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4580,6 +9462,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4588,7 +9471,13 @@ export interface operations {
     "tenants.create": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4602,7 +9491,10 @@ export interface operations {
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4629,9 +9521,21 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
-            503: components["responses"]["Unavailable"];
+            /** @description Not now; Retry-After says when. Codes of this operation: `tenant_being_made`. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "tenants.get": {
@@ -4653,6 +9557,8 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4677,6 +9583,331 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.delete": {
+        parameters: {
+            query: {
+                /** @description The tenant's short name: everything in it will be gone. */
+                confirm: string;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was taken on. */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Begun"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `tenant_fixed`, `confirmation_wrong`, `tenant_being_deleted`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.resume": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `tenant_fixed`, `tenant_not_ready`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.suspend": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tenant"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `tenant_fixed`, `tenant_not_ready`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "undo.create": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Undo"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Undone"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such thing, or the caller may not know of it. Codes of this operation: `not_found`. */
+            404: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `version_conflict`, `referenced`, `unique_taken`, `undo_impossible`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4698,6 +9929,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4727,6 +9960,8 @@ export interface operations {
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `too_many_attempts`. */
             429: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Retry-After": components["headers"]["Retry-After"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4755,7 +9990,13 @@ export interface operations {
     "sessions.end": {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4764,6 +10005,9 @@ export interface operations {
             /** @description It was done; there is nothing to say. */
             204: {
                 headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4776,6 +10020,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4793,6 +10038,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4816,6 +10063,7 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4833,6 +10081,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4844,6 +10094,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -4866,6 +10117,8 @@ export interface operations {
             201: {
                 headers: {
                     Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -4901,6 +10154,7 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             /** @description Not now; Retry-After says when. Codes of this operation: `sign_in_busy`. */
@@ -4939,12 +10193,14 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Outcome"];
+                    "application/json": components["schemas"]["Outcome2"];
                 };
             };
             400: components["responses"]["Malformed"];
@@ -4976,6 +10232,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -5054,6 +10311,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -5171,6 +10430,24 @@ export interface operations {
             /** @description The request is read and refused for what it says; errors names each field. */
             422: {
                 headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; Retry-After says when the next one is welcome. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -5248,6 +10525,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -5365,6 +10644,24 @@ export interface operations {
             /** @description The request is read and refused for what it says; errors names each field. */
             422: {
                 headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        code: number;
+                        message: string;
+                    };
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; Retry-After says when the next one is welcome. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -5491,6 +10788,8 @@ export interface operations {
             /** @description What was asked for. */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
@@ -5592,6 +10891,8 @@ export interface operations {
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `too_many_assertions`. */
             429: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Retry-After": components["headers"]["Retry-After"];
                     traceparent: components["headers"]["traceparent"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
