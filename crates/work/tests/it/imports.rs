@@ -19,7 +19,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let kinds = steward_work::kinds().into_iter().chain([Kind::of::<Trace>()]).collect();
+        let kinds = vec![Kind::of::<Trace>()];
         let app = TestApp::start(Setup { kinds, ..Setup::default() }, |parts| {
             let mut all = resource::<Trace>(&parts.store, Resource::new("traces"));
             all.extend(Work::new(parts.store.clone(), Options::default()).operations());
