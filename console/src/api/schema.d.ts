@@ -2396,7 +2396,6 @@ export interface components {
              */
             atomic?: boolean;
             items: {
-                /** @description For creating, the record; for updating, a merge patch. */
                 body?: components["schemas"]["update3"];
                 /** @description The record to change or delete. */
                 id?: string;

@@ -116,8 +116,12 @@ pub(super) fn body_schema(writer: &Writer, schemas: &Schemas<'_>) -> Value {
         "required": ["op"],
         "additionalProperties": false,
     });
-    if !bodies.is_empty() {
-        item["properties"]["body"] = json!({ "anyOf": bodies, "description": "For creating, the record; for updating, a merge patch." });
+    match bodies.as_slice() {
+        [] => {}
+        [only] => item["properties"]["body"] = only.clone(),
+        _ => {
+            item["properties"]["body"] = json!({ "anyOf": bodies, "description": "For creating, the record; for updating, a merge patch." })
+        }
     }
     json!({
         "title": schemas.titled("Batch"),
