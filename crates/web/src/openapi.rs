@@ -193,7 +193,7 @@ fn header_parameters() -> Value {
             "description": "The ETag that the caller has already; 304 when it is still current.",
         },
         "IdempotencyKey": {
-            "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]+$" },
             "description": "Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.",
             "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
         },

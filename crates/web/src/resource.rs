@@ -273,7 +273,9 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     let writer = Arc::new(options.writer(store, &kind));
     let state = Arc::new(State { store: store.clone(), kind, options, list_id, history_id, writer: writer.clone() });
     let start = |verb: &'static str, method: Method, path: &str, right: &str, summary: String| -> Draft {
-        operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}")).scoped()
+        let draft = operation(id(plural, verb), method, path).summary(summary).tag(tag).needs(&format!("{permission}:{right}")).scoped();
+        // Words such as `batch` stand where ids do and take other methods.
+        if path.ends_with("/{id}") { draft.error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed") } else { draft }
     };
     let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
 
@@ -339,7 +341,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
         let right = if create || update { "write" } else { "delete" };
         let draft = start("batch", Method::POST, &format!("{path}/batch"), right, format!("Change many {}", plural.replace('-', " ")));
         let draft = draft.description(batch::DESCRIPTION).documented_body(batch::body_schema(&writer, &schemas));
-        let draft = draft.error(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large");
+        let draft = draft.error(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large").error(StatusCode::NOT_FOUND, "not_found");
         out.push(draft.handle(state.clone(), batch::batch));
     }
     if restore {

@@ -11,11 +11,12 @@ use crate::problem::{PROBLEM_JSON, Problem};
 use crate::schema;
 
 /// The refusals that are the same everywhere: status, component name, description.
-const SHARED: [(StatusCode, &str, &str); 15] = [
+const SHARED: [(StatusCode, &str, &str); 16] = [
     (StatusCode::BAD_REQUEST, "Malformed", "The request cannot be read."),
     (StatusCode::UNAUTHORIZED, "Unauthenticated", "No credential, or one that is not valid."),
     (StatusCode::FORBIDDEN, "Forbidden", "The caller is known and may not do this."),
     (StatusCode::NOT_FOUND, "NotFound", "There is no such thing, or the caller may not know of it."),
+    (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "The path is a word of its own that takes other methods; Allow names them."),
     (StatusCode::REQUEST_TIMEOUT, "Timeout", "The body did not arrive in time."),
     (StatusCode::CONFLICT, "Conflict", "The state of things forbids it."),
     (StatusCode::PRECONDITION_FAILED, "Stale", "The record has changed since the version that If-Match names."),
