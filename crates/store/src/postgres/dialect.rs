@@ -158,6 +158,7 @@ pub(super) const TRY_GUARD: &str = "SELECT pg_try_advisory_lock(hashtextextended
 /// All of one moment, and for as long as whoever takes it needs.
 pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '10min'; SET LOCAL statement_timeout = 0";
 /// Held by the connection that loads, so that others leave its schema alone.
+pub(super) const LOCK_LOADING: &str = "SELECT pg_advisory_lock(hashtextextended('steward:' || $1, 1))";
 pub(super) const TRY_LOCK_LOADING: &str = "SELECT pg_try_advisory_lock(hashtextextended('steward:' || $1, 1))";
 pub(super) const UNLOCK_LOADING: &str = "SELECT pg_advisory_unlock(hashtextextended('steward:' || $1, 1))";
 pub(super) const LOADING_SCHEMAS: &str = "SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, 'loading_')";

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::Client;
 use steward_base::{Error, ErrorKind, RecordId, TenantId};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
@@ -42,9 +43,9 @@ impl Writer {
             Layout::Shared => shared.fresh(tenant),
         };
         let client = shared.connections.pool.get().await?;
-        if !client.query_one(dialect::TRY_LOCK_LOADING, &[&name]).await?.get::<_, bool>(0) {
-            let detail = "This tenant is being loaded already: wait until that has ended.";
-            return Err(Error::new(ErrorKind::Conflict, "tenant_busy", detail).into());
+        if let Err(failure) = lock(&client, &name).await {
+            drop(Client::take(client));
+            return Err(failure);
         }
         let (namespace, head) = (Box::new(namespace), (0, [0; 32]));
         let mut writer = Self { shared, namespace, name, client: Some(client), building: Arc::default(), head };
@@ -100,7 +101,7 @@ impl Writer {
             drop(Client::take(client));
         }
         done.map_err(|failure| match failure {
-            Failure::Refused(error) if error.code() == Some(&tokio_postgres::error::SqlState::DUPLICATE_SCHEMA) => tenant_exists(),
+            Failure::Refused(error) if error.code() == Some(&SqlState::DUPLICATE_SCHEMA) => tenant_exists(),
             other => other.into_error(),
         })
     }
@@ -135,13 +136,15 @@ impl Writer {
             } else {
                 client.batch_execute(&self.namespace.statements.drop_schema()).await?;
             }
-            // Before the connection is gone the server would say that it is being loaded.
-            client.query(dialect::UNLOCK_LOADING, &[&self.name]).await?;
             Ok::<(), Failure>(())
         };
         if let Err(failure) = removed.await {
             let error = failure.into_error();
-            tracing::warn!(tenant.id = %self.namespace.tenant, error = %error, "what was loaded is not removed yet; the next start does it");
+            tracing::warn!(tenant.id = %self.namespace.tenant, error = %error, "what was loaded is not removed yet; the next load or start does it");
+        }
+        // Until the server notices that the connection is gone it would say that the tenant is being loaded.
+        if let Err(error) = client.query(dialect::UNLOCK_LOADING, &[&self.name]).await {
+            tracing::debug!(error = %error, "the lock of a load goes with its connection");
         }
         drop(Client::take(client));
     }
@@ -211,6 +214,20 @@ impl Drop for Writer {
             drop(Client::take(client));
         }
     }
+}
+
+/// Takes the lock of a load. It waits as long as a server needs to notice that a connection is gone, or a start to look whether anybody still
+/// loads.
+async fn lock(client: &Client, name: &str) -> Result<(), Failure> {
+    client.batch_execute("BEGIN; SET LOCAL lock_timeout = '2s'").await?;
+    client.query(dialect::LOCK_LOADING, &[&name]).await.map_err(|error| match error.code() {
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            let detail = "This tenant is being loaded already: wait until that has ended.";
+            Failure::from(Error::new(ErrorKind::Conflict, "tenant_busy", detail))
+        }
+        _ => error.into(),
+    })?;
+    Ok(client.batch_execute("COMMIT").await?)
 }
 
 /// Removes what was left half loaded by whoever is gone.
