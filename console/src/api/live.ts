@@ -30,6 +30,7 @@ export function followEvents(queries: QueryClient, tenant: string): () => void {
   };
   const touch = (types: string[]) => {
     touched.add("events");
+    touched.add("search");
     for (const type of types) {
       const key = CACHE[type.split(".")[0] ?? ""];
       if (key) touched.add(key);

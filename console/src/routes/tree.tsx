@@ -163,6 +163,13 @@ const logs = createRoute({
   component: lazyRouteComponent(() => import("~/features/logs/logs-page")),
 });
 
+const search = createRoute({
+  getParentRoute: () => tenant,
+  path: "search",
+  validateSearch: (search) => pickSearch(search, ["q", "kind"]),
+  component: lazyRouteComponent(() => import("~/features/search/search-page")),
+});
+
 const activity = createRoute({
   getParentRoute: () => tenant,
   path: "activity",
@@ -206,6 +213,7 @@ export const routeTree = root.addChildren([
     device,
     deviceEdit,
     logs,
+    search,
     activity,
     apiKeys,
     enrollmentTokens,

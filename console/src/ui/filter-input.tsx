@@ -1,7 +1,7 @@
 import { useLingui } from "@lingui/react/macro";
 import { CloseButton, TextInput } from "@mantine/core";
 import { ListFilter } from "lucide-react";
-import { useRef, useState } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import type { ApiError } from "~/lib/problem";
 import { useShortcut } from "./shortcuts";
 
@@ -12,6 +12,7 @@ interface FilterInputProps {
   label: string;
   /** The refusal of the last request, shown here when it is about the filter. */
   error?: ApiError | null;
+  icon?: ReactNode;
   className?: string;
 }
 
@@ -21,7 +22,7 @@ export function isFilterError(error: ApiError | null | undefined): boolean {
 }
 
 /** Filter text in the common grammar. It applies on Enter or on leaving the field, as half a condition is no condition. */
-export function FilterInput({ value, onChange, placeholder, label, error, className }: FilterInputProps) {
+export function FilterInput({ value, onChange, placeholder, label, error, icon, className }: FilterInputProps) {
   const { t } = useLingui();
   const input = useRef<HTMLInputElement>(null);
   const [draft, setDraft] = useState({ from: value, text: value });
@@ -47,7 +48,7 @@ export function FilterInput({ value, onChange, placeholder, label, error, classN
       error={message}
       spellCheck={false}
       autoComplete="off"
-      leftSection={<ListFilter size={15} aria-hidden />}
+      leftSection={icon ?? <ListFilter size={15} aria-hidden />}
       rightSection={text ? <CloseButton size="sm" aria-label={t`Clear filter`} onClick={clear} /> : undefined}
       onChange={(event) => set(event.currentTarget.value)}
       onBlur={() => apply(text)}

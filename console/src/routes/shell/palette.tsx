@@ -5,10 +5,11 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { createSpotlight, Spotlight } from "@mantine/spotlight";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Boxes, Building2, Moon, Plus, Search, Server, Sun } from "lucide-react";
+import { Moon, Plus, Search, Sun } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
-import { devices, organizations, projects } from "~/api/resources";
-import { quote } from "~/lib/filter";
+import { KINDS, useKindNames, usePlaces } from "~/api/kinds";
+import { byKind, searchQuery } from "~/api/search";
+import { asApiError } from "~/lib/problem";
 import { Keys } from "~/ui/shortcuts";
 import { useDestinations } from "./navigation";
 import classes from "./shell.module.css";
@@ -23,9 +24,9 @@ interface Command {
   run(): void;
 }
 
-const FOUND = 6;
+const FOUND = 20;
 
-/** Ctrl or Cmd + K: places, actions, and records found by name. */
+/** Ctrl or Cmd + K: places, actions, and records of all kinds found by their words. */
 export default function Palette({ tenant, onClose }: { tenant: string; onClose(): void }) {
   const { t } = useLingui();
   const navigate = useNavigate();
@@ -34,11 +35,10 @@ export default function Palette({ tenant, onClose }: { tenant: string; onClose()
   // It is rendered only while it is wanted, so it opens as soon as it is there.
   useEffect(() => spotlight.open(), []);
   const [wanted] = useDebouncedValue(text.trim(), 150);
-  const search = { filter: wanted ? quote(wanted) : undefined, limit: FOUND };
   const enabled = wanted.length >= 2;
-  const foundDevices = useInfiniteQuery({ ...devices.list(search), enabled });
-  const foundProjects = useInfiniteQuery({ ...projects.list(search), enabled });
-  const foundOrganizations = useInfiniteQuery({ ...organizations.list({ ...search, limit: FOUND }), enabled });
+  const found = useInfiniteQuery({ ...searchQuery(wanted, undefined, FOUND), enabled });
+  const kinds = useKindNames();
+  const placeOf = usePlaces();
   const places = useDestinations().flatMap((g) => g.items);
 
   const matches = (label: string) => label.toLowerCase().includes(text.trim().toLowerCase());
@@ -52,24 +52,19 @@ export default function Palette({ tenant, onClose }: { tenant: string; onClose()
     { id: "light", label: t`Light theme`, icon: <Sun size={16} />, run: () => setColorScheme("light") },
     { id: "dark", label: t`Dark theme`, icon: <Moon size={16} />, run: () => setColorScheme("dark") },
   ].filter((c) => matches(c.label));
-  const rows = <T,>(query: { data: { pages: { data: T[] }[] } | undefined }) => (enabled ? (query.data?.pages.flatMap((p) => p.data) ?? []) : []);
-  const records: Command[] = [
-    ...rows(foundDevices).map((d) => ({ id: d.id, label: d.name, icon: <Server size={16} />, hint: t`Device`, run: () => void navigate({ to: "/$tenant/devices/$device", params: { tenant, device: d.id } }) })),
-    ...rows(foundProjects).map((p) => ({ id: p.id, label: p.name, icon: <Boxes size={16} />, hint: t`Project`, run: () => void navigate({ to: "/$tenant/projects/$project", params: { tenant, project: p.id } }) })),
-    ...rows(foundOrganizations).map((o) => ({
-      id: o.id,
-      label: o.name,
-      icon: <Building2 size={16} />,
-      hint: t`Organization`,
-      run: () => void navigate({ to: "/$tenant/organizations/$organization", params: { tenant, organization: o.id } }),
-    })),
-  ];
-  const groups: [string, Command[]][] = [
-    [t`Found`, records],
-    [t`Go to`, goTo],
-    [t`Actions`, actions],
-  ];
-  const none = groups.every(([, commands]) => commands.length === 0);
+  const hits = enabled ? byKind(found.data?.pages.flatMap((page) => page.data) ?? []) : [];
+  const records = hits.map(([kind, some]): [string, Command[]] => {
+    const Icon = KINDS[kind].icon;
+    const commands = some.flatMap(({ id, record }) => {
+      const place = placeOf(kind, record);
+      return place ? { id, label: record.name ?? id, icon: <Icon size={16} />, hint: record.hostname, run: () => void navigate(place) } : [];
+    });
+    return [kinds[kind], commands];
+  });
+  const everything = { id: "search", label: t`Show all that is found`, icon: <Search size={16} />, run: () => void navigate({ to: "/$tenant/search", params: { tenant }, search: { q: wanted } }) };
+  const groups: [string, Command[]][] = [...records, [t`Go to`, goTo], [t`Actions`, actions], [t`Search`, records.length > 0 ? [everything] : []]];
+  const failure = enabled && found.error ? asApiError(found.error).message : null;
+  const none = !found.isFetching && !failure && groups.every(([, commands]) => commands.length === 0);
   return (
     <Spotlight.Root store={store} query={text} onQueryChange={setText} shortcut={null} onSpotlightClose={onClose} attributes={{ content: { "aria-label": t`Search and commands` } }} clearQueryOnClose maxHeight={420} scrollable>
       <Spotlight.Search placeholder={t`Go to, do, or find by name`} aria-label={t`Search and commands`} leftSection={<Search size={16} />} />
@@ -79,7 +74,8 @@ export default function Palette({ tenant, onClose }: { tenant: string; onClose()
           .map(([label, commands]) => (
             <Spotlight.ActionsGroup key={label} label={label}>
               {commands.map((c) => (
-                <Spotlight.Action key={c.id} onClick={c.run} leftSection={c.icon}>
+                <Spotlight.Action key={c.id} onClick={c.run} className={classes.command ?? ""}>
+                  {c.icon}
                   <Text size="sm" flex={1}>
                     {c.label}
                   </Text>
@@ -91,6 +87,7 @@ export default function Palette({ tenant, onClose }: { tenant: string; onClose()
             </Spotlight.ActionsGroup>
           ))}
         {none && <Spotlight.Empty>{t`Nothing found`}</Spotlight.Empty>}
+        {failure && <Spotlight.Empty role="alert">{t`The search failed: ${failure}`}</Spotlight.Empty>}
       </Spotlight.ActionsList>
     </Spotlight.Root>
   );
