@@ -43,9 +43,9 @@ async function start(): Promise<void> {
     <StrictMode>
       <I18nProvider i18n={i18n}>
         <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
-          <Toasts />
           <QueryClientProvider client={queries}>
             <ShortcutProvider>
+              <Toasts />
               <RouterProvider router={router} />
             </ShortcutProvider>
           </QueryClientProvider>

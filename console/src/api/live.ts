@@ -1,15 +1,6 @@
 import type { QueryClient } from "@tanstack/react-query";
 import { openStream, type ServerEvent } from "~/lib/sse";
-
-/** Which cached lists an event's kind touches. */
-const CACHE: Record<string, string> = {
-  organization: "/api/v1/organizations",
-  project: "/api/v1/projects",
-  service: "/api/v1/services",
-  device: "/api/v1/devices",
-  api_key: "/api/v1/api-keys",
-  enrollment_token: "/api/v1/enrollment-tokens",
-};
+import { COLLECTIONS, isCollected } from "./collections";
 
 const CHANNEL = "steward-events";
 const SETTLE_MS = 250;
@@ -32,8 +23,8 @@ export function followEvents(queries: QueryClient, tenant: string): () => void {
     touched.add("events");
     touched.add("search");
     for (const type of types) {
-      const key = CACHE[type.split(".")[0] ?? ""];
-      if (key) touched.add(key);
+      const kind = type.split(".")[0];
+      if (isCollected(kind)) touched.add(COLLECTIONS[kind].key[0]);
     }
     timer ??= setTimeout(refresh, SETTLE_MS);
   };

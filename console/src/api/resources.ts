@@ -2,6 +2,7 @@ import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { client, data, reply } from "./client";
 import type { Json } from "./json";
 import type { paths } from "./schema";
+import { undoRequest } from "./undo";
 
 /** Collections that behave as records: list, get, merge patch with If-Match, delete. */
 type Path = "/api/v1/organizations" | "/api/v1/projects" | "/api/v1/services" | "/api/v1/devices" | "/api/v1/api-keys" | "/api/v1/enrollment-tokens";
@@ -15,6 +16,8 @@ export interface ListQuery {
   filter?: string | undefined;
   orderBy?: string | undefined;
   limit?: number;
+  /** Lists the recycle bin, what was deleted last first; it has no other order. */
+  deleted?: boolean;
 }
 
 export interface Page<T> {
@@ -53,8 +56,8 @@ export function resource<P extends Path>(path: P) {
       infiniteQueryOptions({
         queryKey: [path, "list", query],
         queryFn: async ({ pageParam, signal }) => {
-          const { filter, orderBy, limit = PAGE } = query;
-          const params = { query: { filter, order_by: orderBy, limit, cursor: pageParam ?? undefined } };
+          const { filter, orderBy, limit = PAGE, deleted } = query;
+          const params = { query: { filter, order_by: orderBy, limit, deleted, cursor: pageParam ?? undefined } };
           return (await data(loose.GET(path, { params, signal }))) as Page<Row<P>>;
         },
         initialPageParam: null as string | null,
@@ -78,10 +81,16 @@ export function resource<P extends Path>(path: P) {
       return { record: record as Row<P>, etag: tag(record, response) };
     },
 
-    /** Deletes the version that is stored now: the caller has just confirmed the deletion by name. */
-    remove: async (id: string): Promise<void> => {
+    /** Deletes the version that is stored now: the caller has just confirmed the deletion by name. Answers the way back, for a day. */
+    remove: async (id: string): Promise<() => Promise<void>> => {
       const { data: record, response } = await reply(loose.GET(single, { params: { path: { id } } }));
-      await data(loose.DELETE(single, { params: { path: { id } }, headers: { "if-match": tag(record, response) } }));
+      const done = await reply(loose.DELETE(single, { params: { path: { id } }, headers: { "if-match": tag(record, response) } }));
+      return () => undoRequest(done.response.headers.get("x-request-id") ?? "");
+    },
+
+    /** Brings a record back from the recycle bin, if it is still the one that was listed there. */
+    restore: async ({ id, revision }: { id: string; revision: number }): Promise<void> => {
+      await data(loose.POST(`${single}/restore`, { params: { path: { id } }, headers: { "if-match": `"${revision}"` } }));
     },
   };
 }

@@ -177,6 +177,13 @@ const activity = createRoute({
   component: lazyRouteComponent(() => import("~/features/activity/activity-page")),
 });
 
+const recycleBin = createRoute({
+  getParentRoute: () => tenant,
+  path: "recycle-bin",
+  validateSearch: (search) => pickSearch(search, ["kind", ...TABLE_KEYS]),
+  component: lazyRouteComponent(() => import("~/features/recycle-bin/recycle-bin-page")),
+});
+
 const apiKeys = createRoute({
   getParentRoute: () => tenant,
   path: "api-keys",
@@ -215,6 +222,7 @@ export const routeTree = root.addChildren([
     logs,
     search,
     activity,
+    recycleBin,
     apiKeys,
     enrollmentTokens,
   ]),

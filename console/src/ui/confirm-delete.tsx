@@ -4,6 +4,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { asApiError } from "~/lib/problem";
 import { ErrorCard } from "./states";
+import { toast } from "./toasts";
 
 interface ConfirmDeleteProps {
   opened: boolean;
@@ -12,15 +13,32 @@ interface ConfirmDeleteProps {
   name: string;
   /** What happens to what belongs to it. */
   consequence: string;
-  remove(): Promise<void>;
+  remove: Remove;
   onDone(): void;
 }
+
+/** Deletes, and answers the way back if there is one. */
+export type Remove = () => Promise<(() => Promise<void>) | undefined>;
 
 /** Deletion by typed name. */
 export function ConfirmDelete({ opened, onClose, name, consequence, remove, onDone }: ConfirmDeleteProps) {
   const { t } = useLingui();
   const [typed, setTyped] = useState("");
-  const deletion = useMutation({ mutationFn: remove, onSuccess: onDone });
+  const restore = async (undo: () => Promise<void>) => {
+    try {
+      await undo();
+      toast(t`${name} is back`);
+    } catch (error) {
+      toast(t`${name} could not be brought back: ${asApiError(error).message}`, { failed: true });
+    }
+  };
+  const deletion = useMutation({
+    mutationFn: remove,
+    onSuccess: (undo) => {
+      toast(t`${name} was deleted`, undo && { action: { label: t`Undo`, run: () => void restore(undo) } });
+      onDone();
+    },
+  });
   const close = () => {
     setTyped("");
     deletion.reset();

@@ -141,7 +141,7 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
 }
 
 function cellClass<Row>(column: Column<Row>): string {
-  return [column.numeric && classes.numeric, column.wide && classes.wide].filter(Boolean).join(" ");
+  return [column.numeric && classes.numeric, column.wide && classes.wide, column.hideHeader && classes.tight].filter(Boolean).join(" ");
 }
 
 function Header<Row>({ column, view }: { column: Column<Row>; view: TableView }) {

@@ -4,7 +4,7 @@ import type { UseQueryResult } from "@tanstack/react-query";
 import { Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { asApiError } from "~/lib/problem";
-import { ConfirmDelete } from "./confirm-delete";
+import { ConfirmDelete, type Remove } from "./confirm-delete";
 import { Page } from "./page";
 import { Failure, LoadingBlock } from "./states";
 
@@ -28,7 +28,7 @@ export function Loaded<T>({ query, permission, title, children }: LoadedProps<T>
 interface DeleteButtonProps {
   name: string;
   consequence: string;
-  remove(): Promise<void>;
+  remove: Remove;
   onDone(): void;
 }
 

@@ -24,7 +24,7 @@ interface SecretsPageProps<R> {
   summary: string;
   /** The resource of the permissions. */
   resource: "api-keys" | "enrollment-tokens";
-  collection: { key: QueryKey; create(body: object): Promise<{ secret: string }>; remove(id: string): Promise<void> };
+  collection: { key: QueryKey; create(body: object): Promise<{ secret: string }>; remove(id: string): Promise<unknown> };
   query: TableQuery<R>;
   view: TableView;
   columns: readonly Column<R>[];
@@ -110,7 +110,7 @@ export function SecretsPage<R extends Listed>(props: SecretsPageProps<R>) {
           name={open.row.name}
           consequence={words.deleted}
           onClose={close}
-          remove={() => collection.remove(open.row.id)}
+          remove={() => collection.remove(open.row.id).then(() => undefined)}
           onDone={() => {
             close();
             refresh();

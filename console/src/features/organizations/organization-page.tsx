@@ -54,7 +54,7 @@ function OrganizationDetails({ organization }: { organization: Organization }) {
           {canDelete && (
             <DeleteButton
               name={organization.name}
-              consequence={t`Its devices and projects stay and no longer belong to an organization.`}
+              consequence={t`It goes to the recycle bin, its enrolment tokens with it. One that devices or projects still belong to is not deleted.`}
               remove={() => organizations.remove(organization.id)}
               onDone={() => void navigate({ to: "/$tenant/organizations", params: { tenant } })}
             />
