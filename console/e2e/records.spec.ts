@@ -48,7 +48,7 @@ test("a project and its service are made, changed and deleted", async ({ page })
   await page.getByRole("combobox", { name: "Health" }).selectOption("critical");
   await page.getByRole("button", { name: "Save" }).click();
   await expect(page.getByRole("heading", { name: "api", exact: true })).toBeVisible();
-  await expect(page.getByText("Critical")).toBeVisible();
+  await expect(page.getByText("Critical", { exact: true })).toBeVisible();
   await expectAccessible(page);
 
   await page.getByRole("button", { name: "Delete" }).click();
@@ -82,8 +82,8 @@ test("a stale save shows both sides", async ({ page, request }) => {
   await dialog.getByRole("radio", { name: "theirs" }).check();
   await dialog.getByRole("button", { name: "Save" }).click();
   await expect(page.getByRole("heading", { name: project })).toBeVisible();
-  await expect(page.getByText("theirs")).toBeVisible();
-  await expect(page.getByText("/srv/mine")).toBeVisible();
+  await expect(page.getByText("theirs", { exact: true }).first()).toBeVisible();
+  await expect(page.getByRole("definition").filter({ hasText: /^\/srv\/mine$/ })).toBeVisible();
 });
 
 test("a project is deleted by its typed name", async ({ page }) => {

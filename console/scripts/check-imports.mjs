@@ -1,4 +1,4 @@
-// Imports flow one way: ui, lib → api → features → routes. Features never import each other.
+// Imports flow one way: lib → ui → api → features → routes. Features never import each other.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
@@ -7,7 +7,7 @@ const root = resolve(import.meta.dirname, "../src");
 const allowed = {
   lib: [],
   ui: ["lib"],
-  api: ["lib"],
+  api: ["lib", "ui"],
   features: ["lib", "ui", "api"],
   routes: ["lib", "ui", "api", "features"],
 };

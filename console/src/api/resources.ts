@@ -1,5 +1,6 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { client, data, reply } from "./client";
+import type { Event } from "./events";
 import type { Json } from "./json";
 import type { paths } from "./schema";
 import { undoRequest } from "./undo";
@@ -42,6 +43,7 @@ interface Loose {
 const loose = client as unknown as Loose;
 
 const PAGE = 50;
+const HISTORY = 10;
 
 function tag(record: unknown, response: Response): string {
   return response.headers.get("etag") ?? `"${(record as { revision: number }).revision}"`;
@@ -87,6 +89,18 @@ export function resource<P extends Path>(path: P) {
       const done = await reply(loose.DELETE(single, { params: { path: { id } }, headers: { "if-match": tag(record, response) } }));
       return () => undoRequest(done.response.headers.get("x-request-id") ?? "");
     },
+
+    /** What happened to a record, the newest first, also when it is deleted. */
+    history: (id: string) =>
+      infiniteQueryOptions({
+        queryKey: [path, "history", id],
+        queryFn: async ({ pageParam, signal }) => {
+          const params = { path: { id }, query: { limit: HISTORY, cursor: pageParam ?? undefined } };
+          return (await data(loose.GET(`${single}/history`, { params, signal }))) as Page<Event>;
+        },
+        initialPageParam: null as string | null,
+        getNextPageParam: (page) => page.next_cursor,
+      }),
 
     /** Brings a record back from the recycle bin, if it is still the one that was listed there. */
     restore: async ({ id, revision }: { id: string; revision: number }): Promise<void> => {

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Pencil } from "lucide-react";
 import type { ReactNode } from "react";
+import { RecordHistory } from "~/api/history/record-history";
 import { RecordName } from "~/api/names";
 import { type Device, devices, presenceQuery } from "~/api/resources";
 import { useCan } from "~/api/session";
@@ -16,7 +17,7 @@ import { DeviceDetails } from "./device-details";
 import { DeviceMetrics } from "./device-metrics";
 import classes from "./devices.module.css";
 
-const TABS = ["metrics", "logs", "details"] as const;
+const TABS = ["metrics", "logs", "details", "history"] as const;
 type Tab = (typeof TABS)[number];
 
 /** One device; `logs` is what the route composes under its logs tab. */
@@ -80,6 +81,9 @@ function DeviceView({ device, logs }: { device: Device; logs: (device: Device) =
           <Tabs.Tab value="details">
             <Trans>Details</Trans>
           </Tabs.Tab>
+          <Tabs.Tab value="history">
+            <Trans>History</Trans>
+          </Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="metrics" pt="md">
           <DeviceMetrics device={device} />
@@ -89,6 +93,9 @@ function DeviceView({ device, logs }: { device: Device; logs: (device: Device) =
         </Tabs.Panel>
         <Tabs.Panel value="details" pt="md">
           <DeviceDetails device={device} />
+        </Tabs.Panel>
+        <Tabs.Panel value="history" pt="md">
+          <RecordHistory kind="device" id={device.id} />
         </Tabs.Panel>
       </Tabs>
     </Page>

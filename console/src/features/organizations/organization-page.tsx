@@ -3,6 +3,7 @@ import { Anchor, Button, SimpleGrid, Text } from "@mantine/core";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Boxes, Pencil, Server } from "lucide-react";
+import { RecordHistory } from "~/api/history/record-history";
 import { devices, type Organization, organizations, projects } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { equals } from "~/lib/filter";
@@ -79,6 +80,7 @@ function OrganizationDetails({ organization }: { organization: Organization }) {
         <Belonging kind="devices" organization={organization.id} />
         <Belonging kind="projects" organization={organization.id} />
       </SimpleGrid>
+      <RecordHistory kind="organization" id={organization.id} />
     </Page>
   );
 }

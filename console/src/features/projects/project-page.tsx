@@ -2,6 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Cog, Pencil, Plus } from "lucide-react";
+import { RecordHistory } from "~/api/history/record-history";
 import { RecordName } from "~/api/names";
 import { type Project, projects, type Service, services } from "~/api/resources";
 import { useCan } from "~/api/session";
@@ -74,6 +75,7 @@ function ProjectDetails({ project }: { project: Project }) {
         />
       </Panel>
       <Services project={project} />
+      <RecordHistory kind="project" id={project.id} />
     </Page>
   );
 }

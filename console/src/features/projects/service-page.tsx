@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Pencil } from "lucide-react";
 import type { ReactNode } from "react";
+import { RecordHistory } from "~/api/history/record-history";
 import { RecordName } from "~/api/names";
 import { projects, type Service, services } from "~/api/resources";
 import { useCan } from "~/api/session";
@@ -86,6 +87,7 @@ function ServiceDetails({ service, logs }: { service: Service; logs: ReactNode }
         />
       </Panel>
       {logs}
+      <RecordHistory kind="service" id={service.id} />
     </Page>
   );
 }
