@@ -4,7 +4,8 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use steward_base::{Error, ErrorKind, Id, Prefix, Timestamp};
+use steward_auth::require;
+use steward_base::{Error, ErrorKind, Id, Permission, Prefix, Timestamp, Verb};
 use steward_store::{JOB_PREFIX, Job, JobQuery, JobState, Priority, Store, UnitOfWork};
 use steward_web::cursor::{Bound, Mark};
 use steward_web::{Call, Json, Operation, Page, Reply, operation};
@@ -111,8 +112,9 @@ pub(crate) fn operations(store: &Store) -> Vec<Operation> {
             .handle(store.clone(), list),
         operation("jobs.get", Method::GET, "/api/v1/jobs/{id}")
             .summary("One job with its progress")
+            .description("For whoever queued it, and for whoever may read all jobs (`jobs:read`).")
             .tag("jobs")
-            .needs("jobs:read")
+            .signed_in()
             .handle(store.clone(), get),
         stream_operation(store),
         operation("jobs.cancel", Method::POST, "/api/v1/jobs/{id}/cancel")
@@ -149,8 +151,24 @@ async fn list(store: Store, call: Call<(), JobsQuery>) -> Result<Reply<Json<Page
 }
 
 async fn get(store: Store, call: Call<ByJob>) -> Result<Reply<Json<JobView>>, Error> {
-    let job = store.job(&call.ctx, call.path.id.record()).await?.ok_or_else(|| Error::not_found("job"))?;
-    Ok(Reply::json(job.into()))
+    Ok(Reply::json(readable(&store, &call).await?.into()))
+}
+
+/// The job, if the caller may know of it. Whoever may read none but his own learns of no other whether it is there.
+pub(crate) async fn readable(store: &Store, call: &Call<ByJob>) -> Result<Job, Error> {
+    let all = Permission { resource: "jobs".to_owned(), verb: Some(Verb::Read) };
+    let refused = match require(&call.ctx, &all) {
+        Ok(None) => None,
+        // Jobs have no fields that a scope could be about.
+        Ok(Some(_)) => Some(Error::new(ErrorKind::Forbidden, "permission_denied", "Your permission to read jobs does not reach them.")),
+        Err(refused) => Some(refused),
+    };
+    let found = store.job(&call.ctx, call.path.id.record()).await?;
+    match (found, refused) {
+        (Some(job), Some(_)) if job.actor == call.ctx.actor() => Ok(job),
+        (_, Some(refused)) => Err(refused),
+        (found, None) => found.ok_or_else(|| Error::not_found("job")),
+    }
 }
 
 async fn cancel(store: Store, call: Call<ByJob>) -> Result<Reply<Json<JobView>>, Error> {

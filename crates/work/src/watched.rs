@@ -9,7 +9,7 @@ use steward_store::Store;
 use steward_web::live::{self, EventStream, Message};
 use steward_web::{Call, Operation, RateClass, Reply, operation};
 
-use crate::operations::{ByJob, JobView};
+use crate::operations::{ByJob, JobView, readable};
 
 /// How often a job is looked at: its progress tells no event.
 const LOOK: Duration = Duration::from_millis(250);
@@ -20,17 +20,17 @@ pub(crate) fn stream_operation(store: &Store) -> Operation {
         .summary("Follow a job until it is finished")
         .description(
             "Server-sent events, each the job as it is: `progress` whenever it has changed, and `finished` as the last one. A client that connects \
-             again is told how the job stands.",
+             again is told how the job stands. For whoever queued it, and for whoever may read all jobs (`jobs:read`).",
         )
         .tag("jobs")
-        .needs("jobs:read")
+        .signed_in()
         .rate(RateClass::Stream)
         .handle(store.clone(), stream)
 }
 
 async fn stream(store: Store, call: Call<ByJob>) -> Result<Reply<EventStream>, Error> {
     let (ctx, id) = (call.ctx.clone(), call.path.id.record());
-    let mut job = store.job(&ctx, id).await?.ok_or_else(|| Error::not_found("job"))?;
+    let mut job = readable(&store, &call).await?;
     Ok(live::stream(call.standing(), move |feed| async move {
         let mut told = Value::Null;
         loop {

@@ -123,6 +123,36 @@ async fn an_import_can_be_followed_and_called_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_sent_a_file_follows_its_job_and_nobody_else_without_the_permission_does() {
+    let world = World::new().await;
+    let (own, other) = (world.app.key(world.tenant.id, &["traces:write"]).await, world.app.key(world.tenant.id, &["traces:write"]).await);
+    let id = world.send(&own, "", numbered(1_500)).await;
+    let path = format!("/api/v1/jobs/{id}");
+    let asked = async |path: &str, key: &str| {
+        let answer = world.app.get(path).key(key).send().await;
+        (answer.status, if answer.status == 200 { answer.json()["kind"].clone() } else { answer.code().into() })
+    };
+    assert_eq!(asked(&path, &own).await, (200, json!("import_rows")));
+    assert_eq!(asked("/api/v1/jobs/job_00000000000000000000000000", &own).await, (403, json!("permission_denied")));
+    let elsewhere = world.app.tenant("elsewhere").await;
+    for path in [path.clone(), format!("{path}/stream")] {
+        assert_eq!(asked(&path, &other).await, (403, json!("permission_denied")), "{path}");
+        assert_eq!(asked(&path, &elsewhere.key).await, (404, json!("not_found")), "{path}");
+    }
+    assert_eq!(asked(&path, &world.app.key(world.tenant.id, &["jobs:read"]).await).await.0, 200);
+    assert_eq!(asked("/api/v1/jobs", &own).await, (403, json!("permission_denied")), "its own, by name");
+
+    let mut live = world.app.get(&format!("{path}/stream")).key(&own).follow().await;
+    let worker = world.worker().await;
+    let mut last = None;
+    while let Some(message) = live.next().await {
+        last = Some(message);
+    }
+    assert_eq!(last.expect("is told of its end").name, "finished");
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_done_with_what_its_sender_may_do_at_the_time() {
     let world = World::new().await;
     let made = json!({ "name": "k", "permissions": ["traces:write"] });
