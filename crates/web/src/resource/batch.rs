@@ -110,8 +110,8 @@ pub(super) fn body_schema(writer: &Writer, schemas: &Schemas<'_>) -> Value {
         "type": "object",
         "properties": {
             "op": { "type": "string", "enum": ops },
-            "id": { "type": "string", "pattern": format!("^{}_[0-9a-hjkmnp-tv-z]{{26}}$", writer.kind.prefix()), "description": "The record to change or delete." },
-            "revision": { "type": "integer", "minimum": 1, "description": "The version that it must have, as If-Match; whatever it has when absent." },
+            "id": { "type": "string", "pattern": format!("^{}_[0-9a-hjkmnp-tv-z]{{26}}$", writer.kind.prefix()), "description": "The record to change or delete; one that is created gets its id from the platform." },
+            "revision": { "type": "integer", "minimum": 1, "description": "The version that it must have, as If-Match; whatever it has when absent. Not for creating." },
         },
         "required": ["op"],
         "additionalProperties": false,
@@ -251,7 +251,10 @@ impl Work<'_> {
         let scope = require(self.by.ctx, permission)?;
         let by = By { scope: scope.as_ref(), ..self.by };
         match item.op {
-            Op::Create => self.writer.create(by, None, item.body()?.clone()).await.map_err(in_body),
+            Op::Create => {
+                item.refuse_name()?;
+                self.writer.create(by, None, item.body()?.clone()).await.map_err(in_body)
+            }
             Op::Update => self.writer.update(by, self.record(by, item).await?, item.body()?).await.map_err(in_body),
             Op::Delete => self.writer.delete(by, self.record(by, item).await?).await,
         }
@@ -282,6 +285,14 @@ impl Work<'_> {
 impl Item {
     fn body(&self) -> Result<&Map<String, Value>, Error> {
         self.body.as_ref().ok_or_else(|| required("/body", "Say what the record is to be."))
+    }
+
+    /// A new record has neither before it is there: passing them over would let a client go on with an id that nothing has.
+    fn refuse_name(&self) -> Result<(), Error> {
+        let named = [("/id", self.id.is_some()), ("/revision", self.revision.is_some())];
+        let Some((pointer, _)) = named.into_iter().find(|(_, named)| *named) else { return Ok(()) };
+        let detail = "The platform gives it to a new record: leave it out.";
+        Err(Error::invalid("The item is not valid; see errors.").with_field(pointer, "read_only", detail))
     }
 }
 

@@ -35,11 +35,13 @@ async fn each_item_is_done_as_its_own_operation_would_do_it() {
         { "op": "create", "body": { "name": "" } },
         { "op": "create", "body": { "name": "x", "serial": "one" } },
         { "op": "update", "body": {} },
+        { "op": "create", "id": "gad_00000000000000000000000000", "body": { "name": "named" } },
+        { "op": "create", "revision": 1, "body": { "name": "named" } },
     ] });
     let answer = batch(&app, &tenant.key, &items).await.expect(200);
     let told = answer.json();
-    assert_eq!(statuses(&told), [201, 200, 412, 200, 204, 409, 404, 422, 409, 422]);
-    assert_eq!((&told["succeeded"], &told["failed"]), (&json!(4), &json!(6)));
+    assert_eq!(statuses(&told), [201, 200, 412, 200, 204, 409, 404, 422, 409, 422, 422, 422]);
+    assert_eq!((&told["succeeded"], &told["failed"]), (&json!(4), &json!(8)));
     let result = |at: usize| &told["results"][at];
     assert_eq!((&result(3)["id"], &result(3)["revision"]), (&json!(one), &json!(3)), "items on one record are done in their order");
     assert_eq!(result(5)["problem"]["code"], "kept", "hooks run for each");
@@ -49,6 +51,10 @@ async fn each_item_is_done_as_its_own_operation_would_do_it() {
         json!({ "pointer": "/body/serial", "code": "unique_taken", "detail": result(8)["problem"]["errors"][0]["detail"] })
     );
     assert_eq!(result(9)["problem"]["errors"][0]["pointer"], "/id");
+    for (at, pointer) in [(10, "/id"), (11, "/revision")] {
+        let error = &result(at)["problem"]["errors"][0];
+        assert_eq!((&error["pointer"], &error["code"]), (&json!(pointer), &json!("read_only")), "a new record is not named by its maker");
+    }
     let made = app.get(&format!("/api/v1/gadgets/{}", result(0)["id"].as_str().expect("an id"))).key(&tenant.key).send().await.expect(200);
     assert_eq!(made.json()["state"], "new");
     let events = app.parts.store.events(&tenant.ctx, 0, 100).await.expect("are read");
