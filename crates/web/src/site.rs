@@ -237,6 +237,11 @@ impl Site {
         changers.iter().find(|((known, does), _)| *known == kind && *does == act).map(|(_, permission)| permission)
     }
 
+    /// Every permission that changes records of some kind; empty until there is a router.
+    pub(crate) fn changers(&self) -> impl Iterator<Item = &Permission> {
+        self.0.changers.get().into_iter().flat_map(BTreeMap::values)
+    }
+
     /// Keeps the changers of the first router, as with the document.
     pub(crate) fn keep_changers(&self, changers: BTreeMap<(&'static str, Act), Permission>) {
         let _ = self.0.changers.set(changers);

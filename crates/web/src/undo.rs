@@ -7,14 +7,22 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::sync::Arc;
+
 use steward_base::{Error, ErrorKind};
 use steward_store::{Act, Kind, Reversal, Store};
+
+use steward_auth::allows;
+use tokio::sync::Semaphore;
 
 use crate::call::Call;
 use crate::draft::operation;
 use crate::operation::Operation;
 use crate::reply::{Json, Reply};
 use crate::scope::Reach;
+
+/// How many requests are looked for at once: each may take reading 100,000 events.
+const AT_ONCE: usize = 2;
 
 /// What is to be undone.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,10 +69,21 @@ pub fn operations(store: &Store) -> Vec<Operation> {
         .error(StatusCode::CONFLICT, "referenced")
         .error(StatusCode::CONFLICT, "unique_taken")
         .error(StatusCode::CONFLICT, "undo_impossible");
-    vec![draft.handle(store.clone(), undo)]
+    vec![draft.handle(Undoing { store: store.clone(), turns: Arc::new(Semaphore::new(AT_ONCE)) }, undo)]
 }
 
-async fn undo(store: Store, call: Call<(), (), Json<Undo>>) -> Result<Reply<Json<Undone>>, Error> {
+#[derive(Clone)]
+struct Undoing {
+    store: Store,
+    turns: Arc<Semaphore>,
+}
+
+async fn undo(Undoing { store, turns }: Undoing, call: Call<(), (), Json<Undo>>) -> Result<Reply<Json<Undone>>, Error> {
+    // Looking for a request reads many events: that is not done for whoever may undo nothing at all.
+    if !call.site.changers().any(|permission| allows(&call.ctx, permission)) {
+        return Err(refused());
+    }
+    let _turn = turns.acquire().await.map_err(Error::internal)?;
     let allow = |reversals: &[Reversal]| reversals.iter().try_for_each(|reversal| allowed(&store, &call, reversal));
     let undone = store.undo(&call.ctx, &call.body.0.request_id, allow).await?;
     let mut data = Vec::with_capacity(undone.len());
@@ -89,8 +108,12 @@ fn allowed(store: &Store, call: &Call<(), (), Json<Undo>>, reversal: &Reversal) 
     if reach.includes(&is) && reach.includes(&Value::Object(becomes)) {
         return Ok(());
     }
+    Err(refused())
+}
+
+fn refused() -> Error {
     let detail = "The request changed records that you may not change so; whoever may can undo it. Nothing was undone.";
-    Err(Error::new(ErrorKind::Forbidden, "permission_denied", detail))
+    Error::new(ErrorKind::Forbidden, "permission_denied", detail)
 }
 
 fn kind<'s>(store: &'s Store, name: &str) -> Result<&'s Kind, Error> {

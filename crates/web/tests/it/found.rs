@@ -99,6 +99,8 @@ async fn a_request_is_undone_by_who_could_do_it_by_hand() {
     let deleted = app.delete(&path).key(&tenant.key).header("if-match", "*").send().await.expect(204).header("x-request-id").to_owned();
     let reader = app.key(tenant.id, &["gadgets:read", "gadgets:delete"]).await;
     assert_eq!(undo(&reader, &deleted).send().await.expect(403).code(), "permission_denied", "restoring takes gadgets:write");
+    let reader = app.key(tenant.id, &["gadgets:read"]).await;
+    assert_eq!(undo(&reader, "nothing").send().await.expect(403).code(), "permission_denied", "nothing is looked for on its behalf");
     let elsewhere = app.scoped_key(tenant.id, &["gadgets:*"], "tags:cellar").await;
     assert_eq!(undo(&elsewhere, &deleted).send().await.expect(403).code(), "permission_denied");
     let here = app.scoped_key(tenant.id, &["gadgets:*"], "tags:kitchen").await;
