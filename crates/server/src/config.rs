@@ -94,6 +94,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "256",
     },
     Setting { key: "drain_seconds", doc: "Seconds that requests under way get when the server is told to stop.", default: "20" },
+    Setting { key: "import_max_mb", doc: "Megabytes that one file of records to import may have.", default: "2048" },
+    Setting {
+        key: "import_waiting_mb",
+        doc: "Megabytes of files that may wait in one tenant to be imported; more are refused until some are done.",
+        default: "8192",
+    },
     Setting { key: "telemetry_memory_mb", doc: "Megabytes of telemetry held in memory before writers are told to wait.", default: "256" },
     Setting {
         key: "rate_limit_read",
@@ -171,6 +177,8 @@ pub(crate) struct Config {
     pub(crate) connections: u32,
     pub(crate) connections_per_address: u32,
     pub(crate) drain_seconds: u16,
+    pub(crate) import_max_mb: u32,
+    pub(crate) import_waiting_mb: u32,
     pub(crate) telemetry_memory_mb: u32,
     pub(crate) rate_limit_read: u32,
     pub(crate) rate_limit_write: u32,
@@ -342,6 +350,9 @@ impl Config {
         if self.connections == 0 || self.connections_per_address == 0 {
             return Err(invalid("connections and connections_per_address are at least 1: without any nobody is served.".to_owned()));
         }
+        if self.import_max_mb == 0 || self.import_waiting_mb < self.import_max_mb {
+            return Err(invalid("import_max_mb is at least 1, and import_waiting_mb at least as much.".to_owned()));
+        }
         self.runs()?.check(self)?;
         if !self.public_url.is_empty() {
             let url = url::Url::parse(&self.public_url).map_err(|error| invalid(format!("public_url is not a URL: {error}.")))?;
@@ -432,6 +443,7 @@ mod tests {
             ("STEWARD_DATA_LISTEN", "here", "data_listen"),
             ("STEWARD_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
             ("STEWARD_CONNECTIONS_PER_ADDRESS", "0", "connections_per_address"),
+            ("STEWARD_IMPORT_WAITING_MB", "1", "import_max_mb"),
             ("STEWARD_S3_BUCKET", "objects", "s3_secret_access_key"),
             ("STEWARD_S3_ADDRESSING", "both", "s3_addressing"),
         ] {

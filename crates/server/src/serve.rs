@@ -116,7 +116,11 @@ fn site(config: &Config, app: &App) -> Result<Site> {
         trusted_proxies: config.trusted_proxies.clone(),
         cursor_key: Secret::new(app.master().derive("cursors")),
         version: Version { version: roles::VERSION.to_owned(), commit: None },
-        limits: Limits::default(),
+        limits: Limits {
+            import_bytes: u64::from(config.import_max_mb) << 20,
+            imports_bytes: u64::from(config.import_waiting_mb) << 20,
+            ..Limits::default()
+        },
         rates: rates(config),
         blob: app.fabric().blob.clone(),
     };

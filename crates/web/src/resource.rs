@@ -330,6 +330,7 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
     if create || update {
         let draft = start("import", Method::POST, &format!("{path}/import"), "write", format!("Import {}", plural.replace('-', " ")));
         let draft = draft.description(import::DESCRIPTION).media_types(&import::MEDIA_TYPES);
+        let draft = draft.error(StatusCode::PAYLOAD_TOO_LARGE, "import_too_large").error(StatusCode::TOO_MANY_REQUESTS, "imports_full");
         let draft = draft.also(StatusCode::ACCEPTED, "A job works through the file; Location names it.");
         out.push(draft.handle(state.clone(), import::import).importing(plural, writer.clone()));
         let refused = format!("{path}/imports/{{id}}/failures");

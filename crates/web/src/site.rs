@@ -63,6 +63,10 @@ pub struct Limits {
     pub target_bytes: usize,
     /// A JSON or form body, in bytes; an operation may state its own.
     pub body_bytes: usize,
+    /// One file of rows that is to be taken in, in bytes.
+    pub import_bytes: u64,
+    /// All files of one tenant that wait to be taken in, in bytes.
+    pub imports_bytes: u64,
     /// The longest pause between two parts of a body.
     pub body_pause: Duration,
     /// How long a body may take at most; what has arrived of it earns more time at `body_rate`.
@@ -84,6 +88,8 @@ impl Default for Limits {
             headers_bytes: 64 << 10,
             target_bytes: 16 << 10,
             body_bytes: 1 << 20,
+            import_bytes: 2 << 30,
+            imports_bytes: 8 << 30,
             body_pause: Duration::from_secs(10),
             body_time: Duration::from_secs(20),
             body_rate: 16 << 10,

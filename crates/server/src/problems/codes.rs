@@ -121,6 +121,13 @@ pub(crate) const PROBLEMS: &[Code] = &[
     ),
     code("idempotency_key_unsupported", &[400], "This operation cannot keep a key.", "Send the request without Idempotency-Key."),
     code("if_match_required", &[428], "A change must say which version it changes.", "Read the record and send its ETag as If-Match."),
+    code("import_too_large", &[413], "The file of rows is larger than one may be.", "Send it in several parts."),
+    code(
+        "imports_full",
+        &[429],
+        "The files of this tenant that wait to be imported are too much together.",
+        "Wait until some of them are done.",
+    ),
     code("index_building", &[503], "After an upgrade, an index that this needs is still being built.", WAIT),
     code("internal", &[500], "Something went wrong inside Steward.", "Report it with the request id."),
     code("invalid", &[422], "The request is read and not valid.", "Look at errors: each names a field and what is wrong with it."),

@@ -235,7 +235,8 @@ impl Taking<'_> {
         })
     }
 
-    fn refused(&self, row: &Row, error: &Error) -> RowResult {
+    /// What is told of a row that was not taken in.
+    pub(crate) fn refused(&self, row: &Row, error: &Error) -> RowResult {
         let status = problem::status(error.kind()).as_u16();
         let problem =
             RowProblem { status, code: error.code().to_owned(), detail: error.detail().to_owned(), errors: error.fields().to_vec() };

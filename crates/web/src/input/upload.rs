@@ -1,27 +1,34 @@
-//! A body of any size: at hand while it is small, an object of the site's beyond that.
+//! A body of great size: at hand while it is small, an object of the site's beyond that.
+//!
+//! One may have so many bytes, and all that wait in one tenant so many more: what nobody works through must not fill the disk for everyone.
+
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use axum::body::Body as HttpBody;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use serde_json::Value;
-use steward_base::{Error, RecordId, TenantId};
+use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use steward_fabric::Class;
-use steward_fabric::blob::{Blob, Expect, Key, whole};
+use steward_fabric::blob::{Blob, Expect, Key, MAX_PAGE, whole};
 use steward_store::JOB_PREFIX;
 
 use super::arriving::Arriving;
 use super::body::{media, unsupported};
 use super::{Body, BodyRules, RawPart};
-use crate::site::Site;
+use crate::site::{Limits, Site};
 
 /// What arrived and waits for a job.
 pub(crate) const UPLOADS: Class = Class::new("uploads");
 /// Most bytes that are kept in memory.
 const AT_HAND: usize = 4 << 20;
+/// When there may be room again.
+const LATER: Duration = Duration::from_secs(60);
 
-/// A body of any size.
+/// A body of great size.
 #[derive(Debug)]
 pub(crate) struct Upload {
     pub(crate) media_type: String,
@@ -47,11 +54,31 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Stores what is at hand.
+    /// Stores what is at hand. Fails as [`receive`] does for what is too much.
     pub(crate) async fn whole(site: &Site, tenant: TenantId, bytes: Bytes) -> Result<Self, Error> {
+        Self::put(site, tenant, whole(bytes)).await.map(|(stored, _)| stored)
+    }
+
+    /// Stores what comes, as long as there is room for it, and answers its digest with it.
+    async fn put(site: &Site, tenant: TenantId, body: impl Stream<Item = Result<Bytes, Error>> + Send) -> Result<(Self, [u8; 32]), Error> {
+        let limits = site.limits();
+        let room =
+            limits.imports_bytes.checked_sub(waiting(site, tenant).await?).filter(|room| *room > 0).ok_or_else(|| no_room(limits))?;
+        let mut length = 0;
+        let bounded = body.map(|part| {
+            let part = part?;
+            length += part.len() as u64;
+            match length {
+                length if length > limits.import_bytes => Err(too_large(limits)),
+                length if length > room => Err(no_room(limits)),
+                _ => Ok(part),
+            }
+        });
         let (job, key) = named(site, tenant)?;
-        let put = site.blob().put(&key, whole(bytes), Expect::default()).await?;
-        Ok(Self { blob: site.blob().clone(), key, job, length: put.length, kept: false })
+        let put = site.blob().put(&key, bounded, Expect::default()).await?;
+        let stored = Self { blob: site.blob().clone(), key, job, length: put.length, kept: false };
+        // Others may have come at the same time.
+        if waiting(site, tenant).await? > limits.imports_bytes { Err(no_room(limits)) } else { Ok((stored, put.sha256)) }
     }
 
     /// The object stays: somebody else knows of it now.
@@ -84,6 +111,32 @@ fn named(site: &Site, tenant: TenantId) -> Result<(RecordId, Key), Error> {
     Ok((job, Key::new(tenant, UPLOADS, &job.wire(JOB_PREFIX))?))
 }
 
+/// Bytes of the files that wait in a tenant.
+async fn waiting(site: &Site, tenant: TenantId) -> Result<u64, Error> {
+    let (mut bytes, mut after) = (0, None);
+    loop {
+        let page = site.blob().list(tenant.into(), UPLOADS, after.as_deref(), MAX_PAGE).await?;
+        bytes += page.objects.iter().map(|object| object.length).sum::<u64>();
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(bytes),
+        }
+    }
+}
+
+fn too_large(limits: &Limits) -> Error {
+    let detail = format!("A file of rows has at most {} bytes: send it in several parts.", limits.import_bytes);
+    Error::new(ErrorKind::TooLarge, "import_too_large", detail)
+}
+
+fn no_room(limits: &Limits) -> Error {
+    let detail = format!(
+        "The files of this tenant that wait to be imported have {} bytes together at most: wait until some of them are done.",
+        limits.imports_bytes
+    );
+    Error::new(ErrorKind::Limited, "imports_full", detail).with_retry_after(LATER)
+}
+
 impl Body for Upload {
     fn rules(schema: Option<Value>) -> BodyRules {
         BodyRules { streamed: true, schema, ..BodyRules::none() }
@@ -95,7 +148,7 @@ impl Body for Upload {
     }
 }
 
-/// Takes a body in and answers its digest with it.
+/// Takes a body in and answers its digest with it. Fails with `import_too_large` or `imports_full` before more is stored than there is room for.
 pub(crate) async fn receive(
     body: HttpBody,
     headers: &HeaderMap,
@@ -104,6 +157,10 @@ pub(crate) async fn receive(
     tenant: TenantId,
 ) -> Result<(RawPart, [u8; 32]), Error> {
     let (media_type, encoding) = media(headers, rules)?;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > site.limits().import_bytes) {
+        return Err(too_large(site.limits()));
+    }
     let mut arriving = Arriving::new(body, site.limits());
     let mut head = BytesMut::new();
     let rest = loop {
@@ -120,10 +177,8 @@ pub(crate) async fn receive(
         let digest = digest::digest(&digest::SHA256, &head).as_ref().try_into().expect("SHA-256 has 32 bytes");
         return Ok((RawPart { media_type, encoding, bytes: head.freeze(), stored: None }, digest));
     };
-    let (job, key) = named(site, tenant)?;
     let begun = [Ok(head.freeze()), Ok(rest)];
     let more = stream::unfold(arriving, |mut arriving| async move { Some((arriving.next().await.transpose()?, arriving)) });
-    let put = site.blob().put(&key, futures_util::StreamExt::chain(stream::iter(begun), more), Expect::default()).await?;
-    let stored = Stored { blob: site.blob().clone(), key, job, length: put.length, kept: false };
-    Ok((RawPart { media_type, encoding, bytes: Bytes::new(), stored: Some(stored) }, put.sha256))
+    let (stored, digest) = Stored::put(site, tenant, stream::iter(begun).chain(more)).await?;
+    Ok((RawPart { media_type, encoding, bytes: Bytes::new(), stored: Some(stored) }, digest))
 }

@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::download::{CSV, Download, NDJSON, Sink, download};
 use crate::imports::{Format, IMPORT_ROWS, ImportJob, Progress, Row, RowResult, Rows, Shape, Taking, failures};
 use crate::input::{Content, Stored, Upload};
+use crate::problem::{self, Problem};
 use crate::reply::{Json, Reply};
 
 /// Most rows that are answered at once.
@@ -27,7 +28,9 @@ pub(super) const MEDIA_TYPES: [&str; 2] = [NDJSON, CSV];
 pub(super) const DESCRIPTION: &str = "Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a \
      merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an \
      export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered \
-     202 with a job that works through them and whose progress says how far it is.";
+     202 with a job that works through them and whose progress says how far it is. When something on our side fails in the middle of an answer \
+     at once, the rows before it stay: `stopped` names the last of them, and those behind it are `failed` with the reason, to be sent again with a \
+     new Idempotency-Key. Under the same key nothing is done twice: it gets the same answer.";
 
 pub(super) const FAILURES_DESCRIPTION: &str =
     "The rows that an import refused so far, as lines of JSON, each with the reason and the row as it came. For whoever sent the file.";
@@ -43,6 +46,15 @@ pub(super) struct ImportParameters {
     dry_run: Option<bool>,
 }
 
+/// Where the server had to stop.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Stopped {
+    /// The last row that was worked through.
+    after_row: u64,
+    /// Why it went no further.
+    problem: Problem,
+}
+
 /// What became of a file.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Report {
@@ -54,6 +66,9 @@ pub(super) struct Report {
     /// What became of each row.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     results: Vec<RowResult>,
+    /// Something on our side failed in the middle: the rows behind this one are among those that failed, each to be sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<Stopped>,
 }
 
 /// The path parameter of operations on one import.
@@ -99,7 +114,7 @@ async fn now<M: Model>(
     length: usize,
 ) -> Result<Reply<Json<Report>>, Error> {
     let dry_run = call.query.dry_run == Some(true);
-    let told: Mutex<Vec<RowResult>> = Mutex::default();
+    let told: Mutex<(Progress, Vec<RowResult>)> = Mutex::default();
     let (store, ctx, told_now) = (&state.store, &call.ctx, &told);
     let keep = |unit: UnitOfWork, progress: Progress, results: Vec<RowResult>| {
         async move {
@@ -109,16 +124,33 @@ async fn now<M: Model>(
                 store.commit(ctx, unit).await?;
             }
             // Whoever sent the rows has them.
-            told_now.lock().extend(results.into_iter().map(|result| RowResult { source: None, ..result }));
+            let results = results.into_iter().map(|result| RowResult { source: None, ..result });
+            let mut told = told_now.lock();
+            told.0 = progress.clone();
+            told.1.extend(results);
             Ok(progress)
         }
         .boxed()
     };
     let taking = Taking { writer: &state.writer, by: call.by(), shape, matching: call.query.matching.as_deref(), commit: &keep };
-    let progress = Progress { length: length as u64, ..Progress::default() };
-    let progress = taking.these(rows, progress).await?;
-    let results = std::mem::take(&mut *told.lock());
-    Ok(Reply::json(Report { job_id: None, progress: Progress { offset: length as u64, ..progress }, results }))
+    let begun = Progress { length: length as u64, ..Progress::default() };
+    let done = taking.these(rows, begun).await;
+    let (mut progress, mut results) = std::mem::take(&mut *told.lock());
+    let mut stopped = None;
+    if let Err(error) = done {
+        // As long as nothing was written the whole can be sent again, and the answer is that of any request.
+        if dry_run || progress.created + progress.updated == 0 || !problem::status(error.kind()).is_server_error() {
+            return Err(error);
+        }
+        problem::log(&call.arrival, &error);
+        stopped = Some(Stopped { after_row: progress.rows, problem: Problem::new(&call.site, &call.arrival, &error) });
+        // Rows are told in their order, so that what is not told yet is the rest.
+        let left = rows.iter().skip(results.len()).map(|row| RowResult { source: None, ..taking.refused(row, &error) });
+        results.extend(left);
+        progress.failed += rows.len() as u64 - progress.rows;
+    }
+    let progress = Progress { offset: length as u64, length: length as u64, rows: rows.len() as u64, ..progress };
+    Ok(Reply::json(Report { job_id: None, progress, results, stopped }))
 }
 
 /// Leaves the file to a job.
@@ -147,7 +179,7 @@ async fn later<M: Model>(
     stored.keep();
     let id = job.wire(JOB_PREFIX);
     let location = format!("/api/v1/jobs/{id}");
-    let report = Report { job_id: Some(id), progress: Progress { length, ..Progress::default() }, results: Vec::new() };
+    let report = Report { job_id: Some(id), progress: Progress { length, ..Progress::default() }, results: Vec::new(), stopped: None };
     Ok(Reply::json(report).status(StatusCode::ACCEPTED).location(&location))
 }
 

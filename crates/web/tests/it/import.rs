@@ -1,9 +1,10 @@
 //! Records from files.
 
 use serde_json::{Value, json};
-use steward_testkit::{Answer, TestApp, TestTenant};
+use steward_testkit::{Answer, Setup, TestApp, TestTenant};
+use steward_web::Limits;
 
-use crate::sample;
+use crate::sample::{self, Levers};
 
 const LINES: &str = "application/x-ndjson";
 const TABLE: &str = "text/csv; charset=utf-8";
@@ -164,4 +165,62 @@ async fn more_than_one_answer_holds_becomes_a_job() {
     assert_eq!(app.parts.store.count(&tenant.ctx, "gadget", None).await.expect("counts"), 0, "nobody works here");
     let broken = format!("nosuch\r\n{}", "x\r\n".repeat(2_000_000));
     assert_eq!(import(&app, &tenant, "", TABLE, broken).await.expect(422).fields()[0].1, "column_unusable", "is told before the job");
+}
+
+#[tokio::test]
+async fn an_import_that_had_to_stop_says_after_which_row_and_is_not_done_twice() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let rows = |away: u64| {
+        let name = |row: u64| if row == away { "away".to_owned() } else { format!("g{row}") };
+        (1..=700).map(|row| json!({ "name": name(row) }).to_string() + "\n").collect::<String>()
+    };
+    let ask = |key: &str, query: &str, text: String| {
+        let ask = app.post(&format!("/api/v1/gadgets/import{query}")).key(&tenant.key).header("idempotency-key", key);
+        ask.body(LINES, text).send()
+    };
+    let stored = async || app.parts.store.count(&tenant.ctx, "gadget", None).await.expect("counts");
+
+    let nothing = ask("k-1", "", rows(10)).await.expect(503);
+    assert_eq!((nothing.code().as_str(), stored().await), ("odd_busy", 0), "nothing was written: the whole is to be sent again");
+    assert_eq!(ask("k-2", "?dry_run=true", rows(600)).await.expect(503).code(), "odd_busy");
+
+    let first = ask("k-3", "", rows(600)).await.expect(200);
+    let report = first.json();
+    assert_eq!((&report["stopped"]["after_row"], &report["stopped"]["problem"]["code"]), (&json!(500), &json!("odd_busy")));
+    let progress = &report["progress"];
+    assert_eq!((&progress["rows"], &progress["created"], &progress["failed"]), (&json!(700), &json!(500), &json!(200)), "{progress}");
+    let outcomes = outcomes(&report);
+    assert!(outcomes[..500].iter().all(|outcome| *outcome == "created") && outcomes[500..].iter().all(|outcome| *outcome == "failed"));
+    let (left, told) = (&report["results"][500], &report["results"][699]);
+    assert_eq!((&left["row"], &told["row"], &told["problem"]["status"]), (&json!(501), &json!(700), &json!(503)));
+    assert_eq!(stored().await, 500);
+
+    let again = ask("k-3", "", rows(600)).await.expect(200);
+    assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &first.text));
+    assert_eq!(stored().await, 500, "nothing is done twice");
+}
+
+#[tokio::test]
+async fn a_file_and_all_that_wait_in_a_tenant_have_their_bounds() {
+    let limits = Limits { import_bytes: 6 << 20, imports_bytes: 8 << 20, ..Limits::default() };
+    let app = sample::start(Setup { limits, ..Setup::default() }, Levers::default()).await;
+    let (tenant, other) = (app.tenant("acme").await, app.tenant("other").await);
+    let row = json!({ "name": "x", "place": { "room": "y".repeat(100_000) } }).to_string() + "\n";
+    let (large, fitting, small) = (row.repeat(70), row.repeat(50), json!({ "name": "x" }).to_string() + "\n");
+
+    let refused = import(&app, &tenant, "", LINES, large.clone()).await.expect(413);
+    assert_eq!(refused.code(), "import_too_large");
+    let parts = futures_util::stream::iter(vec![bytes::Bytes::from(row.clone()); 70].into_iter().map(Ok::<_, std::io::Error>));
+    let dripping = reqwest::Body::wrap_stream(parts);
+    let refused = app.post("/api/v1/gadgets/import").key(&tenant.key).body(LINES, dripping).send().await.expect(413);
+    assert_eq!(refused.code(), "import_too_large", "a length that is not announced is counted");
+
+    import(&app, &tenant, "", LINES, fitting.clone()).await.expect(202);
+    for text in [fitting.clone(), row.repeat(35) + &small.repeat(1_500)] {
+        let refused = import(&app, &tenant, "", LINES, text).await.expect(429);
+        assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("imports_full", "60"));
+    }
+    import(&app, &tenant, "", LINES, small).await.expect(200);
+    import(&app, &other, "", LINES, fitting).await.expect(202);
 }

@@ -88,9 +88,12 @@ pub(crate) async fn start(setup: Setup, levers: Levers) -> TestApp {
 pub(crate) fn operations(parts: &Parts, levers: Levers) -> Vec<Operation> {
     let options = Resource::<Gadget>::new("gadgets")
         .example(json!({ "name": "Lamp", "tags": ["kitchen"], "size": 30 }))
-        .on_create(async |_, mut change: Change| {
-            change.body.insert("state".into(), "new".into());
-            Ok(change)
+        .on_create(async |_, mut change: Change| match change.body["name"].as_str() {
+            Some("away") => Err(Error::new(ErrorKind::Unavailable, "odd_busy", "Come back later.")),
+            _ => {
+                change.body.insert("state".into(), "new".into());
+                Ok(change)
+            }
         })
         .on_update(async |_, mut change: Change| {
             change.body.insert("state".into(), "used".into());
