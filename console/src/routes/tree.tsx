@@ -177,6 +177,19 @@ const activity = createRoute({
   component: lazyRouteComponent(() => import("~/features/activity/activity-page")),
 });
 
+const jobs = createRoute({
+  getParentRoute: () => tenant,
+  path: "jobs",
+  validateSearch: (search) => pickSearch(search, ["state", "cols"]),
+  component: lazyRouteComponent(() => import("~/features/jobs/jobs-page")),
+});
+
+const job = createRoute({
+  getParentRoute: () => tenant,
+  path: "jobs/$job",
+  component: lazyRouteComponent(() => import("~/features/jobs/job-page")),
+});
+
 const recycleBin = createRoute({
   getParentRoute: () => tenant,
   path: "recycle-bin",
@@ -223,6 +236,8 @@ export const routeTree = root.addChildren([
     search,
     activity,
     recycleBin,
+    jobs,
+    job,
     apiKeys,
     enrollmentTokens,
   ]),

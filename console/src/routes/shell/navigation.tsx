@@ -1,7 +1,7 @@
 import { useLingui } from "@lingui/react/macro";
 import { Text } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
-import { Activity, Boxes, Building2, FileText, KeyRound, LayoutDashboard, Server, Ticket, Trash2 } from "lucide-react";
+import { Activity, Boxes, Building2, FileText, KeyRound, LayoutDashboard, ListChecks, Server, Ticket, Trash2 } from "lucide-react";
 import type { ReactNode } from "react";
 import { NavItem } from "~/ui/links";
 import { useShortcut } from "~/ui/shortcuts";
@@ -14,6 +14,7 @@ type Target =
   | "/$tenant/projects"
   | "/$tenant/organizations"
   | "/$tenant/activity"
+  | "/$tenant/jobs"
   | "/$tenant/recycle-bin"
   | "/$tenant/api-keys"
   | "/$tenant/enrollment-tokens";
@@ -38,6 +39,7 @@ export function useDestinations(): { group: string | null; items: Destination[] 
         { to: "/$tenant/projects", label: t`Projects`, icon: <Boxes size={16} />, keys: "g p" },
         { to: "/$tenant/organizations", label: t`Organizations`, icon: <Building2 size={16} />, keys: "g o" },
         { to: "/$tenant/activity", label: t`Activity`, icon: <Activity size={16} />, keys: "g a" },
+        { to: "/$tenant/jobs", label: t`Jobs`, icon: <ListChecks size={16} />, keys: "g j" },
         { to: "/$tenant/recycle-bin", label: t`Recycle bin`, icon: <Trash2 size={16} />, keys: "g r" },
       ],
     },

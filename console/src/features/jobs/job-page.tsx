@@ -1,0 +1,69 @@
+import { Trans, useLingui } from "@lingui/react/macro";
+import { Alert } from "@mantine/core";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useParams } from "@tanstack/react-router";
+import { CircleAlert } from "lucide-react";
+import { useEffect } from "react";
+import { followJob, isOver, type Job, jobQuery } from "~/api/jobs";
+import { Actor } from "~/api/parties";
+import { formatNumber } from "~/lib/format";
+import { jobTitle, readProgress } from "~/lib/job-progress";
+import { TextLink } from "~/ui/links";
+import { Facts, Page, Panel } from "~/ui/page";
+import { Loaded } from "~/ui/record-tools";
+import { TimeAgo } from "~/ui/time-ago";
+import { JobActions, JobBadge, Progress } from "./job-parts";
+
+export default function JobPage() {
+  const { t } = useLingui();
+  const { job } = useParams({ from: "/$tenant/jobs/$job" });
+  return (
+    <Loaded query={useQuery(jobQuery(job))} title={t`Job`} permission="jobs:read">
+      {(found) => <JobDetails job={found} />}
+    </Loaded>
+  );
+}
+
+function JobDetails({ job }: { job: Job }) {
+  const { t, i18n } = useLingui();
+  const { tenant } = useParams({ from: "/$tenant/jobs/$job" });
+  const queries = useQueryClient();
+  const over = isOver(job);
+  useEffect(() => (over ? undefined : followJob(queries, job.id)), [queries, job.id, over]);
+  const words: Record<string, string> = { rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused` };
+  const { share, counts } = readProgress(job.progress);
+  return (
+    <Page
+      title={jobTitle(job.kind)}
+      aside={<JobBadge job={job} />}
+      trail={
+        <TextLink to="/$tenant/jobs" params={{ tenant }} className="target" inherit>
+          <Trans>Jobs</Trans>
+        </TextLink>
+      }
+      actions={<JobActions job={job} />}
+    >
+      {job.last_error && job.state !== "done" && (
+        <Alert color={job.state === "dead" ? "red" : "yellow"} icon={<CircleAlert size={18} />} title={job.state === "dead" ? t`Why it is dead` : t`Why the last attempt failed`}>
+          {job.last_error}
+        </Alert>
+      )}
+      {(share !== null || counts.length > 0) && (
+        <Panel title={t`Progress`} label={t`Progress`} aside={share !== null && <Progress job={job} />}>
+          <Facts items={counts.map(([name, count]) => [words[name] ?? name, formatNumber(count, i18n.locale)])} />
+        </Panel>
+      )}
+      <Panel>
+        <Facts
+          items={[
+            [t`Queued`, <TimeAgo key="created" value={job.created_at} />],
+            [t`By`, <Actor key="by" id={job.created_by} />],
+            [t`Attempts`, job.attempts],
+            [t`Finished`, job.finished_at && <TimeAgo key="finished" value={job.finished_at} />],
+            [t`Id`, <span key="id" className="mono">{job.id}</span>],
+          ]}
+        />
+      </Panel>
+    </Page>
+  );
+}

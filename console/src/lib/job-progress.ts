@@ -1,0 +1,26 @@
+/** What a job says of itself, as far as it can be shown: a share of the whole, and numbers by name. */
+export interface JobProgress {
+  /** From 0 to 1; null where there is no whole. */
+  share: number | null;
+  counts: [name: string, count: number][];
+}
+
+/** Bytes are the whole of an import and no count of their own. */
+const WHOLE = ["offset", "length", "files"];
+/** In the order in which they are told; what is not among them comes after. */
+const TOLD = ["rows", "created", "updated", "unchanged", "failed"];
+
+export function readProgress(progress: unknown): JobProgress {
+  const said = typeof progress === "object" && progress !== null ? (progress as Record<string, unknown>) : {};
+  const { offset, length } = said;
+  const share = typeof offset === "number" && typeof length === "number" && length > 0 ? Math.min(offset / length, 1) : null;
+  const counts = Object.entries(said).filter((entry): entry is [string, number] => typeof entry[1] === "number" && !WHOLE.includes(entry[0]));
+  const place = (name: string) => (TOLD.includes(name) ? TOLD.indexOf(name) : TOLD.length);
+  return { share, counts: counts.sort(([a], [b]) => place(a) - place(b)) };
+}
+
+/** A kind of job as a heading: `import_rows` is told as `Import rows`. */
+export function jobTitle(kind: string): string {
+  const words = kind.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
