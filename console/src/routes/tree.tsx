@@ -187,7 +187,15 @@ const jobs = createRoute({
 const job = createRoute({
   getParentRoute: () => tenant,
   path: "jobs/$job",
+  validateSearch: (search) => pickSearch(search, ["of"]),
   component: lazyRouteComponent(() => import("~/features/jobs/job-page")),
+});
+
+const imports = createRoute({
+  getParentRoute: () => tenant,
+  path: "import",
+  validateSearch: (search) => pickSearch(search, ["of"]),
+  component: lazyRouteComponent(() => import("~/features/imports/import-page")),
 });
 
 const recycleBin = createRoute({
@@ -238,6 +246,7 @@ export const routeTree = root.addChildren([
     recycleBin,
     jobs,
     job,
+    imports,
     apiKeys,
     enrollmentTokens,
   ]),

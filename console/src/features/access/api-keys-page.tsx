@@ -18,7 +18,8 @@ export default function ApiKeysPage() {
   const view = useTableView();
   const { tenant } = useSession();
   const expiry = useExpiryField("90");
-  const query = useInfiniteQuery({ ...apiKeys.list({ filter: view.filter || undefined, orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
+  const filter = view.filter || undefined;
+  const query = useInfiniteQuery({ ...apiKeys.list({ filter, orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const columns: Column<ApiKey>[] = [
     { id: "name", header: t`Name`, sortBy: "name", cell: (k) => k.name },
     { id: "permissions", header: t`Permissions`, wide: true, cell: (k) => <Permissions of={k.permissions ?? []} /> },
@@ -42,9 +43,10 @@ export default function ApiKeysPage() {
     <SecretsPage
       title={t`API keys`}
       summary={t`Credentials for programs. A key may do what it lists and never more than its maker.`}
-      resource="api-keys"
+      kind="api_key"
       collection={apiKeys}
       query={query}
+      filter={filter}
       view={view}
       columns={columns}
       filterExample={`name:"backup"`}

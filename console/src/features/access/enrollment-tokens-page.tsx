@@ -21,7 +21,8 @@ export default function EnrollmentTokensPage() {
   const org = useOrg() ?? "";
   const orgFilter = useOrgFilter();
   const expiry = useExpiryField("30");
-  const query = useInfiniteQuery({ ...enrollmentTokens.list({ filter: allOf(orgFilter, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
+  const filter = allOf(orgFilter, view.filter);
+  const query = useInfiniteQuery({ ...enrollmentTokens.list({ filter, orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const columns: Column<EnrollmentToken>[] = [
     { id: "name", header: t`Name`, sortBy: "name", cell: (k) => k.name },
     { id: "organization", header: t`Organization`, wide: true, cell: (k) => <RecordName id={k.organization_id} /> },
@@ -40,9 +41,10 @@ export default function EnrollmentTokensPage() {
     <SecretsPage
       title={t`Enrolment tokens`}
       summary={t`What an agent shows once to become a device of this tenant.`}
-      resource="enrollment-tokens"
+      kind="enrollment_token"
       collection={enrollmentTokens}
       query={query}
+      filter={filter}
       view={view}
       columns={columns}
       filterExample={`name:"berlin"`}

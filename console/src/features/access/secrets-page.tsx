@@ -3,6 +3,8 @@ import { ActionIcon, Button, Group, Modal, Stack, Tooltip } from "@mantine/core"
 import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
+import { FileTools } from "~/api/files/file-tools";
+import { KINDS } from "~/api/kinds";
 import { useCan } from "~/api/session";
 import { blank, toValues } from "~/lib/field-values";
 import { asApiError } from "~/lib/problem";
@@ -22,10 +24,11 @@ interface Listed {
 interface SecretsPageProps<R> {
   title: string;
   summary: string;
-  /** The resource of the permissions. */
-  resource: "api-keys" | "enrollment-tokens";
+  kind: "api_key" | "enrollment_token";
   collection: { key: QueryKey; create(body: object): Promise<{ secret: string }>; remove(id: string): Promise<unknown> };
   query: TableQuery<R>;
+  /** What the query leaves out. */
+  filter: string | undefined;
   view: TableView;
   columns: readonly Column<R>[];
   filterExample: string;
@@ -46,9 +49,10 @@ type Open<R> = { kind: "making" } | { kind: "made"; secret: string } | { kind: "
 
 /** Secrets of one kind: listed by name, made in a dialog, shown once, deleted by typed name. */
 export function SecretsPage<R extends Listed>(props: SecretsPageProps<R>) {
-  const { title, summary, resource, collection, query, view, columns, filterExample, fields, words, empty, example } = props;
+  const { title, summary, kind, collection, query, filter, view, columns, filterExample, fields, words, empty, example } = props;
   const { t } = useLingui();
   const queries = useQueryClient();
+  const { resource } = KINDS[kind];
   const canWrite = useCan(`${resource}:write`);
   const canDelete = useCan(`${resource}:delete`);
   const [open, setOpen] = useState<Open<R>>(null);
@@ -83,6 +87,7 @@ export function SecretsPage<R extends Listed>(props: SecretsPageProps<R>) {
         view={view}
         filterExample={filterExample}
         permission={`${resource}:read`}
+        tools={<FileTools kind={kind} filter={filter} />}
         empty={
           <EmptyState icon={empty.icon} title={empty.title} action={make} command={empty.command}>
             {empty.text}

@@ -3,6 +3,7 @@ import { Badge } from "@mantine/core";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Plus, Server } from "lucide-react";
+import { FileTools } from "~/api/files/file-tools";
 import { RecordName } from "~/api/names";
 import { type Device, devices } from "~/api/resources";
 import { useCan } from "~/api/session";
@@ -24,9 +25,10 @@ export default function DevicesPage() {
   const { tenant } = useParams({ from: "/$tenant/devices" });
   const view = useTableView();
   const org = useOrgFilter();
+  const filter = allOf(org, view.filter);
   const query = useInfiniteQuery({
     placeholderData: keepPreviousData,
-    ...devices.list({ filter: allOf(org, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }),
+    ...devices.list({ filter, orderBy: orderBy(view.sort) ?? "name asc" }),
     refetchInterval: REFRESH_MS,
   });
   const canAdd = useCan("enrollment-tokens:write");
@@ -77,6 +79,7 @@ export default function DevicesPage() {
         view={view}
         filterExample={`status = "offline" AND tags:prod`}
         permission="devices:read"
+        tools={<FileTools kind="device" filter={filter} />}
         empty={
           <EmptyState
             icon={<Server size={26} />}

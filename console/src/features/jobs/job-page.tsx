@@ -1,9 +1,10 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Alert } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useParams } from "@tanstack/react-router";
+import { useParams, useSearch } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
 import { useEffect } from "react";
+import { IMPORTED } from "~/api/files/imports";
 import { followJob, isOver, type Job, jobQuery } from "~/api/jobs";
 import { Actor } from "~/api/parties";
 import { formatNumber } from "~/lib/format";
@@ -12,6 +13,7 @@ import { TextLink } from "~/ui/links";
 import { Facts, Page, Panel } from "~/ui/page";
 import { Loaded } from "~/ui/record-tools";
 import { TimeAgo } from "~/ui/time-ago";
+import { ImportFailures } from "./import-failures";
 import { JobActions, JobBadge, Progress } from "./job-parts";
 
 export default function JobPage() {
@@ -31,6 +33,8 @@ function JobDetails({ job }: { job: Job }) {
   const over = isOver(job);
   useEffect(() => (over ? undefined : followJob(queries, job.id)), [queries, job.id, over]);
   const words: Record<string, string> = { rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused` };
+  const { of } = useSearch({ from: "/$tenant/jobs/$job" });
+  const kind = IMPORTED.find((name) => name === of);
   const { share, counts } = readProgress(job.progress);
   return (
     <Page
@@ -64,6 +68,7 @@ function JobDetails({ job }: { job: Job }) {
           ]}
         />
       </Panel>
+      {kind && <ImportFailures kind={kind} job={job.id} count={counts.find(([name]) => name === "failed")?.[1] ?? 0} />}
     </Page>
   );
 }

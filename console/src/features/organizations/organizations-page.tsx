@@ -2,6 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Building2, Plus } from "lucide-react";
+import { FileTools } from "~/api/files/file-tools";
 import { type Organization, organizations } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { curlCreate } from "~/lib/curl";
@@ -50,6 +51,7 @@ export default function OrganizationsPage() {
         view={view}
         filterExample={`name:"acme"`}
         permission="organizations:read"
+        tools={<FileTools kind="organization" filter={view.filter || undefined} />}
         empty={
           <EmptyState
             icon={<Building2 size={26} />}

@@ -2,6 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Cog, Pencil, Plus } from "lucide-react";
+import { FileTools } from "~/api/files/file-tools";
 import { RecordHistory } from "~/api/history/record-history";
 import { RecordName } from "~/api/names";
 import { type Project, projects, type Service, services } from "~/api/resources";
@@ -84,8 +85,9 @@ function Services({ project }: { project: Project }) {
   const { t } = useLingui();
   const { tenant } = useParams({ from: "/$tenant/projects/$project" });
   const view = useTableView();
+  const filter = allOf(equals("project_id", project.id), view.filter);
   const query = useInfiniteQuery(
-    services.list({ filter: allOf(equals("project_id", project.id), view.filter), orderBy: orderBy(view.sort) ?? "name asc" }),
+    services.list({ filter, orderBy: orderBy(view.sort) ?? "name asc" }),
   );
   const canWrite = useCan("services:write");
   const columns: Column<Service>[] = [
@@ -122,7 +124,12 @@ function Services({ project }: { project: Project }) {
       view={view}
       filterExample={`health = "critical"`}
       permission="services:read"
-      tools={canWrite ? create : null}
+      tools={
+        <>
+          {canWrite && create}
+          <FileTools kind="service" filter={filter} />
+        </>
+      }
       empty={
         <EmptyState
           icon={<Cog size={26} />}

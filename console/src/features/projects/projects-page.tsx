@@ -2,6 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { Boxes, Plus } from "lucide-react";
+import { FileTools } from "~/api/files/file-tools";
 import { RecordName } from "~/api/names";
 import { type Project, projects } from "~/api/resources";
 import { useCan } from "~/api/session";
@@ -20,7 +21,8 @@ export default function ProjectsPage() {
   const { tenant } = useParams({ from: "/$tenant/projects" });
   const view = useTableView();
   const org = useOrgFilter();
-  const query = useInfiniteQuery({ ...projects.list({ filter: allOf(org, view.filter), orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
+  const filter = allOf(org, view.filter);
+  const query = useInfiniteQuery({ ...projects.list({ filter, orderBy: orderBy(view.sort) ?? "name asc" }), placeholderData: keepPreviousData });
   const canWrite = useCan("projects:write");
   const columns: Column<Project>[] = [
     {
@@ -53,6 +55,7 @@ export default function ProjectsPage() {
         view={view}
         filterExample={`name:"shop"`}
         permission="projects:read"
+        tools={<FileTools kind="project" filter={filter} />}
         empty={
           <EmptyState
             icon={<Boxes size={26} />}
