@@ -4,5 +4,7 @@ mod enrolment;
 mod files;
 mod journal;
 mod peer;
+#[path = "../../../fabric/tests/it/ports.rs"]
+mod ports;
 mod sending;
 mod spool;

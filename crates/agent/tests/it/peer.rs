@@ -77,7 +77,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) async fn start() -> Self {
-        Self::listen("127.0.0.1:0", Shared::default()).await
+        Self::listen(&format!("127.0.0.1:{}", crate::ports::own()), Shared::default()).await
     }
 
     async fn listen(address: &str, seen: Shared) -> Self {
@@ -112,7 +112,7 @@ impl Peer {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(30), waiting).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(60), waiting).await.is_err() {
             panic!("not seen in time: {what}; messages {:?}", self.seen(|seen| seen.messages().join(" | ")));
         }
     }

@@ -55,7 +55,7 @@ async fn recovers(blob: &Blob) {
 async fn a_stopped_server_is_an_error_until_it_is_back() {
     let mut server = BucketServer::start().await;
     let blob = server.impatient();
-    blob.put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
+    server.blob().put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
     server.stop().await;
     opens(&blob).await;
     server.start_again().await;
@@ -66,7 +66,7 @@ async fn a_stopped_server_is_an_error_until_it_is_back() {
 async fn a_silent_server_holds_nobody_up() {
     let server = BucketServer::start().await;
     let blob = server.impatient();
-    blob.put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
+    server.blob().put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
     server.turn(Mood::Silent);
     opens(&blob).await;
     let asked = server.requests.load(Ordering::SeqCst);
@@ -80,7 +80,7 @@ async fn a_silent_server_holds_nobody_up() {
 async fn a_failing_server_is_an_error_until_it_is_well() {
     let server = BucketServer::start().await;
     let blob = server.impatient();
-    blob.put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
+    server.blob().put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
     server.turn(Mood::Broken);
     opens(&blob).await;
     server.turn(Mood::Well);
@@ -91,7 +91,7 @@ async fn a_failing_server_is_an_error_until_it_is_well() {
 async fn an_upload_that_fails_in_the_middle_leaves_what_was_there() {
     let server = BucketServer::start().await;
     let blob = server.impatient();
-    blob.put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
+    server.blob().put(&key("x"), whole("before"), Expect::default()).await.expect("puts");
     let parts = futures_util::stream::unfold(0, |number| {
         if number == 2 {
             server.turn(Mood::Broken);
@@ -110,7 +110,7 @@ async fn an_object_that_breaks_off_is_never_taken_for_whole() {
     let server = BucketServer::start().await;
     let blob = server.impatient();
     let bytes = vec![7; 3 << 20];
-    blob.put(&key("big"), whole(bytes.clone()), Expect::default()).await.expect("puts");
+    server.blob().put(&key("big"), whole(bytes.clone()), Expect::default()).await.expect("puts");
     server.turn(Mood::Cutting);
     for _ in 0..3 {
         if let Ok(Some(object)) = blob.get(&key("big"), None).await {

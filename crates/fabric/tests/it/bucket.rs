@@ -49,14 +49,13 @@ impl BucketServer {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(dir.path().join(NAME)).expect("makes the bucket");
-        let mut server = Self { dir, port: 0, mood: Arc::default(), requests: Arc::default(), serving: None };
+        let mut server = Self { dir, port: crate::ports::own(), mood: Arc::default(), requests: Arc::default(), serving: None };
         server.start_again().await;
         server
     }
 
     pub(crate) async fn start_again(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("binds");
-        self.port = listener.local_addr().expect("is bound").port();
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(self.dir.path()).expect("a folder"));
         builder.set_auth(SimpleAuth::from_single(USER, PASSWORD));
         let (service, mood, requests) = (builder.build(), self.mood.clone(), self.requests.clone());

@@ -11,6 +11,7 @@ mod kv_faults;
 mod mail;
 mod mail_server;
 mod platters;
+mod ports;
 mod power;
 mod redis_server;
 mod small_disk;

@@ -36,7 +36,7 @@ impl RedisServer {
     pub(crate) fn start(settings: &[&str]) -> Option<Self> {
         redis_url()?;
         let dir = tempfile::tempdir().expect("a folder");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("is bound").port();
+        let port = crate::ports::own();
         let settings = settings.iter().map(|&word| word.to_owned()).collect();
         let mut server = Self { dir, port, settings, child: None };
         server.start_again();

@@ -17,7 +17,7 @@ async fn until_status(world: &World, device: &Device, status: &str) -> Value {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("the device is not {status} in time"))
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("the device is not {status} in time"))
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn a_restart_of_the_server_is_no_transition_and_silence_after_it_is() {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("silence is noticed");
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("silence is noticed");
     let found = until_status(&world, &device, "offline").await;
     assert_eq!(found["status_reason"], "Its agent has been silent for five minutes.");
     assert!(world.event_types().await.len() <= before + 2, "stale and offline at most");

@@ -30,7 +30,7 @@ async fn ended(app: &TestApp, operator: &TestTenant, saga: &str) -> Value {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), ends).await.expect("it ends")
+    tokio::time::timeout(Duration::from_secs(60), ends).await.expect("it ends")
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn reading_personal_data_leaves_a_line_and_nothing_else_does() {
         answer.expect(200);
     }
     stop.cancel();
-    tokio::time::timeout(Duration::from_secs(20), keeping).await.expect("ends").expect("without a panic");
+    tokio::time::timeout(Duration::from_secs(60), keeping).await.expect("ends").expect("without a panic");
 
     let query = "/api/v1/logs?filter=stream%20%3D%20%22access%22&limit=50";
     let page = app.get(query).key(&tenant.key).send().await.expect(200).json();

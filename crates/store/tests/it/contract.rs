@@ -168,7 +168,7 @@ async fn events_tell_what_changed_and_are_chained() {
         assert_eq!(store.events(ctx, 2, 1).await.expect("events")[0].position, 3);
         assert_eq!(store.verify_chain(ctx).await.expect("holds"), 4);
         let mut watch = watch;
-        let reached = tokio::time::timeout(std::time::Duration::from_secs(10), watch.wait_for(|position| *position == 4)).await;
+        let reached = tokio::time::timeout(std::time::Duration::from_secs(60), watch.wait_for(|position| *position == 4)).await;
         assert!(reached.is_ok(), "the watch reaches the last position");
     })
     .await;

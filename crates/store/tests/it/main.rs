@@ -20,6 +20,8 @@ mod model;
 mod moves;
 mod outage;
 mod personal;
+#[path = "../../../fabric/tests/it/ports.rs"]
+mod ports;
 mod processes;
 mod readers;
 mod references;

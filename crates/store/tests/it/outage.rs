@@ -40,7 +40,7 @@ impl Server {
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(dir.path(), Some(user.0), Some(user.1)).expect("is handed over");
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("is bound").port();
+        let port = crate::ports::own();
         let server = Self { dir, programs, user, port };
         server.run("initdb", &["--username=steward", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         server.control("start", "fast");

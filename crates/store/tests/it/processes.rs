@@ -7,7 +7,7 @@ use steward_store::{Backend, Store, UnitOfWork};
 
 use crate::support::{Team, Thing, ctx, kinds, postgres_url, reopened};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 async fn stores(many: usize) -> Option<(Vec<Store>, TenantId)> {
     let url = postgres_url()?;

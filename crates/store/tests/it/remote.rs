@@ -21,12 +21,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{Bench, Served, Team, Thing, ctx, kinds, link_key, remote, reopened};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(60);
 const FOLDER: &str = "STEWARD_TEST_DATA_ROLE";
 const ADDRESS: &str = "STEWARD_TEST_DATA_ADDRESS";
 
 fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("is bound").to_string()
+    format!("127.0.0.1:{}", crate::ports::own())
 }
 
 async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {

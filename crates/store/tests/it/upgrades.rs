@@ -97,7 +97,7 @@ async fn what_an_earlier_version_stored_is_read_found_and_written_as_the_present
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), built).await.expect("the keys are built anew");
+        tokio::time::timeout(std::time::Duration::from_secs(60), built).await.expect("the keys are built anew");
         let record = store.get(&ctx, "gadget", ids[3]).await.expect("reads").expect("is there");
         let third = Third { title: "thing 003".into(), state: "on".into(), code: "c3".into() };
         assert_eq!((record.decode::<Third>().expect("decodes"), record.version), (third, 1), "reading writes nothing");

@@ -78,7 +78,7 @@ async fn reopen(options: steward_telemetry::Options) -> Telemetry {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), opened).await.expect("the folder is free within ten seconds")
+    tokio::time::timeout(Duration::from_secs(60), opened).await.expect("the folder is free within a minute")
 }
 
 #[tokio::test]

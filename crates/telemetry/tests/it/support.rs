@@ -94,7 +94,7 @@ pub(crate) async fn eventually(mut done: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("happens within ten seconds");
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("happens within a minute");
 }
 
 /// So many cases; in a long run, where `PROPTEST_CASES` asks for more than usual, as many times more.

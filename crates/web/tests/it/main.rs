@@ -19,6 +19,8 @@ mod lists;
 mod live;
 mod log;
 mod outages;
+#[path = "../../../fabric/tests/it/ports.rs"]
+mod ports;
 mod problems;
 mod rates;
 #[path = "../../../fabric/tests/it/redis_server.rs"]

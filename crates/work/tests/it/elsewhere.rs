@@ -73,7 +73,7 @@ async fn queue(store: &Store, ctx: &steward_base::Ctx, numbers: std::ops::Range<
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_and_consumers_run_where_the_records_are_not() {
     let folder = std::sync::Arc::new(tempfile::tempdir().expect("a folder"));
-    let records = DataRole::start(&folder, "127.0.0.1:0").await;
+    let records = DataRole::start(&folder, &format!("127.0.0.1:{}", crate::ports::own())).await;
     let world = World { store: records.asked().await, folder: folder.clone() };
     let ctx = world.tenant().await;
     let worker = tracing_work(&world.store).consumer(Counting::default()).start().await.expect("starts");

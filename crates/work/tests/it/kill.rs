@@ -23,6 +23,8 @@ const ROUNDS: &str = "STEWARD_TEST_CRASH_ROUNDS";
 const WORKERS: usize = 4;
 /// Jobs that are queued in a round.
 const PER_ROUND: i64 = 40;
+/// Short, so that many run out.
+const LEASE: Duration = Duration::from_millis(600);
 /// For longer than a lease.
 const FROZEN: Duration = Duration::from_millis(900);
 
@@ -67,7 +69,7 @@ fn work(store: &Store) -> Work {
             Ok(trace(&store, payload.number))
         }
     };
-    Work::new(store.clone(), options()).with(Handle(handle))
+    Work::new(store.clone(), steward_work::Options { lease: LEASE, ..options() }).with(Handle(handle))
 }
 
 fn say(word: &str, number: i64) {

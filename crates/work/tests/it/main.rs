@@ -6,6 +6,8 @@ mod elsewhere;
 mod generated;
 mod imports;
 mod kill;
+#[path = "../../../fabric/tests/it/ports.rs"]
+mod ports;
 mod reconcilers;
 mod running;
 mod sagas;
