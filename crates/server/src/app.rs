@@ -228,5 +228,11 @@ pub(crate) fn make_data_dir(path: &Path) -> Result<()> {
     private().map_err(|error| {
         let detail = format!("The data folder {} cannot be made private: {error}. Choose another with --data.", path.display());
         Error::new(steward_base::ErrorKind::Unavailable, "data_dir_unusable", detail)
-    })
+    })?;
+    // Its name is to outlive a power cut as what is in it does; what is above it and not ours cannot be synced, and needs not.
+    for above in path.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        let _ = std::fs::File::open(above).and_then(|above| above.sync_all());
+    }
+    Ok(())
 }

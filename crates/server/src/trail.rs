@@ -28,32 +28,34 @@ pub(crate) struct Trail(Arc<Inner>);
 
 struct Inner {
     app: App,
+    folder: PathBuf,
     signer: HeadSigner,
     own: HeadLog,
     copy: Option<HeadLog>,
     /// The last head that was signed of each tenant.
     signed: Mutex<HashMap<TenantId, Position>>,
-    /// Tenants that moved and are not signed yet.
-    pending: Mutex<BTreeSet<TenantId>>,
+    /// Tenants that may have moved before this start.
+    earlier: Mutex<BTreeSet<TenantId>>,
 }
 
 impl Trail {
-    /// Opens the folders and the key. What moved before the last stop and was not signed then is signed first.
+    /// Opens the folders and the key. What moved before the last stop or crash and was not signed then is signed first.
     pub(crate) async fn open(config: &Config, app: &App) -> Result<Self> {
-        let own = folder(&config.data_dir);
-        let signer = HeadSigner::load_or_create(&own, app.master(), app.random())?;
+        let folder = folder(&config.data_dir);
+        let signer = HeadSigner::load_or_create(&folder, app.master(), app.random())?;
         let copy = if config.audit_copy_dir.is_empty() { None } else { Some(HeadLog::open(&config.audit_copy_dir, &signer)?) };
-        let known = Heads::read(&own)?;
-        let last = |tenant| known.of(tenant).last().map(|head| (tenant, head.head.clone()));
-        let signed = known.tenants().filter_map(last).collect();
+        let own = HeadLog::open(&folder, &signer)?;
         let marked = app.store().marked().await?.into_iter().map(|(tenant, _)| tenant);
-        let pending = marked.chain([TenantId::OPERATOR]).collect();
-        let own = HeadLog::open(own, &signer)?;
-        Ok(Self(Arc::new(Inner { app: app.clone(), signer, own, copy, signed: Mutex::new(signed), pending: Mutex::new(pending) })))
+        let earlier = Mutex::new(marked.chain([TenantId::OPERATOR]).collect());
+        Ok(Self(Arc::new(Inner { app: app.clone(), folder, signer, own, copy, signed: Mutex::default(), earlier })))
     }
 
     /// Signs now and every so often, until `stop`.
     pub(crate) async fn run(self, every: Duration, stop: CancellationToken) {
+        // Years of heads take a while to read, which delays no start.
+        if let Err(error) = self.recall().await {
+            tracing::warn!(error.code = error.code(), error.message = %error, "signed chain heads could not be read: all are signed again");
+        }
         loop {
             self.sign().await;
             tokio::select! {
@@ -61,6 +63,15 @@ impl Trail {
                 () = tokio::time::sleep(every) => {}
             }
         }
+    }
+
+    /// Learns what is signed already.
+    async fn recall(&self) -> Result<()> {
+        let folder = self.0.folder.clone();
+        let known = tokio::task::spawn_blocking(move || Heads::read(&folder)).await.map_err(Error::internal)??;
+        let last = |tenant| known.of(tenant).last().map(|head| (tenant, head.head.clone()));
+        self.0.signed.lock().extend(known.tenants().filter_map(last));
+        Ok(())
     }
 
     /// Signs the heads that moved since the last time. What fails is logged and tried again the next time.
@@ -71,19 +82,21 @@ impl Trail {
     }
 
     async fn sign_moved(&self) -> Result<()> {
-        let inner = &self.0;
-        inner.pending.lock().extend(inner.app.store().moved());
-        let tenants: Vec<TenantId> = inner.pending.lock().iter().copied().collect();
+        let (inner, store) = (&self.0, self.0.app.store());
+        let earlier = inner.earlier.lock().clone();
+        let tenants: BTreeSet<TenantId> = earlier.into_iter().chain(store.moved()).collect();
         let mut heads: Vec<SignedHead> = Vec::new();
-        for tenant in &tenants {
-            let head = match inner.app.store().chain_head(&system(*tenant, "audit")).await {
-                Ok(head) => head,
+        let mut failed = None;
+        for tenant in tenants {
+            match store.chain_head(&system(tenant, "audit")).await {
+                Ok(head) if head.position == 0 || inner.signed.lock().get(&tenant) == Some(&head) => {
+                    self.done(tenant, Some(head.position));
+                }
+                Ok(head) => heads.push(inner.signer.sign(tenant, head, inner.app.clock().now())),
                 // Erased meanwhile.
-                Err(error) if error.code() == "not_found" => continue,
-                Err(error) => return Err(error),
-            };
-            if head.position > 0 && inner.signed.lock().get(tenant) != Some(&head) {
-                heads.push(inner.signer.sign(*tenant, head, inner.app.clock().now()));
+                Err(error) if error.code() == "not_found" => self.done(tenant, None),
+                // One whose database is away keeps nobody else's head from being signed.
+                Err(error) => failed = Some(error),
             }
         }
         if !heads.is_empty() {
@@ -94,11 +107,16 @@ impl Trail {
             };
             tokio::task::spawn_blocking(append).await.map_err(Error::internal)??;
         }
-        inner.signed.lock().extend(heads.into_iter().map(|head| (head.tenant, head.head)));
-        let mut pending = inner.pending.lock();
-        tenants.iter().for_each(|tenant| {
-            pending.remove(tenant);
-        });
-        Ok(())
+        for SignedHead { tenant, head, .. } in heads {
+            self.done(tenant, Some(head.position));
+            inner.signed.lock().insert(tenant, head);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Nothing of this tenant waits to be signed up to a position; without one, it is gone.
+    fn done(&self, tenant: TenantId, position: Option<i64>) {
+        self.0.earlier.lock().remove(&tenant);
+        self.0.app.store().signed(tenant, position);
     }
 }

@@ -424,7 +424,7 @@ impl Store {
         if self.is_shared() {
             return Ok(());
         }
-        for tenant in self.0.marks.idle(&self.0.clock, idle) {
+        for tenant in self.0.marks.idle(&self.0.clock, idle).into_iter().filter(|tenant| !self.0.moved.waits(*tenant)) {
             self.0.marks.settle(&self.0.places, self.seen(), tenant, handled(tenant)).await?;
         }
         Ok(())

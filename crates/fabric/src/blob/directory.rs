@@ -129,10 +129,17 @@ fn make(path: &Path, with_parents: bool) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
-    path.parent().map_or(Ok(()), sync)
+    path.parent().map_or(Ok(()), sync)?;
+    // Whoever made those further up may not have come to this; what is not ours cannot be synced, and needs not.
+    for above in path.ancestors().skip(2).filter(|above| with_parents && !above.as_os_str().is_empty()) {
+        let _ = sync(above);
+    }
+    Ok(())
 }
 
 fn sync(folder: &Path) -> Result<()> {
+    // What stands above a name alone is the folder of the process.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 

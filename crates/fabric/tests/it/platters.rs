@@ -1,7 +1,7 @@
 //! What a disk holds after a power cut: what was synced, and of the rest whatever chance left of it.
 //!
 //! Harsher than file systems are: every change of a name that its folder's sync did not cover is kept or lost by itself, and of every write that
-//! its file's sync did not cover each sector.
+//! its file's sync did not cover each sector. What is missing before what arrived reads as zeros, as in a file system.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,13 @@ const SECTOR: usize = 512;
 #[derive(Default)]
 struct File {
     durable: Vec<u8>,
-    pending: Vec<(usize, Vec<u8>)>,
+    pending: Vec<Change>,
+}
+
+/// What happened to the bytes of a file.
+enum Change {
+    Write(usize, Vec<u8>),
+    Length(usize),
 }
 
 /// A name that comes or goes.
@@ -86,16 +92,17 @@ impl Disk {
             }
             Act::MakeFolder(path) => self.pending.push(Naming::Folder(path.clone())),
             Act::RemoveFolder(path) => self.pending.push(Naming::NoFolder(path.clone())),
-            Act::Truncate(inode, length) => {
-                let file = self.files.entry(*inode).or_default();
-                file.pending.clear();
-                file.durable.resize(*length as usize, 0);
+            Act::Truncate(inode, length) => self.files.entry(*inode).or_default().pending.push(Change::Length(*length as usize)),
+            Act::Write(inode, at, bytes) => {
+                self.files.entry(*inode).or_default().pending.push(Change::Write(*at as usize, bytes.clone()));
             }
-            Act::Write(inode, at, bytes) => self.files.entry(*inode).or_default().pending.push((*at as usize, bytes.clone())),
             Act::SyncFile(inode) => {
                 let file = self.files.entry(*inode).or_default();
-                for (at, bytes) in std::mem::take(&mut file.pending) {
-                    put(&mut file.durable, at, &bytes);
+                for change in std::mem::take(&mut file.pending) {
+                    match change {
+                        Change::Write(at, bytes) => put(&mut file.durable, at, &bytes),
+                        Change::Length(length) => file.durable.resize(length, 0),
+                    }
                 }
             }
             Act::SyncFolder(folder) => {
@@ -145,13 +152,20 @@ fn put(bytes: &mut Vec<u8>, at: usize, written: &[u8]) {
     bytes[at..at + written.len()].copy_from_slice(written);
 }
 
-/// Of each unsynced write, every sector reached the disk or did not.
+/// Of each unsynced write, every sector reached the disk or did not; so did each change of the length.
 fn settled(file: &File, random: &Random) -> Vec<u8> {
     let mut bytes = file.durable.clone();
-    for (at, written) in &file.pending {
+    for change in &file.pending {
         if coin(random) {
             continue;
         }
+        let (at, written) = match change {
+            Change::Write(at, written) => (*at, written),
+            Change::Length(length) => {
+                bytes.resize(*length, 0);
+                continue;
+            }
+        };
         let torn = coin(random);
         for (number, sector) in written.chunks(SECTOR).enumerate() {
             if !torn || coin(random) {

@@ -77,7 +77,7 @@ fn life(child: &str, dir: &Path, options: &[&str]) -> Option<(String, Vec<String
     Some((text, lines))
 }
 
-const FOLDER: &str = "FABRIC_TEST_FOLDER";
+const FOLDER: &str = "STEWARD_TRACED_FOLDER";
 
 /// The folder that a child was given; alone it has nothing to do.
 #[expect(clippy::disallowed_methods, reason = "a child is told by the test that starts it")]
@@ -95,7 +95,12 @@ pub(crate) fn say(line: &str) {
 /// What an open file is, and where the next write goes.
 #[derive(Clone)]
 enum Open {
-    File { inode: Inode, at: u64 },
+    File {
+        inode: Inode,
+        at: u64,
+    },
+    /// Every write goes to its end.
+    Log(Inode),
     Folder(PathBuf),
 }
 
@@ -103,13 +108,14 @@ struct Reader<'a> {
     root: &'a Path,
     names: HashMap<PathBuf, Inode>,
     open: HashMap<i64, Open>,
+    lengths: HashMap<Inode, u64>,
     inodes: usize,
     acts: Vec<Act>,
 }
 
 impl<'a> Reader<'a> {
     fn new(root: &'a Path) -> Self {
-        Self { root, names: HashMap::new(), open: HashMap::new(), inodes: 0, acts: Vec::new() }
+        Self { root, names: HashMap::new(), open: HashMap::new(), lengths: HashMap::new(), inodes: 0, acts: Vec::new() }
     }
 
     fn read(&mut self, text: &str) {
@@ -151,12 +157,13 @@ impl<'a> Reader<'a> {
                 }
             }
             ("ftruncate", [file, length]) => {
-                if let Some(Open::File { inode, .. }) = self.open.get(&number(file)) {
+                if let Some(Open::File { inode, .. } | Open::Log(inode)) = self.open.get(&number(file)) {
+                    self.lengths.insert(*inode, number(length) as u64);
                     self.acts.push(Act::Truncate(*inode, number(length) as u64));
                 }
             }
             ("fsync" | "fdatasync", [file]) => match self.open.get(&number(file)) {
-                Some(Open::File { inode, .. }) => self.acts.push(Act::SyncFile(*inode)),
+                Some(Open::File { inode, .. } | Open::Log(inode)) => self.acts.push(Act::SyncFile(*inode)),
                 Some(Open::Folder(path)) => self.acts.push(Act::SyncFolder(path.clone())),
                 None => {}
             },
@@ -204,21 +211,33 @@ impl<'a> Reader<'a> {
             }
         };
         if known.is_some() && flags.contains("O_TRUNC") {
+            self.lengths.insert(inode, 0);
             self.acts.push(Act::Truncate(inode, 0));
         }
-        self.open.insert(file, Open::File { inode, at: 0 });
+        let open = if flags.contains("O_APPEND") { Open::Log(inode) } else { Open::File { inode, at: 0 } };
+        self.open.insert(file, open);
     }
 
     fn wrote(&mut self, file: i64, bytes: &[u8], place: Option<u64>) {
         if file == 1 {
             let said = String::from_utf8_lossy(bytes);
             self.acts.extend(said.lines().map(|line| Act::Said(line.to_owned())));
-        } else if let Some(Open::File { inode, at }) = self.open.get_mut(&file) {
-            self.acts.push(Act::Write(*inode, place.unwrap_or(*at), bytes.to_vec()));
-            if place.is_none() {
-                *at += bytes.len() as u64;
-            }
+            return;
         }
+        let (inode, at) = match self.open.get_mut(&file) {
+            Some(Open::File { inode, at }) => {
+                let begin = place.unwrap_or(*at);
+                if place.is_none() {
+                    *at += bytes.len() as u64;
+                }
+                (*inode, begin)
+            }
+            Some(Open::Log(inode)) => (*inode, self.lengths.get(inode).copied().unwrap_or_default()),
+            _ => return,
+        };
+        let length = self.lengths.entry(inode).or_default();
+        *length = (*length).max(at + bytes.len() as u64);
+        self.acts.push(Act::Write(inode, at, bytes.to_vec()));
     }
 
     fn renamed(&mut self, from: Option<PathBuf>, to: Option<PathBuf>) {

@@ -1,7 +1,6 @@
 //! The key of this installation that signs heads: made once, its private half sealed under the master key.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use aws_lc_rs::digest;
@@ -11,6 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, Random, Result, TenantId, Timestamp};
 
+use super::durable::{self, Readers};
 use super::{SignedHead, signed_text};
 use crate::MasterKey;
 use crate::dump::Position;
@@ -119,15 +119,9 @@ fn id_of(public: &[u8]) -> String {
 fn keep(folder: &Path, sealed: &str) -> Result<()> {
     let path = folder.join(FILE);
     let kept = Kept { algorithm: "Ed25519".to_owned(), sealed: sealed.to_owned() };
-    let write = || -> io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let aside = path.with_extension("new");
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        serde_json::to_writer(&mut file, &kept)?;
-        file.flush()?;
-        file.sync_all()?;
-        std::fs::rename(&aside, &path)?;
-        std::fs::File::open(folder)?.sync_all()
+    let write = || {
+        durable::folder(folder)?;
+        durable::replace(&path, &serde_json::to_vec(&kept)?, Readers::OnlyUs)
     };
     write().map_err(|error| unusable(&path, &error))
 }

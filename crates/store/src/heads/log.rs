@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use steward_base::{Result, TenantId};
 
+use super::durable::{self, Readers};
 use super::key::{holds, public_of, unusable};
 use super::{HeadSigner, SignedHead};
 
-/// More than any line has.
-const LONGEST_LINE: u64 = 4096;
+/// So much is read at once when the end of the last whole line is looked for.
+const CHUNK: u64 = 4096;
 
 /// A folder that heads are appended to.
 pub struct HeadLog(PathBuf);
@@ -33,15 +34,15 @@ impl HeadLog {
     pub fn open(folder: impl Into<PathBuf>, signer: &HeadSigner) -> Result<Self> {
         let folder = folder.into();
         let path = folder.join(format!("key-{}.pem", signer.id()));
-        let write = || -> io::Result<()> {
-            std::fs::create_dir_all(&folder)?;
-            if !path.exists() {
-                let mut file = File::create(&path)?;
-                file.write_all(signer.public_pem().as_bytes())?;
-                file.sync_all()?;
-                File::open(&folder)?.sync_all()?;
+        let write = || {
+            durable::folder(&folder)?;
+            let pem = signer.public_pem();
+            match std::fs::read(&path) {
+                // Whoever put it there may not have come to make its name durable.
+                Ok(known) if known == pem.as_bytes() => durable::sync(&folder),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => durable::replace(&path, pem.as_bytes(), Readers::Others),
             }
-            Ok(())
         };
         write().map_err(|error| unusable(&path, &error))?;
         Ok(Self(folder))
@@ -64,16 +65,12 @@ impl HeadLog {
 }
 
 fn append(path: &Path, heads: &[&SignedHead]) -> io::Result<()> {
-    let fresh = !path.exists();
     let mut file = File::options().create(true).read(true).append(true).open(path)?;
-    // A crash may have left half a line, which nobody relied on.
-    let mut kept = Vec::new();
-    file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(LONGEST_LINE)))?;
-    let from = file.stream_position()?;
-    file.read_to_end(&mut kept)?;
-    if kept.last().is_some_and(|last| *last != b'\n') {
-        let whole = kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
-        file.set_len(from + whole)?;
+    // A crash may have left half a line, which nobody relied on. Were it gone only with what follows, a second crash could mix the two.
+    let (length, whole) = (file.metadata()?.len(), whole_lines(&mut file)?);
+    if whole < length {
+        file.set_len(whole)?;
+        file.sync_all()?;
     }
     let mut text = Vec::new();
     for head in heads {
@@ -82,10 +79,25 @@ fn append(path: &Path, heads: &[&SignedHead]) -> io::Result<()> {
     }
     file.write_all(&text)?;
     file.sync_all()?;
-    match path.parent().filter(|_| fresh) {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    // The file may be there since a moment ago only, or since a process that was stopped before it came to this.
+    durable::sync(durable::above(path))
+}
+
+/// How many bytes of a file are whole lines.
+fn whole_lines(file: &mut File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut chunk = Vec::new();
+    while end > 0 {
+        let begin = end.saturating_sub(CHUNK);
+        chunk.clear();
+        file.seek(SeekFrom::Start(begin))?;
+        file.take(end - begin).read_to_end(&mut chunk)?;
+        if let Some(at) = memchr::memrchr(b'\n', &chunk) {
+            return Ok(begin + at as u64 + 1);
+        }
+        end = begin;
     }
+    Ok(0)
 }
 
 impl Heads {
@@ -129,14 +141,14 @@ impl Heads {
     }
 
     fn read_lines(&mut self, name: &str, text: &str, keys: &HashMap<String, Vec<u8>>) {
-        let mut lines = text.lines().enumerate().peekable();
-        while let Some((number, line)) = lines.next() {
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            // The end is missing, or the middle: what a power cut kept from the disk reads as zeros.
+            if !line.ends_with('\n') || line.contains('\0') {
+                let told = format!("{name}, line {}: is not complete: the machine stopped while it was written.", number + 1);
+                self.incomplete.push(told);
+                continue;
+            }
             let problem = match serde_json::from_str::<SignedHead>(line) {
-                Err(_) if lines.peek().is_none() && !text.ends_with('\n') => {
-                    self.incomplete
-                        .push(format!("{name}, line {}: is not complete: the machine stopped while it was written.", number + 1));
-                    continue;
-                }
                 Err(_) => "is no signed head",
                 Ok(head) => match keys.get(&head.key) {
                     None => "is signed with a key that is not in this folder",

@@ -1,6 +1,7 @@
 //! What is signed, and what is held against it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use steward_base::{Ctx, Error, ErrorKind, TenantId};
@@ -10,23 +11,42 @@ use crate::Store;
 use crate::dump::Position;
 use crate::places::ask;
 
-/// The tenants whose heads moved since somebody looked, with their last position.
+/// The tenants whose heads moved since they were signed, with their last position.
 #[derive(Default)]
-pub(crate) struct Moved(Mutex<HashMap<TenantId, i64>>);
+pub(crate) struct Moved {
+    heads: Mutex<HashMap<TenantId, i64>>,
+    /// Somebody signs.
+    signed: AtomicBool,
+}
 
 impl Moved {
     pub(crate) fn to(&self, tenant: TenantId, position: i64) {
-        let mut moved = self.0.lock();
+        let mut moved = self.heads.lock();
         let known = moved.entry(tenant).or_default();
         *known = position.max(*known);
+    }
+
+    /// Whether somebody signs heads and has not come to this one's yet.
+    pub(crate) fn waits(&self, tenant: TenantId) -> bool {
+        self.signed.load(Ordering::Relaxed) && self.heads.lock().get(&tenant).is_some_and(|position| *position > 0)
     }
 }
 
 impl Store {
-    /// The tenants whose events this process added to since it was last asked: for the one task that signs heads.
+    /// The tenants whose events this process added to and whose heads are not [signed](Self::signed) since: for the one task that signs them.
+    /// From the first call on these stay marked, so that a process which starts after a crash knows whose heads to sign.
     pub fn moved(&self) -> Vec<TenantId> {
-        let moved = std::mem::take(&mut *self.moved_heads().0.lock());
-        moved.into_iter().filter(|(_, position)| *position > 0).map(|(tenant, _)| tenant).collect()
+        let moved = self.moved_heads();
+        moved.signed.store(true, Ordering::Relaxed);
+        moved.heads.lock().iter().filter(|(_, position)| **position > 0).map(|(tenant, _)| *tenant).collect()
+    }
+
+    /// The head at this position, or a later one, is signed; `None` says that the tenant is gone.
+    pub fn signed(&self, tenant: TenantId, position: Option<i64>) {
+        let mut moved = self.moved_heads().heads.lock();
+        if position.is_none_or(|signed| moved.get(&tenant).is_some_and(|moved| *moved <= signed)) {
+            moved.remove(&tenant);
+        }
     }
 
     /// Position and hash of the tenant's last event.

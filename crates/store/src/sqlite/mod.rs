@@ -481,6 +481,8 @@ impl Shared {
 fn lock(dir: &std::path::Path) -> Result<File, Error> {
     // Nobody else on the machine reads what tenants store.
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("tenants")).map_err(system)?;
+    writer::sync_folder(&dir.join("tenants"))?;
+    writer::sync_folder(dir)?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(system)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
         if error == rustix::io::Errno::WOULDBLOCK {

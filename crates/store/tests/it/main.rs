@@ -10,6 +10,7 @@ mod dumps;
 mod encryption;
 mod erase;
 mod facets;
+mod heads_power;
 mod input;
 mod jobs;
 mod kill;
@@ -20,6 +21,8 @@ mod model;
 mod moves;
 mod outage;
 mod personal;
+#[path = "../../../fabric/tests/it/platters.rs"]
+mod platters;
 #[path = "../../../fabric/tests/it/ports.rs"]
 mod ports;
 mod processes;
@@ -33,6 +36,8 @@ mod skim;
 mod support;
 mod tallies;
 mod tampering;
+#[path = "../../../fabric/tests/it/traced.rs"]
+mod traced;
 mod undo;
 mod upgrades;
 mod writers;

@@ -1,11 +1,15 @@
 //! A database that somebody changed behind the store's back.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 use rusqlite::Connection;
 use steward_base::{Random, TenantId};
 use steward_store::{Backend, HeadLog, HeadSigner, Heads, MasterKey, UnitOfWork};
 
 use crate::support::{Bench, Team, kinds, reopened, sqlite};
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// Five events, then the statement, then what the chain says.
 async fn after(statement: &str) -> Result<i64, String> {
@@ -53,7 +57,9 @@ async fn signed_then(tamper: impl FnOnce(&Connection)) -> Result<i64, String> {
         if number == 3 || number == 5 {
             assert!(store.moved().contains(&ctx.tenant()));
             let head = store.chain_head(ctx).await.expect("has one");
+            let position = head.position;
             log.append(&[signer.sign(ctx.tenant(), head, store.clock().now())]).expect("appends");
+            store.signed(ctx.tenant(), Some(position));
         }
     }
     assert!(store.moved().is_empty(), "nothing moved since");
@@ -106,4 +112,41 @@ async fn signed_heads_find_what_the_chain_alone_does_not() {
         connection.execute("UPDATE tenant_head SET position = 0, hash = zeroblob(32)", []).expect("changes");
     };
     assert!(signed_then(emptied).await.expect_err("all of it is gone").starts_with("chain_cut"));
+}
+
+/// A process that crashes before it signed must leave behind whose heads are to be signed.
+#[tokio::test]
+async fn who_waits_for_a_signature_stays_marked() {
+    let bench: Bench = sqlite().await;
+    let (store, ctx) = (&bench.store, &bench.ctx);
+    let write = async |name: &str| {
+        store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Team { name: name.to_owned() })).await.expect("creates");
+        store.chain_head(ctx).await.expect("has one").position
+    };
+    let marked = async || {
+        store.settle(Duration::ZERO, |_| i64::MAX).await.expect("settles");
+        store.marked().await.expect("reads").iter().any(|(tenant, _)| *tenant == ctx.tenant())
+    };
+    let settled = async || {
+        // A unit counts as under way until a moment after its answer.
+        while marked().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let first = write("before anybody signs").await;
+    tokio::time::timeout(SOON, settled()).await.expect("nobody waits for a signature that nobody makes");
+    assert_eq!(store.moved(), [ctx.tenant()]);
+    store.signed(ctx.tenant(), Some(first));
+    assert!(store.moved().is_empty());
+    let second = write("not signed yet").await;
+    assert!(marked().await);
+    store.signed(ctx.tenant(), Some(first));
+    assert!(marked().await, "another head was signed");
+    store.signed(ctx.tenant(), Some(second));
+    tokio::time::timeout(SOON, settled()).await.expect("nothing is left to be signed");
+    write("and gone").await;
+    assert!(marked().await);
+    store.signed(ctx.tenant(), None);
+    tokio::time::timeout(SOON, settled()).await.expect("whoever is gone is signed no more");
+    store.close().await;
 }
