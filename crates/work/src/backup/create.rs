@@ -10,7 +10,7 @@ use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
 
-use super::{Copied, FORMAT, MANIFESTS, Manifest, PARTS, Part, names, packed, read};
+use super::{Copied, FORMAT, MANIFESTS, Manifest, Part, names, packed, part_key, read};
 
 /// So many parts are read for one tenant when it is restored; then it is taken anew.
 const MOST_PARTS: usize = 24;
@@ -92,7 +92,7 @@ async fn copy(store: &Store, blob: &Blob, name: &str, subject: &Subject, known: 
 async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: Option<i64>) -> Result<(Part, steward_store::Position)> {
     let dump = store.dump(tenant, after).await?;
     let end = dump.end();
-    let stored = blob.put(&Key::new(tenant, PARTS, name)?, packed::pack(dump)?, Expect::default()).await?;
+    let stored = blob.put(&part_key(tenant, name)?, packed::pack(dump)?, Expect::default()).await?;
     let head = end.get().cloned().ok_or_else(|| Error::internal("a dump ended without saying where"))?;
     Ok((Part { backup: name.to_owned(), length: stored.length, sha256: packed::hex(&stored.sha256) }, head))
 }

@@ -5,7 +5,8 @@
 //! that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and jobs that changed without an event are
 //! taken with the next one.
 //!
-//! The master key is never part of it: secrets are of use only where that key is.
+//! The master key is never part of it: secrets are of use only where that key is. Everything of a backup is the platform's, so that a tenant
+//! which is erased from a bucket stays in the backups that are kept there, and these stay whole.
 
 mod create;
 mod packed;
@@ -24,7 +25,7 @@ pub use restore::{Restored, restore_control, restore_tenant};
 pub use verify::{Verified, verify};
 
 /// What this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const MANIFESTS: Class = Class::new("backups");
 const PARTS: Class = Class::new("backup-parts");
 /// A manifest of 10,000 tenants with full chains has some 100 MB.
@@ -110,15 +111,15 @@ pub async fn read(blob: &Blob, name: Option<&str>) -> Result<Manifest> {
         return Err(damaged("the checksum of the manifest does not hold"));
     }
     let told: Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
-    if told.get("format").and_then(Value::as_u64).is_none_or(|format| format > u64::from(FORMAT)) {
-        let detail = "This backup was written by a newer version of Steward: read it with that version.";
+    if told.get("format").and_then(Value::as_u64).is_none_or(|format| format != u64::from(FORMAT)) {
+        let detail = "This backup was written by another version of Steward: read it with that version.";
         return Err(Error::new(ErrorKind::Invalid, "backup_newer", detail));
     }
     serde_json::from_value(told).map_err(|error| damaged(error.to_string()))
 }
 
-fn part_key(tenant: TenantId, part: &Part) -> Result<Key> {
-    Key::new(tenant, PARTS, &part.backup)
+fn part_key(tenant: TenantId, backup: &str) -> Result<Key> {
+    Key::new(Scope::Platform, PARTS, &format!("{tenant}.{backup}"))
 }
 
 fn missing() -> Error {

@@ -37,7 +37,7 @@ pub(super) fn pack(dump: impl Stream<Item = Result<Bytes>> + Unpin + Send) -> Re
 
 /// The dump in a part. It ends with `backup_damaged` when the object is not the one that was written.
 pub(super) async fn unpack(blob: &Blob, tenant: TenantId, part: &Part) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let object = blob.get(&part_key(tenant, part)?, None).await?.ok_or_else(missing)?;
+    let object = blob.get(&part_key(tenant, &part.backup)?, None).await?.ok_or_else(missing)?;
     let decoder = zstd::stream::write::Decoder::new(Vec::new()).map_err(Error::internal)?;
     let (length, sha256) = (part.length, part.sha256.clone());
     let state = (object.body, Some((decoder, Context::new(&SHA256), 0u64)));

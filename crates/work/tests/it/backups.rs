@@ -122,7 +122,7 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     assert_eq!(backup::read(&blob, None).await.expect_err("there is none").code(), "backup_missing");
     // A tenant that is not there ends a backup of control only, and an interrupted one leaves no manifest.
     let made = backup::create(&world.store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
-    let part = objects.path().join(ctx.tenant().to_string()).join("backup-parts").join(&made.name);
+    let part = objects.path().join("platform").join("backup-parts").join(format!("{}.{}", ctx.tenant(), made.name));
     let whole = std::fs::read(&part).expect("is a file");
     let refused = async |what: &str| {
         let verified = backup::verify(&blob, &made).await.map(|_| ()).expect_err(what);
@@ -145,6 +145,10 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     refused("cut").await;
     std::fs::remove_file(&part).expect("removes");
     refused("missing").await;
+    std::fs::write(&part, &whole).expect("writes");
+    // Erasing the tenant where objects are kept takes nothing from backups that are kept there too.
+    blob.erase(ctx.tenant().into()).await.expect("erases");
+    backup::verify(&blob, &made).await.expect("holds");
     let manifest = objects.path().join("platform").join("backups").join(&made.name);
     let mut text = std::fs::read(&manifest).expect("is a file");
     let last = text.len() - 2;

@@ -1,11 +1,14 @@
 //! Background work through its public interface.
 
 mod backups;
+mod backups_power;
 mod consumers;
 mod elsewhere;
 mod generated;
 mod imports;
 mod kill;
+#[path = "../../../fabric/tests/it/platters.rs"]
+mod platters;
 #[path = "../../../fabric/tests/it/ports.rs"]
 mod ports;
 mod reconcilers;
@@ -14,3 +17,5 @@ mod sagas;
 mod schedules;
 mod starting;
 mod support;
+#[path = "../../../fabric/tests/it/traced.rs"]
+mod traced;
