@@ -38,7 +38,7 @@ pub(crate) struct Fabric {
     pub(crate) blob: Blob,
     pub(crate) mail: Mail,
     /// For values that only this process changes, or whose users see for themselves whether they are still true, as those of `credentials` do: it
-    /// hears of no other process.
+    /// hears of no other process. Without a second level: none of these values may be in Redis, as record 7 of the decisions says.
     pub(crate) cache: Cache,
 }
 

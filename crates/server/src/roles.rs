@@ -73,10 +73,11 @@ fn erasers(app: &App, telemetry: &Telemetry) -> Vec<Eraser> {
         Eraser::new("telemetry", telemetry.clone(), async |telemetry: Telemetry, tenant| telemetry.erase(tenant).await),
         Eraser::new("objects", fabric.blob, async |blob: Blob, tenant| blob.erase(tenant.into()).await),
         Eraser::new("mail", fabric.mail, async |mail: Mail, tenant| mail.erase(tenant.into()).await),
-        Eraser::new("keys", fabric.kv, async |kv: Kv, tenant| kv.erase(tenant.into()).await),
+        // Before the keys, among which a second level would say that the tenant was forgotten.
         Eraser::new("cache", fabric.cache, async |cache: Cache, tenant| {
             cache.invalidate_tenant(tenant).await;
             Ok(())
         }),
+        Eraser::new("keys", fabric.kv, async |kv: Kv, tenant| kv.erase(tenant.into()).await),
     ]
 }
