@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { jobTitle, readProgress } from "./job-progress";
+import { readProgress } from "./job-progress";
 
 test("an import's progress is a share and counts", () => {
   const said = { created: 5, failed: 2, files: 1, length: 200, offset: 50, rows: 7 };
@@ -15,8 +15,4 @@ test("an import's progress is a share and counts", () => {
 
 test("what says nothing that can be shown shows nothing", () => {
   for (const said of [undefined, null, "half", { length: 0, offset: 0 }]) expect(readProgress(said)).toEqual({ share: null, counts: [] });
-});
-
-test("a kind of job reads as a heading", () => {
-  expect(jobTitle("import_rows")).toBe("Import rows");
 });

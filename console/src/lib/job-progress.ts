@@ -18,9 +18,3 @@ export function readProgress(progress: unknown): JobProgress {
   const place = (name: string) => (TOLD.includes(name) ? TOLD.indexOf(name) : TOLD.length);
   return { share, counts: counts.sort(([a], [b]) => place(a) - place(b)) };
 }
-
-/** A kind of job as a heading: `import_rows` is told as `Import rows`. */
-export function jobTitle(kind: string): string {
-  const words = kind.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}

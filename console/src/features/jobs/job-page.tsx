@@ -8,13 +8,13 @@ import { IMPORTED } from "~/api/files/imports";
 import { followJob, isOver, type Job, jobQuery } from "~/api/jobs";
 import { Actor } from "~/api/parties";
 import { formatNumber } from "~/lib/format";
-import { jobTitle, readProgress } from "~/lib/job-progress";
+import { readProgress } from "~/lib/job-progress";
 import { TextLink } from "~/ui/links";
 import { Facts, Page, Panel } from "~/ui/page";
 import { Loaded } from "~/ui/record-tools";
 import { TimeAgo } from "~/ui/time-ago";
 import { ImportFailures } from "./import-failures";
-import { JobActions, JobBadge, Progress } from "./job-parts";
+import { JobActions, JobBadge, Progress, useJobTitle } from "./job-parts";
 
 export default function JobPage() {
   const { t } = useLingui();
@@ -30,6 +30,7 @@ function JobDetails({ job }: { job: Job }) {
   const { t, i18n } = useLingui();
   const { tenant } = useParams({ from: "/$tenant/jobs/$job" });
   const queries = useQueryClient();
+  const jobTitle = useJobTitle();
   const over = isOver(job);
   useEffect(() => (over ? undefined : followJob(queries, job.id)), [queries, job.id, over]);
   const words: Record<string, string> = { rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused` };

@@ -5,14 +5,13 @@ import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Cog, ListChecks } from "lucide-react";
 import { type Job, jobsQuery, type JobState } from "~/api/jobs";
 import { Actor } from "~/api/parties";
-import { jobTitle } from "~/lib/job-progress";
 import { type Column, DataTable, type TableQuery } from "~/ui/data-table";
 import { TextLink } from "~/ui/links";
 import { Page } from "~/ui/page";
 import { EmptyState } from "~/ui/states";
 import { useTableView } from "~/ui/table-view";
 import { TimeAgo } from "~/ui/time-ago";
-import { JobActions, JobBadge, Progress, useStateNames } from "./job-parts";
+import { JobActions, JobBadge, Progress, useJobTitle, useStateNames } from "./job-parts";
 
 const STATES: readonly JobState[] = ["dead", "running", "queued", "done", "cancelled"];
 
@@ -24,6 +23,7 @@ export default function JobsPage() {
   const navigate = useNavigate();
   const view = useTableView();
   const names = useStateNames();
+  const jobTitle = useJobTitle();
   const state = STATES.find((name) => name === search.state);
   const query = useJobs(state);
   const columns: Column<Job>[] = [

@@ -1,5 +1,5 @@
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
-import { Button, Checkbox } from "@mantine/core";
+import { ActionIcon, Button, Checkbox, Tooltip } from "@mantine/core";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { ArchiveRestore, Trash2 } from "lucide-react";
 import { useState } from "react";
@@ -59,9 +59,11 @@ export function Deleted({ kind }: { kind: Binned }) {
     hideHeader: true,
     numeric: true,
     cell: (row) => (
-      <Button size="compact-sm" variant="default" aria-label={t`Restore ${row.name}`} disabled={restoring.isPending} onClick={() => restore([row])}>
-        <Trans>Restore</Trans>
-      </Button>
+      <Tooltip label={t`Restore ${row.name}`}>
+        <ActionIcon aria-label={t`Restore ${row.name}`} disabled={restoring.isPending} onClick={() => restore([row])}>
+          <ArchiveRestore size={15} />
+        </ActionIcon>
+      </Tooltip>
     ),
   };
   const all = (
