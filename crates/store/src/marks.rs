@@ -2,6 +2,9 @@
 //!
 //! Before the first commit into a clean namespace, control durably marks it dirty. Once it has been idle for a while, the mark gives way to
 //! the time at which its next job is due, or to nothing.
+//!
+//! Where several processes write, none knows when another one relies on a mark. So each relies on a mark for a minute after it wrote one, every
+//! mark differs from the one before, and one that stood for three minutes is relied on by nobody: it gives way unless it is another by then.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -9,15 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use steward_base::{Clock, Ctx, Error, TenantId, Timestamp};
+use steward_base::{Clock, Ctx, Error, ErrorKind, TenantId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::engine::Engine;
 use crate::places::{Places, ask};
 use crate::prepare;
-use crate::tally::Tally;
+use crate::tally::{MARK, Tally};
 use crate::unit::UnitOfWork;
 
+/// How long a process relies on its mark where others may settle it.
+const RELIED_ON: Duration = Duration::from_secs(60);
+/// After how long nobody does any more: as much again for a commit that began at the last moment, and as much for doubt.
+const UNTOUCHED: Duration = Duration::from_secs(180);
 /// Marking takes a commit; tenants whose numbers differ are marked side by side.
 const LANES: usize = 64;
 
@@ -31,10 +38,10 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// As a number: 0 is dirty, the largest is clean.
-    pub(crate) fn number(mark: Option<Self>) -> i64 {
+    /// As a number: what is not positive is dirty since that time before 1970 as it is after, the largest is clean.
+    pub(crate) fn number(mark: Option<Self>, now: Timestamp) -> i64 {
         match mark {
-            Some(Self::Dirty) => 0,
+            Some(Self::Dirty) => -now.micros().max(0),
             Some(Self::Due(time)) => time.micros().clamp(1, i64::MAX - 1),
             None => i64::MAX,
         }
@@ -42,7 +49,7 @@ impl Mark {
 
     pub(crate) fn of(number: i64) -> Option<Self> {
         match number {
-            0 => Some(Self::Dirty),
+            i64::MIN..=0 => Some(Self::Dirty),
             i64::MAX => None,
             time => Some(Self::Due(Timestamp::from_micros(time))),
         }
@@ -58,13 +65,17 @@ pub(crate) struct Marks {
     moved: Notify,
     /// Held while a namespace goes from clean to dirty or back.
     lanes: [tokio::sync::Mutex<()>; LANES],
+    /// Marks that others may have set, and since when each is as it is.
+    standing: Mutex<HashMap<TenantId, (i64, Duration)>>,
 }
 
 #[derive(Clone, Copy)]
 struct Use {
     under_way: usize,
-    /// Of the monotonic clock.
+    /// Of the monotonic clock, as the other.
     last: Duration,
+    /// When the mark was written.
+    marked: Duration,
 }
 
 impl Default for Marks {
@@ -74,6 +85,7 @@ impl Default for Marks {
             held: Mutex::default(),
             moved: Notify::new(),
             lanes: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            standing: Mutex::default(),
         }
     }
 }
@@ -122,30 +134,38 @@ impl Marks {
         if tenant == TenantId::OPERATOR {
             return Ok(None);
         }
+        let lasts = if places.home().is_alone() { Duration::MAX } else { RELIED_ON };
         loop {
             if self.released(tenant).await {
                 // It may have been erased.
                 ask!(places, tenant, engine => engine.head(tenant))?;
             }
-            if let Some(using) = self.enter(tenant, seen.clock) {
+            if let Some(using) = self.enter(tenant, seen.clock, lasts) {
                 return Ok(Some(using));
             }
             let _lane = self.lane(tenant).lock().await;
             if self.is_held(tenant) {
                 continue;
             }
-            if let Some(using) = self.enter(tenant, seen.clock) {
+            if let Some(using) = self.enter(tenant, seen.clock, lasts) {
                 return Ok(Some(using));
             }
-            write(places.home(), seen, tenant, Some(Mark::Dirty)).await?;
-            self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
+            // Before it is written: it is relied on for less than others believe.
+            let now = seen.clock.monotonic();
+            let mark = Tally::Mark { tenant, number: Mark::number(Some(Mark::Dirty), seen.clock.now()), instead_of: None };
+            write_tallies(places.home(), seen, vec![mark]).await?;
+            let mut dirty = self.dirty.lock();
+            dirty.entry(tenant).or_insert(Use { under_way: 0, last: now, marked: now }).marked = now;
         }
     }
 
     /// Counts a unit in, when the namespace is marked and nobody holds it.
-    fn enter(self: &Arc<Self>, tenant: TenantId, clock: &Clock) -> Option<Using> {
+    fn enter(self: &Arc<Self>, tenant: TenantId, clock: &Clock, lasts: Duration) -> Option<Using> {
         let mut dirty = self.dirty.lock();
         let entry = dirty.get_mut(&tenant).filter(|_| !self.is_held(tenant))?;
+        if clock.monotonic().saturating_sub(entry.marked) >= lasts {
+            return None;
+        }
         entry.under_way += 1;
         Some(Using { marks: self.clone(), tenant, clock: clock.clone() })
     }
@@ -215,12 +235,53 @@ impl Marks {
             dirty.remove(&tenant);
         }
         if ask!(places, tenant, engine => engine.head(tenant))?.0 > handled {
-            self.dirty.lock().insert(tenant, Use { under_way: 0, last: seen.clock.monotonic() });
+            let now = seen.clock.monotonic();
+            self.dirty.lock().insert(tenant, Use { under_way: 0, last: now, marked: now });
             return Ok(());
         }
-        let due = ask!(places, tenant, engine => engine.next_due(tenant, None))?;
-        let due = due.map(|due| Mark::Due(Timestamp::from_micros(due)));
-        write(places.home(), seen, tenant, due).await
+        let number = waits_for(places, seen, tenant).await?;
+        write_tallies(places.home(), seen, vec![Tally::Mark { tenant, number, instead_of: None }]).await
+    }
+
+    /// The dirty marks that have stood for so long, and for long enough that no process relies on them, whoever set them.
+    pub(crate) async fn untouched(&self, places: &Places, clock: &Clock, idle: Duration) -> Result<Vec<(TenantId, i64)>, Error> {
+        let marks = places.home().notes(MARK).await?;
+        let marks = marks.into_iter().filter_map(|(tenant, number)| Some((tenant.parse::<TenantId>().ok()?, number)));
+        let dirty: HashMap<TenantId, i64> = marks.filter(|(_, number)| Mark::of(*number) == Some(Mark::Dirty)).collect();
+        let now = clock.monotonic();
+        let mut standing = self.standing.lock();
+        standing.retain(|tenant, (number, _)| dirty.get(tenant) == Some(number));
+        let since = |(tenant, number): (TenantId, i64)| {
+            let (_, since) = *standing.entry(tenant).or_insert((number, now));
+            (now.saturating_sub(since) >= idle.max(UNTOUCHED)).then_some((tenant, number))
+        };
+        Ok(dirty.into_iter().filter_map(since).collect())
+    }
+
+    /// Replaces a mark that nobody relies on by what its namespace waits for, unless that has events after `handled` or somebody marks it anew.
+    pub(crate) async fn settle_untouched(
+        &self,
+        places: &Places,
+        seen: Seen<'_>,
+        (tenant, number): (TenantId, i64),
+        handled: i64,
+    ) -> Result<(), Error> {
+        let _lane = self.lane(tenant).lock().await;
+        if self.dirty.lock().get(&tenant).is_some_and(|entry| entry.under_way > 0) {
+            return Ok(());
+        }
+        let head = async || ask!(places, tenant, engine => engine.head(tenant));
+        let waits = match head().await {
+            Ok((position, _)) if position > handled => return Ok(()),
+            Ok(_) => waits_for(places, seen, tenant).await?,
+            // Erased, or it was never made.
+            Err(error) if error.kind() == ErrorKind::NotFound => Mark::number(None, seen.clock.now()),
+            Err(error) => return Err(error),
+        };
+        write_tallies(places.home(), seen, vec![Tally::Mark { tenant, number: waits, instead_of: Some(number) }]).await?;
+        // Whoever commits from here on marks it again.
+        self.dirty.lock().remove(&tenant);
+        Ok(())
     }
 
     fn lane(&self, tenant: TenantId) -> &tokio::sync::Mutex<()> {
@@ -238,8 +299,10 @@ pub(crate) struct Seen<'a> {
     pub(crate) control: &'a Ctx,
 }
 
-async fn write(home: &Engine, seen: Seen<'_>, tenant: TenantId, mark: Option<Mark>) -> Result<(), Error> {
-    write_tallies(home, seen, vec![Tally::Mark { tenant, number: Mark::number(mark) }]).await
+/// The mark of an idle namespace, as a number.
+async fn waits_for(places: &Places, seen: Seen<'_>, tenant: TenantId) -> Result<i64, Error> {
+    let due = ask!(places, tenant, engine => engine.next_due(tenant, None))?;
+    Ok(Mark::number(due.map(|due| Mark::Due(Timestamp::from_micros(due))), seen.clock.now()))
 }
 
 /// Commits numbers into control.

@@ -415,14 +415,19 @@ impl Store {
     }
 
     /// Replaces the dirty mark of every tenant that was not written to for so long by the time its next job is due. `handled` says up to which
-    /// position somebody has seen to a tenant's events: one with later ones keeps its mark.
+    /// position somebody has seen to a tenant's events: one with later ones keeps its mark. Where several processes write, each settles what any
+    /// of them marked, some minutes after nobody touched it any more.
     pub async fn settle(&self, idle: std::time::Duration, handled: impl Fn(TenantId) -> i64) -> Result<(), Error> {
         if let Some(remote) = self.remote() {
             return remote.settle(idle, handled).await;
         }
-        // Another process may be writing where this one is idle, and relies on its mark.
         if self.is_shared() {
-            return Ok(());
+            let mut failed = None;
+            for mark in self.0.marks.untouched(&self.0.places, &self.0.clock, idle).await? {
+                let settled = self.0.marks.settle_untouched(&self.0.places, self.seen(), mark, handled(mark.0)).await;
+                failed = failed.or(settled.err());
+            }
+            return failed.map_or(Ok(()), Err);
         }
         for tenant in self.0.marks.idle(&self.0.clock, idle).into_iter().filter(|tenant| !self.0.moved.waits(*tenant)) {
             self.0.marks.settle(&self.0.places, self.seen(), tenant, handled(tenant)).await?;

@@ -35,8 +35,8 @@ pub(crate) enum Tally {
     Receive { source: Cow<'static, str>, message: String, until: Timestamp },
     /// Notes which commit of a process elsewhere was the last one on one of its lanes, so that none happens twice.
     Lane(Lane),
-    /// Says in control whether a tenant's namespace may have work waiting.
-    Mark { tenant: TenantId, number: i64 },
+    /// Says in control whether a tenant's namespace may have work waiting; only in place of one mark, where that is named.
+    Mark { tenant: TenantId, number: i64, instead_of: Option<i64> },
     /// Notes something in control, or forgets it.
     Note { key: TallyKey, value: Option<i64> },
 }

@@ -299,7 +299,10 @@ impl Shared {
     /// Looks where work may be waiting: what another process was about to tell when it died, nobody tells.
     async fn look(&self, turns: &mut Turns) {
         match self.store.marked().await {
-            Ok(marked) => marked.into_iter().for_each(|(tenant, _)| turns.now(tenant)),
+            Ok(marked) => marked.into_iter().for_each(|(tenant, mark)| match mark {
+                Mark::Dirty => turns.now(tenant),
+                Mark::Due(time) => turns.at(tenant, time),
+            }),
             Err(error) => tracing::debug!(error.code = error.code(), "the marks cannot be read now"),
         }
     }

@@ -6,6 +6,7 @@ use steward_base::{Error, RecordId, Timestamp};
 
 use super::Planner;
 use crate::kind::Canonical;
+use crate::marks::Mark;
 use crate::prepare::{Change, Prepared};
 use crate::tally::{Tally, TallyKey, already_committed, already_received, cursor_moved, out_of_bounds};
 
@@ -110,8 +111,15 @@ impl Planner<'_> {
                     }
                     changes.values.insert(key, *to);
                 }
-                Tally::Mark { tenant, number } => {
-                    changes.values.insert(TallyKey::Mark(*tenant), *number);
+                Tally::Mark { tenant, number, instead_of } => {
+                    let key = TallyKey::Mark(*tenant);
+                    let is = changes.get(tallies, &key);
+                    match instead_of.is_none_or(|wanted| wanted == is) {
+                        // Of what is clean, or gone, nothing is kept.
+                        true if Mark::of(*number).is_none() => changes.gone.push(key),
+                        true => drop(changes.values.insert(key, *number)),
+                        false => {}
+                    }
                 }
                 Tally::Lane(lane) => {
                     let message = lane.message();

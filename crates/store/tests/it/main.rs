@@ -17,6 +17,7 @@ mod kill;
 mod kill_repeats;
 mod kinds;
 mod lists;
+mod marks;
 mod model;
 mod moves;
 mod outage;
