@@ -24,8 +24,10 @@ pub struct Attempt {
     pub tenant: TenantId,
     /// What is claimed.
     pub key: AttemptKey,
-    /// Digest of everything that the client asked for.
+    /// Digest of everything that the client asked for, under a key: what was asked for may be a secret.
     pub request: [u8; 32],
+    /// The same under keys that were used before.
+    pub formerly: Vec<[u8; 32]>,
     /// Tells this try from every other one.
     pub nonce: [u8; 16],
     /// Until when the key is remembered.

@@ -13,7 +13,7 @@ pub(crate) const MAX_WRITTEN: usize = 1_000;
 /// What is remembered of a request that came with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remembered {
-    /// Digest of everything that was asked for.
+    /// Digest of everything that was asked for, under a key.
     pub request: [u8; 32],
     /// Which try had the effect.
     pub nonce: [u8; 16],
@@ -39,13 +39,13 @@ impl Remembered {
         if self.nonce == attempt.nonce {
             return Ok(());
         }
-        self.refuse_reuse(&attempt.request)?;
+        self.refuse_reuse(attempt)?;
         Err(in_flight())
     }
 
     /// Fails with `idempotency_key_reused` when something else was asked for.
-    pub fn refuse_reuse(&self, request: &[u8; 32]) -> Result<(), Error> {
-        if self.request == *request {
+    pub fn refuse_reuse(&self, attempt: &Attempt) -> Result<(), Error> {
+        if self.request == attempt.request || attempt.formerly.contains(&self.request) {
             return Ok(());
         }
         let detail = "This Idempotency-Key came with another request before. Use a new key for every new request.";

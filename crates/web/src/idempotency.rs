@@ -85,10 +85,13 @@ impl Asked<'_> {
 
 /// The attempt that a request with a key is.
 pub(crate) fn attempt(site: &Site, spec: &Spec, ctx: &Ctx, key: Arc<str>, asked: &Asked<'_>) -> Arc<Attempt> {
+    let mut marks = site.authority().request_marks(ctx.tenant(), &asked.digest());
+    let formerly = marks.split_off(1);
     Arc::new(Attempt {
         tenant: ctx.tenant(),
         key: AttemptKey { principal: ctx.actor().into(), operation: spec.id.into(), key },
-        request: asked.digest(),
+        request: marks[0],
+        formerly,
         nonce: site.random().bytes(),
         until: site.clock().now().plus(KEPT),
     })

@@ -86,6 +86,11 @@ impl MasterKey {
         self.0.read()[0].derive(label)
     }
 
+    /// The same from each key of the ring, the current one first.
+    pub fn derive_each(&self, label: &str) -> Vec<[u8; 32]> {
+        self.0.read().iter().map(|key| key.derive(label)).collect()
+    }
+
     /// Seals `plain` with AES-256-GCM under the current key for `label`; `bound_to` must be given again to open it. The key's id, a dot, and
     /// base64url of nonce, text and tag.
     pub fn seal(&self, label: &str, bound_to: &[u8], plain: &[u8], random: &Random) -> String {

@@ -24,7 +24,7 @@ impl<'a> Request<'a> {
     fn attempt(&self, try_number: u8) -> Ctx {
         let key = AttemptKey { principal: "key_1".into(), operation: "things.create".into(), key: self.key.into() };
         let (request, nonce) = ([self.body; 32], [try_number; 16]);
-        let attempt = Attempt { tenant: self.bench.ctx.tenant(), key, request, nonce, until: self.until };
+        let attempt = Attempt { tenant: self.bench.ctx.tenant(), key, request, formerly: Vec::new(), nonce, until: self.until };
         self.bench.ctx.clone().attempting(Some(Arc::new(attempt)))
     }
 }

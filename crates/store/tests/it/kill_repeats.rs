@@ -20,7 +20,7 @@ const ROUNDS: usize = 5;
 fn attempt(store: &Store, name: &str) -> Ctx {
     let key = AttemptKey { principal: "key_1".into(), operation: "things.create".into(), key: name.into() };
     let until = store.clock().now().plus(Duration::from_secs(3_600));
-    let attempt = Attempt { tenant: tenant(), key, request: [1; 32], nonce: store.random().bytes(), until };
+    let attempt = Attempt { tenant: tenant(), key, request: [1; 32], formerly: Vec::new(), nonce: store.random().bytes(), until };
     ctx(tenant()).attempting(Some(Arc::new(attempt)))
 }
 

@@ -96,9 +96,13 @@ async fn a_secret_comes_again_and_is_kept_sealed() {
     let secret = first["secret"].as_str().expect("is shown");
     let principal = first["created_by"].as_str().expect("names its maker");
     let key = AttemptKey { principal: principal.into(), operation: "api-keys.create".into(), key: "k".into() };
-    let attempt = Attempt { tenant: tenant.id, key, request: [0; 32], nonce: [0; 16], until: app.parts.clock.now() };
+    let attempt = Attempt { tenant: tenant.id, key, request: [0; 32], formerly: Vec::new(), nonce: [0; 16], until: app.parts.clock.now() };
     let ctx = tenant.ctx.clone().attempting(Some(Arc::new(attempt)));
     let remembered = app.parts.store.remembered(&ctx).await.expect("reads").expect("is remembered");
+    let sent = json!({ "name": "n", "permissions": ["gadgets:read"] }).to_string();
+    let parts = ["/api/v1/api-keys", "", &sent].map(|part| [&(part.len() as u64).to_be_bytes()[..], part.as_bytes()].concat());
+    let guessed = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &parts.concat());
+    assert_ne!(&remembered.request[..], guessed.as_ref(), "what was asked for cannot be guessed from what is kept");
     let (status, kept) = remembered.answer.expect("is answered");
     let kept = String::from_utf8(kept.expect("is kept")).expect("is text");
     assert_eq!(status, 201);
