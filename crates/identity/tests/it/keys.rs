@@ -5,6 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use steward_base::{Ctx, Effect, Grant, Parts, Principal, filter};
+use steward_identity::NewApiKey;
 use steward_store::{Kind, Model};
 use steward_testkit::{Setup, TestApp};
 
@@ -78,4 +80,51 @@ async fn a_key_cannot_make_a_stronger_or_a_longer_lived_one() {
     let _ = make(json!({ "name": "x", "permissions": ["api-keys:read"], "expires_at": tomorrow })).await.expect(201);
     let operators = json!({ "name": "x", "permissions": ["tenants:read"] });
     assert_eq!(app.post("/api/v1/api-keys").key(&tenant.key).json(&operators).send().await.expect(403).code(), "permission_denied");
+}
+
+#[tokio::test]
+async fn a_key_makes_none_that_may_do_more_or_do_it_elsewhere() {
+    let app = TestApp::start(Setup { kinds: vec![Kind::of::<Thing>()], ..Setup::default() }, |_| Vec::new()).await;
+    let tenant = app.tenant("acme").await;
+    let make = async |key: &str, body: serde_json::Value| {
+        let answer = app.post("/api/v1/api-keys").key(key).json(&body).send().await;
+        (answer.status, if answer.status == 201 { String::new() } else { answer.code() })
+    };
+    let (done, refused) = ((201, String::new()), (403, "permission_denied".to_owned()));
+    let maker = app.key(tenant.id, &["api-keys:write", "organizations:read"]).await;
+    for (permissions, wanted) in [
+        (&["organizations:read"][..], &done),
+        (&["organizations:write"], &refused),
+        (&["organizations:*"], &refused),
+        (&["*:read"], &refused),
+        (&["admin:*"], &refused),
+        (&["organizations:read", "devices:read"], &refused),
+    ] {
+        assert_eq!(make(&maker, json!({ "name": "child", "permissions": permissions })).await, *wanted, "{permissions:?}");
+    }
+    // What holds in a part of the tenant is not passed on: not everywhere, not elsewhere, and not there either.
+    let here = app.scoped_key(tenant.id, &["admin:*"], "organization_id = org_1").await;
+    for scope in [json!(null), json!("organization_id = org_2"), json!("organization_id = org_1")] {
+        let mut body = json!({ "name": "child", "permissions": ["organizations:read"] });
+        if !scope.is_null() {
+            body["scope"] = scope.clone();
+        }
+        assert_eq!(make(&here, body).await, (403, "scope_not_supported".to_owned()), "{scope}");
+    }
+    let scope = filter::parse("organization_id = org_1").expect("is a filter");
+    let allow = |permission: &str, scope| Grant { effect: Effect::Allow, permission: permission.parse().expect("is one"), scope };
+    let grants = [allow("api-keys:write", None), allow("devices:read", Some(scope))];
+    let partly = Ctx::mint(Parts {
+        principal: Principal::Person { id: tenant.id.record(), session: tenant.id.record() },
+        tenant: tenant.id,
+        grants: grants.into(),
+        reason: "test".into(),
+        origin: None,
+        trace_id: None,
+        request_id: None,
+    });
+    for scope in [None, Some("organization_id = org_1".to_owned())] {
+        let new = NewApiKey { name: "child".into(), permissions: vec!["devices:read".into()], scope, expires_at: None };
+        assert_eq!(app.parts.identity.create_api_key(&partly, new).await.expect_err("is refused").code(), "permission_denied");
+    }
 }
