@@ -143,7 +143,8 @@ impl Authority {
         }))
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    /// Where it reads what credentials stand for.
+    pub fn store(&self) -> &Store {
         &self.0.store
     }
 

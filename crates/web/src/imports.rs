@@ -105,7 +105,8 @@ impl Imports {
             let taking = Taking { writer, by, shape, matching: asked.matching.as_deref(), commit: &keep };
             taking.all(&mut rows, progress).await?;
         }
-        self.sweep(tenant, writer, job.id).await
+        self.site.blob().delete(&Key::new(tenant, UPLOADS, &job.id.wire(JOB_PREFIX))?).await?;
+        sweep(&self.site, tenant, |state| state == JobState::Done).await
     }
 
     /// The sender of the file, with what it may do now.
@@ -143,25 +144,25 @@ impl Imports {
         }
         Ok(progress)
     }
+}
 
-    /// Deletes the file of this job, and what is left of jobs that are forgotten.
-    async fn sweep(&self, tenant: TenantId, writer: &Writer, own: RecordId) -> Result<(), Error> {
-        let (blob, ctx) = (self.site.blob(), system(tenant, "import-sweep"));
-        blob.delete(&Key::new(tenant, UPLOADS, &own.wire(JOB_PREFIX))?).await?;
-        for class in [UPLOADS, FAILURES] {
-            for object in blob.list(tenant.into(), class, None, 1_000).await?.objects {
-                let name = object.key.name().split('.').next().unwrap_or_default();
-                let job = RecordId::parse(JOB_PREFIX, name).filter(|job| *job != own);
-                let Some(job) = job.filter(|_| self.site.clock().now().since(object.modified) > FRESH) else { continue };
-                let known = writer.store().job(&ctx, job).await?;
-                let over = known.is_none_or(|known| class == UPLOADS && known.state == JobState::Done);
-                if over {
-                    blob.delete(&object.key).await?;
-                }
+/// Deletes what is left of jobs that are forgotten, and the files of those of which `over` says that nobody works on them any more.
+pub(crate) async fn sweep(site: &Site, tenant: TenantId, over: impl Fn(JobState) -> bool) -> Result<(), Error> {
+    let (blob, ctx) = (site.blob(), system(tenant, "import-sweep"));
+    for class in [UPLOADS, FAILURES] {
+        for object in blob.list(tenant.into(), class, None, 1_000).await?.objects {
+            let name = object.key.name().split('.').next().unwrap_or_default();
+            let Some(job) = RecordId::parse(JOB_PREFIX, name) else { continue };
+            if site.clock().now().since(object.modified) <= FRESH {
+                continue;
+            }
+            let known = site.authority().store().job(&ctx, job).await?;
+            if known.is_none_or(|known| class == UPLOADS && over(known.state)) {
+                blob.delete(&object.key).await?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// The file of refused rows with this number.

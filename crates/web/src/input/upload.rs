@@ -14,11 +14,12 @@ use serde_json::Value;
 use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use steward_fabric::Class;
 use steward_fabric::blob::{Blob, Expect, Key, MAX_PAGE, whole};
-use steward_store::JOB_PREFIX;
+use steward_store::{JOB_PREFIX, JobState};
 
 use super::arriving::Arriving;
 use super::body::{media, unsupported};
 use super::{Body, BodyRules, RawPart};
+use crate::imports;
 use crate::site::{Limits, Site};
 
 /// What arrived and waits for a job.
@@ -62,8 +63,16 @@ impl Stored {
     /// Stores what comes, as long as there is room for it, and answers its digest with it.
     async fn put(site: &Site, tenant: TenantId, body: impl Stream<Item = Result<Bytes, Error>> + Send) -> Result<(Self, [u8; 32]), Error> {
         let limits = site.limits();
-        let room =
-            limits.imports_bytes.checked_sub(waiting(site, tenant).await?).filter(|room| *room > 0).ok_or_else(|| no_room(limits))?;
+        let mut held = waiting(site, tenant).await?;
+        if held.saturating_add(limits.import_bytes) > limits.imports_bytes {
+            // What was called off or given up can be queued again only as long as there is room to keep it.
+            imports::sweep(site, tenant, JobState::is_finished).await?;
+            held = waiting(site, tenant).await?;
+        }
+        let room = limits.imports_bytes.saturating_sub(held);
+        if room == 0 {
+            return Err(no_room(limits));
+        }
         let mut length = 0;
         let bounded = body.map(|part| {
             let part = part?;

@@ -1,6 +1,10 @@
 //! Records from files.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use steward_base::{Clock, RecordId};
+use steward_store::UnitOfWork;
 use steward_testkit::{Answer, Setup, TestApp, TestTenant};
 use steward_web::Limits;
 
@@ -154,7 +158,7 @@ async fn more_than_one_answer_holds_becomes_a_job() {
         let report = taken.json();
         let job = report["job_id"].as_str().expect("names its job");
         assert_eq!((taken.header("location"), &report["progress"]["length"]), (format!("/api/v1/jobs/{job}").as_str(), &json!(length)));
-        let id = steward_base::RecordId::parse("job", job).expect("is an id");
+        let id = RecordId::parse("job", job).expect("is an id");
         let queued = app.parts.store.job(&tenant.ctx, id).await.expect("is read").expect("is queued");
         assert_eq!((queued.kind.as_str(), queued.request_id.as_deref()), ("import_rows", Some(taken.header("x-request-id"))));
         let other = app.key(tenant.id, &["gadgets:write"]).await;
@@ -204,7 +208,8 @@ async fn an_import_that_had_to_stop_says_after_which_row_and_is_not_done_twice()
 #[tokio::test]
 async fn a_file_and_all_that_wait_in_a_tenant_have_their_bounds() {
     let limits = Limits { import_bytes: 6 << 20, imports_bytes: 8 << 20, ..Limits::default() };
-    let app = sample::start(Setup { limits, ..Setup::default() }, Levers::default()).await;
+    let clock = Clock::manual(Clock::system().now());
+    let app = sample::start(Setup { limits, clock: Some(clock.clone()), ..Setup::default() }, Levers::default()).await;
     let (tenant, other) = (app.tenant("acme").await, app.tenant("other").await);
     let row = json!({ "name": "x", "place": { "room": "y".repeat(100_000) } }).to_string() + "\n";
     let (large, fitting, small) = (row.repeat(70), row.repeat(50), json!({ "name": "x" }).to_string() + "\n");
@@ -216,11 +221,17 @@ async fn a_file_and_all_that_wait_in_a_tenant_have_their_bounds() {
     let refused = app.post("/api/v1/gadgets/import").key(&tenant.key).body(LINES, dripping).send().await.expect(413);
     assert_eq!(refused.code(), "import_too_large", "a length that is not announced is counted");
 
-    import(&app, &tenant, "", LINES, fitting.clone()).await.expect(202);
+    let job = import(&app, &tenant, "", LINES, fitting.clone()).await.expect(202).json()["job_id"].as_str().expect("an id").to_owned();
     for text in [fitting.clone(), row.repeat(35) + &small.repeat(1_500)] {
         let refused = import(&app, &tenant, "", LINES, text).await.expect(429);
         assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("imports_full", "60"));
     }
     import(&app, &tenant, "", LINES, small).await.expect(200);
     import(&app, &other, "", LINES, fitting).await.expect(202);
+
+    // What was called off gives way to what is to be done.
+    let id = RecordId::parse("job", &job).expect("is an id");
+    app.parts.store.commit(&tenant.ctx, UnitOfWork::new().cancel(id)).await.expect("is called off");
+    clock.advance(Duration::from_secs(7_200));
+    import(&app, &tenant, "", LINES, row.repeat(50)).await.expect(202);
 }
