@@ -49,7 +49,7 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The value asked for.
     Done(String),
-    /// What was verified and does not hold.
+    /// What was verified and does not hold, or was done and could not be done wholly.
     Unsound(String),
     /// Code and public detail of the error.
     Refused { code: String, detail: String },

@@ -161,7 +161,7 @@ impl App {
             }
             Request::RotateKeys { rewrap_only, secrets } => {
                 let rotation = rotate::Rotation { make: !rewrap_only, secrets };
-                rotate::rotate(self, self.0.master_file.as_deref(), rotation).await
+                return rotate::rotate(self, self.0.master_file.as_deref(), rotation).await;
             }
             Request::BackupCreate { to, tenant } => {
                 let blob = backup::of_server(&self.0.fabric.blob, to.as_deref()).await?;

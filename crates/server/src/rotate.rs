@@ -9,6 +9,7 @@ use steward_base::{Error, ErrorKind, Result, TenantId};
 use steward_identity::Tenant;
 use steward_store::{HeadSigner, ListQuery, Model as _};
 
+use crate::admin::Answer;
 use crate::app::App;
 use crate::trail;
 
@@ -20,8 +21,8 @@ pub(crate) struct Rotation {
     pub(crate) secrets: bool,
 }
 
-/// Answers what was done, for people.
-pub(crate) async fn rotate(app: &App, file: Option<&Path>, rotation: Rotation) -> Result<String> {
+/// Does it, and answers what was done, for people; unsound when the secrets of some records had to be left as they were.
+pub(crate) async fn rotate(app: &App, file: Option<&Path>, rotation: Rotation) -> Result<Answer> {
     if rotation.make {
         let Some(file) = file else {
             let detail = "The master key does not come from a file of this process alone: put a new one before the old ones where it comes from, \
@@ -32,7 +33,7 @@ pub(crate) async fn rotate(app: &App, file: Option<&Path>, rotation: Rotation) -
     }
     HeadSigner::reseal(&trail::folder(app.data_dir()), app.master(), app.random())?;
     let tenants = tenants(app).await?;
-    let (mut keys, mut records) = (0, 0);
+    let (mut keys, mut records, mut left) = (0, 0, Vec::new());
     for tenant in &tenants {
         let ctx = system(*tenant, "rotate-keys");
         match app.store().rewrap_keys(&ctx).await {
@@ -43,15 +44,22 @@ pub(crate) async fn rotate(app: &App, file: Option<&Path>, rotation: Rotation) -
         }
         keys += app.authority().reseal_signing_keys(*tenant).await?;
         if rotation.secrets {
-            records += app.store().rotate_data_key(&ctx).await?;
+            let done = app.store().rotate_data_key(&ctx).await?;
+            records += done.records;
+            left.extend(done.left.into_iter().map(|record| format!("\n  {record} of {tenant}")));
         }
     }
-    tracing::info!(keys, records, tenants = tenants.len(), "keys are sealed under the current master key");
+    tracing::info!(keys, records, left = left.len(), tenants = tenants.len(), "keys are sealed under the current master key");
     let master = app.master().id();
-    Ok(format!(
+    let report = format!(
         "Master key {master} is current. Sealed anew: {keys} keys and the secrets of {records} records, in {} tenants.",
         tenants.len()
-    ))
+    );
+    if left.is_empty() {
+        return Ok(Answer::Done(report));
+    }
+    let what = "Left under an older key, since they are damaged (see the log); give them their secrets again, or delete them:";
+    Ok(Answer::Unsound(format!("{report}\n{what}{}", left.concat())))
 }
 
 /// Every tenant, whatever its state.

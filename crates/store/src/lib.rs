@@ -54,6 +54,7 @@ pub use places::{Layout, Place};
 pub use query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 pub use record::Record;
 pub use remote::{LinkKey, serve as serve_port};
+pub use rotate::Resealed;
 pub use shown::Shown;
 pub use skim::MAX_SKIMMED;
 pub use stirred::Stirred;

@@ -1,5 +1,6 @@
 //! Everything about a unit of work that can be done before its turn: validation, canonical bodies, keys, references.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub(crate) const DELETED_KEPT: Duration = Duration::from_secs(30 * 86_400);
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) writes: Vec<PreparedWrite>,
-    pub(crate) guards: Vec<(RecordId, i64)>,
+    pub(crate) guards: Vec<(Key, i64)>,
     pub(crate) events: Vec<PreparedEvent>,
     pub(crate) jobs: Vec<JobChange>,
     pub(crate) tallies: Vec<Tally>,
@@ -99,12 +100,12 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
         let detail = format!("At most {MAX_WRITES} changes are committed together: split the request.");
         return Err(Error::new(ErrorKind::TooLarge, "unit_too_large", detail));
     }
-    let told: HashSet<RecordId> = unit.events.iter().map(|event| event.subject).collect();
     let mut seen = HashSet::with_capacity(unit.writes.len());
     let mut writes = Vec::with_capacity(unit.writes.len());
     for mut write in unit.writes {
         hold_places(&mut write, &unit.tallies);
-        let prepared = prepare_write(kinds, write, &told, unit.sealer.as_ref())?;
+        let told = unit.events.iter().any(|event| event.tells_of(&write));
+        let prepared = PreparedWrite { told, ..prepare_write(kinds, write, unit.sealer.as_ref())? };
         if !seen.insert(prepared.key) {
             return Err(Error::internal("a unit of work writes one record twice"));
         }
@@ -118,7 +119,12 @@ pub(crate) fn unit(kinds: &Kinds, ctx: &Ctx, unit: UnitOfWork) -> Result<Prepare
     let weight = 1 + swept + events.len() + 3 * claimed + unit.tallies.len() + writes.iter().map(PreparedWrite::weight).sum::<usize>();
     let deletes = |write: &&PreparedWrite| matches!(write.change, Change::Delete | Change::Erase);
     let opens_batch = writes.iter().filter(deletes).any(|write| inbound(kinds, write.key.0).next().is_some());
-    let (guards, jobs, tallies) = (unit.guards, unit.jobs, unit.tallies);
+    let guard = |(kind, id, version): (Cow<'static, str>, RecordId, i64)| {
+        let number = kinds.index(&kind).ok_or_else(|| unknown_kind(&kind))?;
+        Ok(((number, id), version))
+    };
+    let guards = unit.guards.into_iter().map(guard).collect::<Result<Vec<_>, Error>>()?;
+    let (jobs, tallies) = (unit.jobs, unit.tallies);
     Ok(Prepared {
         writes,
         guards,
@@ -180,7 +186,7 @@ fn check_jobs(jobs: &[JobChange]) -> Result<(), Error> {
     Ok(())
 }
 
-fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>, sealer: Option<&Sealer>) -> Result<PreparedWrite, Error> {
+fn prepare_write(kinds: &Kinds, write: Write, sealer: Option<&Sealer>) -> Result<PreparedWrite, Error> {
     let number = kinds.index(&write.kind).ok_or_else(|| unknown_kind(&write.kind))?;
     let change = match write.becomes {
         Becomes::Live(body) => {
@@ -191,10 +197,10 @@ fn prepare_write(kinds: &Kinds, write: Write, told: &HashSet<RecordId>, sealer: 
         }
         Becomes::Deleted => Change::Delete,
         Becomes::Erased => Change::Erase,
-        Becomes::Resealed(body) => Change::Reseal(kinds.at(number).canonical(body)?),
+        Becomes::Resealed(body) => Change::Reseal(kinds.at(number).finished(body)?),
         Becomes::Restored => Change::Restore,
     };
-    Ok(PreparedWrite { key: (number, write.id), expect: write.expect, parent: write.parent, change, told: told.contains(&write.id) })
+    Ok(PreparedWrite { key: (number, write.id), expect: write.expect, parent: write.parent, change, told: false })
 }
 
 impl PreparedWrite {

@@ -29,7 +29,7 @@ impl Store {
         let keys = self.keys_for(ctx.tenant(), text).await?;
         let told = EventDraft::new(format!("{}.revealed", kind.name()), id, json!({ "field": field })).about(kind.name().to_owned());
         let told = told.scope(crate::plan::scope_of(&kind, &body));
-        self.commit(ctx, UnitOfWork::new().guard(id, record.version).event(told)).await?;
+        self.commit(ctx, UnitOfWork::new().guard(kind.name().to_owned(), id, record.version).event(told)).await?;
         let plain = keys.open(&bound(&kind, id, field), text).ok_or_else(|| unreadable(&kind, field))?;
         let plain = std::str::from_utf8(&plain).map_err(|_| unreadable(&kind, field))?;
         Ok(Some(Secret::new(plain.to_owned())))

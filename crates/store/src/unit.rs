@@ -29,7 +29,7 @@ pub enum Expect {
 #[serde(default, deny_unknown_fields)]
 pub struct UnitOfWork {
     pub(crate) writes: Vec<Write>,
-    pub(crate) guards: Vec<(RecordId, i64)>,
+    pub(crate) guards: Vec<(Cow<'static, str>, RecordId, i64)>,
     pub(crate) events: Vec<EventDraft>,
     pub(crate) jobs: Vec<JobChange>,
     pub(crate) tallies: Vec<Tally>,
@@ -145,8 +145,8 @@ impl UnitOfWork {
 
     /// Requires that a live record still has this version, without writing it.
     #[must_use]
-    pub fn guard(mut self, id: RecordId, version: i64) -> Self {
-        self.guards.push((id, version));
+    pub fn guard(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, version: i64) -> Self {
+        self.guards.push((kind.into(), id, version));
         self
     }
 
@@ -300,6 +300,11 @@ pub struct EventDraft {
 }
 
 impl EventDraft {
+    /// Whether it takes the place of the standard event of a write.
+    pub(crate) fn tells_of(&self, write: &Write) -> bool {
+        self.subject == write.id && self.subject_kind.as_ref().is_none_or(|kind| *kind == write.kind)
+    }
+
     /// An event: type in the past tense (`device.approved`), the record it is about, and an object of data.
     ///
     /// The subject's kind is that of the write in the same unit, else the word before the dot.

@@ -147,7 +147,7 @@ impl JobHandler for Tick {
         let now = store.clock().now();
         // What it says now holds from when it was said.
         let due = schedule.due(&when, payload.after.max(record.updated_at), now);
-        let unit = UnitOfWork::new().guard(record.id, record.version);
+        let unit = UnitOfWork::new().guard(Schedule::KIND, record.id, record.version);
         let unit = due.into_iter().fold(unit, |unit, time| unit.enqueue(store.mint_id(), schedule.job(&record, time)));
         Ok(queue(&store, unit, record.id, &when, now))
     }

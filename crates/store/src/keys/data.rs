@@ -19,7 +19,7 @@ const FORMAT: u8 = 1;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KeyRow {
     pub(crate) id: RecordId,
-    /// The record whose personal data it seals; the tenant's secrets without one.
+    /// Names the record whose personal data it seals; the tenant's secrets without one.
     pub(crate) subject: Option<RecordId>,
     pub(crate) wrapped: Arc<str>,
     pub(crate) created_at: i64,

@@ -12,7 +12,9 @@ mod tenant;
 pub(crate) use data::{DataKey, KeyRow, Rewrapped, Which, key_of};
 pub use master::MasterKey;
 pub use sealed::Sealed;
-pub(crate) use sealing::{Sealer, Sealing, bound, bound_to_subject, each, names_sealed, sealed, sealed_text, texts, unreadable, withheld};
+pub(crate) use sealing::{
+    Sealer, Sealing, bound, bound_to_subject, each, names_sealed, sealed, sealed_text, subject_of, texts, unreadable, withheld,
+};
 pub(crate) use tenant::{TenantKeys, Vault};
 
 /// Marks a sealed value in bodies and events: `{"$sealed": …}` is written by the store only.

@@ -1,13 +1,17 @@
 //! Sealing the secrets of a body: what came in the clear is sealed before the commit, and at its turn compared with what is stored.
+//!
+//! Between the two the tenant's key may have changed and records may have been sealed anew: at its turn a body is brought to the keys that hold
+//! then, so that nothing is sealed under an old key once there is a new one, whichever process it comes from.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use serde_json::{Map, Value};
 use steward_base::{Error, Random, RecordId};
 use zeroize::Zeroizing;
 
-use super::{DataKey, SEALED, TenantKeys};
+use super::{DataKey, SEALED, TenantKeys, key_of};
 use crate::kind::Kind;
 
 /// What seals the secrets of a unit.
@@ -58,33 +62,52 @@ impl Sealer {
 }
 
 impl Sealing {
-    /// The body with what did not change as it is stored, when that is another text; what came sealed must be stored so.
+    /// The keys that it was sealed with.
+    pub(crate) fn keys(&self) -> &Arc<TenantKeys> {
+        &self.keys
+    }
+
+    /// The body as it is to be stored, when that is another text: what did not change as it is stored, everything else under the newest key of
+    /// `now`. What came sealed must be stored, in the same text or sealed anew since it was read.
     pub(crate) fn settle(
         &self,
-        kind: &Kind,
-        id: RecordId,
+        now: &Sealer,
+        (kind, id): (&Kind, RecordId),
         stored: Option<&Map<String, Value>>,
         body: &Map<String, Value>,
     ) -> Result<Option<Map<String, Value>>, Error> {
         let stored_texts = |number: usize| stored.map(|stored| texts(stored, &kind.fields()[number].segments)).unwrap_or_default();
+        let same = |number: usize, plain: &[u8]| {
+            let bound = bound(kind, id, &kind.fields()[number].path);
+            let opens = |text: &&str| now.keys.open(&bound, text).is_some_and(|open| open.as_slice() == plain);
+            stored_texts(number).into_iter().find(opens).map(str::to_owned)
+        };
+        let mut instead: HashMap<&str, String> = HashMap::new();
         for (number, text) in &self.kept {
-            if !stored_texts(*number).contains(&text.as_str()) {
-                return Err(not_stored(&kind.fields()[*number].pointer()));
+            if stored_texts(*number).contains(&text.as_str()) {
+                continue;
+            }
+            let field = &kind.fields()[*number];
+            let plain = now.keys.open(&bound(kind, id, &field.path), text);
+            let text_now = plain.and_then(|plain| same(*number, &plain)).ok_or_else(|| not_stored(&field.pointer()))?;
+            instead.insert(text, text_now);
+        }
+        let newest = now.newest()?;
+        for (number, fresh, plain) in &self.fresh {
+            if let Some(text) = same(*number, plain.as_bytes()) {
+                instead.insert(fresh, text);
+            } else if key_of(fresh) != Some(newest.id) {
+                let bound = bound(kind, id, &kind.fields()[*number].path);
+                instead.insert(fresh, newest.seal(&bound, plain.as_bytes(), &now.random));
             }
         }
-        let mut same: HashMap<&str, &str> = HashMap::new();
-        for (number, fresh, plain) in &self.fresh {
-            let bound = bound(kind, id, &kind.fields()[*number].path);
-            let opens = |text: &&str| self.keys.open(&bound, text).is_some_and(|open| open.as_slice() == plain.as_bytes());
-            same.extend(stored_texts(*number).into_iter().find(opens).map(|text| (fresh.as_str(), text)));
-        }
-        if same.is_empty() {
+        if instead.is_empty() {
             return Ok(None);
         }
         let mut body = body.clone();
         for field in kind.fields().iter().filter(|field| field.sealed) {
             each(&mut body, &field.segments, &mut |value| {
-                if let Some(text) = sealed_text(value).and_then(|text| same.get(text)) {
+                if let Some(text) = sealed_text(value).and_then(|text| instead.get(text)) {
                     *value = sealed(text);
                 }
             });
@@ -107,9 +130,17 @@ pub(crate) fn withheld() -> Value {
     Value::Object(Map::from_iter([(SEALED.to_owned(), Value::Null)]))
 }
 
-/// What personal data in an event is bound to: the record it is about and the name it has there.
+/// What personal data in an event is bound to: the record it is about, as its key names it, and the name it has there.
 pub(crate) fn bound_to_subject(subject: RecordId, name: &str) -> Vec<u8> {
     [b"event", &[0][..], &subject.bytes(), name.as_bytes()].concat()
+}
+
+/// As what a key names the record whose personal data it seals: records of two kinds may have one id, and what is erased of one must stay for
+/// the other.
+pub(crate) fn subject_of(kind: &Kind, id: RecordId) -> RecordId {
+    let name = digest::digest(&digest::SHA256, &[b"subject", &[0][..], kind.name().as_bytes(), &[0], &id.bytes()].concat());
+    let (first, _) = name.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
+    RecordId::from_bytes(*first)
 }
 
 /// The text of a sealed value.

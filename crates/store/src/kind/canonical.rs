@@ -68,7 +68,8 @@ impl Kind {
         self.check_stored(body)
     }
 
-    fn finished(&self, body: Map<String, Value>) -> Result<Canonical, Error> {
+    /// The same for one that is stored already: whatever may be wrong with it, it stays as it is.
+    pub(crate) fn finished(&self, body: Map<String, Value>) -> Result<Canonical, Error> {
         let text = serde_json::to_string(&body).map_err(Error::internal)?;
         if text.len() > MAX_BYTES {
             let detail = format!("A record holds at most {} KiB; this one has {}.", MAX_BYTES / 1024, text.len().div_ceil(1024));

@@ -26,7 +26,7 @@ impl Planner<'_> {
         effects: &mut Effects,
     ) -> Result<(), Error> {
         let (before, row) = (state.live(self.kinds, write.key)?, state.row(write.key));
-        if row.is_none() && !state.subjects.has_key(write.key.1) {
+        if row.is_none() && !state.subjects.has_key(write.key) {
             return Ok(());
         }
         let body = row.as_ref().map(Row::parse).transpose()?.unwrap_or_default();

@@ -10,6 +10,7 @@ mod personal;
 mod references;
 mod restore;
 mod search;
+mod secrets;
 mod state;
 mod tallies;
 mod told;
@@ -29,6 +30,7 @@ use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
 use crate::unit::{Committed, Expect};
 use erase::Erased;
+pub(crate) use personal::Subjects;
 pub(crate) use state::{Inbound, State, Wanted};
 pub(crate) use told::scope_of;
 
@@ -137,8 +139,8 @@ impl Planner<'_> {
         }
         self.check_unique(state, &effects)?;
         self.check_targets(state, unit, &effects)?;
-        for (id, version) in &unit.guards {
-            self.check_guard(state, *id, *version)?;
+        for (key, version) in &unit.guards {
+            self.check_guard(state, *key, *version)?;
         }
         let jobs = self.jobs(&state.jobs, unit, now)?;
         let events = self.tell(state, unit, now, &effects, &jobs.died)?;
@@ -177,7 +179,7 @@ impl Planner<'_> {
         let effect = match &write.change {
             Change::Put(canonical, _) => {
                 let canonical = numbered.unwrap_or(canonical);
-                let settled = self.settled(write.key, canonical, row.as_ref())?;
+                let settled = self.settled(state, write.key, canonical, row.as_ref())?;
                 self.put(unit, now, write, before, row, settled.as_ref().unwrap_or(canonical))
             }
             Change::Delete => match (before, row) {
@@ -215,15 +217,6 @@ impl Planner<'_> {
             (Expect::Version(expected), true, Some(row)) if row.version != expected => Err(version_conflict(&noun, row.version)),
             _ => Ok(()),
         }
-    }
-
-    /// The body with secrets that did not change as they are stored, where it has such.
-    fn settled(&self, key: Key, canonical: &Canonical, row: Option<&Row>) -> Result<Option<Canonical>, Error> {
-        let Some(sealing) = &canonical.sealing else { return Ok(None) };
-        let kind = self.kinds.at(key.0);
-        let stored = row.map(Row::parse).transpose()?;
-        let settled = sealing.settle(kind, key.1, stored.as_ref(), &canonical.body)?;
-        settled.map(|body| kind.canonical(body)).transpose()
     }
 
     fn put(
@@ -320,18 +313,12 @@ impl Planner<'_> {
     }
 
     /// Guards are judged by the state before the unit: a unit may guard what it writes.
-    fn check_guard(&self, state: &State, id: RecordId, version: i64) -> Result<(), Error> {
-        let versions = self.kinds.iter().enumerate().filter_map(|(kind, _)| state.live_version((kind, id)));
-        let mut found = None;
-        for known in versions {
-            if known == version {
-                return Ok(());
-            }
-            found = Some(known);
-        }
-        match found {
-            Some(known) => Err(version_conflict("record", known)),
-            None => Err(Error::not_found("record")),
+    fn check_guard(&self, state: &State, key: Key, version: i64) -> Result<(), Error> {
+        let noun = self.kinds.at(key.0).name().replace('_', " ");
+        match state.live_version(key) {
+            Some(known) if known == version => Ok(()),
+            Some(known) => Err(version_conflict(&noun, known)),
+            None => Err(Error::not_found(&noun)),
         }
     }
 }

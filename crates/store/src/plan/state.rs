@@ -7,6 +7,7 @@ use steward_base::{AttemptKey, Error, RecordId, Timestamp};
 use super::attempts::Attempts;
 use super::jobs::{Jobs, WantedJobs};
 use super::personal::Subjects;
+use super::secrets::Secrets;
 use super::tallies::{Message, Tallies};
 use super::{Effects, Live};
 use crate::keys::{KeyRow, Rewrapped};
@@ -20,15 +21,15 @@ use crate::value;
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) records: HashSet<Key>,
-    /// Records of whatever kind: guards name no kind.
-    pub(crate) any_kind: HashSet<RecordId>,
     pub(crate) unique: HashSet<UniqueKey>,
     /// Records about to be deleted whose referrers are looked for.
     pub(crate) inbound: HashSet<Key>,
     /// Records about to be restored, whose unique keys and references are looked for.
     pub(crate) restored: HashSet<Key>,
+    /// The keys for the secrets of the tenant.
+    pub(crate) secrets: bool,
     /// Records whose personal data will stand in events.
-    pub(crate) subjects: HashSet<RecordId>,
+    pub(crate) subjects: HashSet<Key>,
     pub(crate) jobs: WantedJobs,
     pub(crate) tallies: HashSet<TallyKey>,
     pub(crate) messages: HashSet<Message>,
@@ -40,7 +41,7 @@ impl Wanted {
     pub(crate) fn by<'u>(kinds: &Kinds, units: impl Iterator<Item = &'u Prepared>) -> Self {
         let mut wanted = Self::default();
         for unit in units {
-            wanted.any_kind.extend(unit.guards.iter().map(|(id, _)| *id));
+            wanted.records.extend(unit.guards.iter().map(|(key, _)| *key));
             wanted.attempts.extend(unit.ctx.attempt().map(|attempt| attempt.key.clone()));
             WantedJobs::by(unit, &mut wanted.jobs);
             for tally in &unit.tallies {
@@ -52,11 +53,16 @@ impl Wanted {
                 }
             }
             let about = unit.events.iter().map(|event| (event.kind, event.subject)).chain(unit.writes.iter().map(|write| write.key));
-            wanted.subjects.extend(about.filter(|(kind, _)| kinds.at(*kind).is_confidential()).map(|(_, subject)| subject));
+            wanted.subjects.extend(about.filter(|(kind, _)| kinds.at(*kind).is_confidential()));
             for write in &unit.writes {
                 wanted.records.insert(write.key);
+                if matches!(write.change, Change::Erase) {
+                    // Its kind may have held personal data once.
+                    wanted.subjects.insert(write.key);
+                }
                 match &write.change {
                     Change::Put(canonical, targets) => {
+                        wanted.secrets |= canonical.sealing.is_some();
                         wanted.records.extend(targets.iter().map(|target| target.key));
                         wanted.unique.extend(canonical.entries.unique.iter().map(|(field, value)| (write.key.0, *field, value.clone())));
                     }
@@ -74,7 +80,7 @@ impl Wanted {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let records = self.records.is_empty() && self.any_kind.is_empty() && self.unique.is_empty() && self.inbound.is_empty();
+        let records = self.records.is_empty() && !self.secrets && self.unique.is_empty() && self.inbound.is_empty();
         let rest = self.messages.is_empty() && self.attempts.is_empty() && self.subjects.is_empty();
         records && rest && self.jobs.is_empty() && self.tallies.is_empty()
     }
@@ -107,6 +113,7 @@ pub(crate) struct State {
     owners: HashMap<UniqueKey, Option<RecordId>>,
     pub(super) inbound: HashMap<Key, Vec<Inbound>>,
     pub(crate) subjects: Subjects,
+    pub(crate) secrets: Secrets,
     /// Records to be restored whose own needs are not known yet.
     pub(super) restoring: Vec<Key>,
     pub(crate) jobs: Jobs,
@@ -132,6 +139,7 @@ impl State {
             owners,
             inbound,
             subjects: Subjects::default(),
+            secrets: Secrets::default(),
             restoring: Vec::new(),
             jobs,
             tallies,
@@ -176,8 +184,8 @@ impl State {
             }
         }
         // Events will tell of the referrers that are changed.
-        let told = self.slots.keys().filter(|key| kinds.at(key.0).is_confidential() && !self.subjects.is_loaded(key.1));
-        wanted.subjects.extend(told.map(|key| key.1));
+        let told = self.slots.keys().filter(|key| kinds.at(key.0).is_confidential() && !self.subjects.is_loaded(**key));
+        wanted.subjects.extend(told);
         self.jobs.wants_more(&mut wanted.jobs);
         wanted
     }
@@ -222,7 +230,7 @@ impl State {
     /// Takes over a unit that was decided; answers the position after it.
     pub(super) fn apply(&mut self, effects: &mut Effects, events: Vec<EventRow>) -> i64 {
         self.subjects.apply();
-        effects.erased.iter().for_each(|erased| self.subjects.forget(erased.key.1));
+        effects.erased.iter().for_each(|erased| self.subjects.forget(erased.key));
         let changed = || effects.list.iter().filter(|effect| effect.changed);
         for effect in changed() {
             for (field, value) in effect.before.iter().flat_map(|live| &live.entries.unique) {

@@ -37,7 +37,7 @@ impl Planner<'_> {
         subjects.begin();
         for effect in effects.list.iter().filter(|effect| effect.changed && !effect.told) {
             let kind = self.kinds.at(effect.key.0);
-            let data = self.changes(subjects, kind, effect)?;
+            let data = self.changes(subjects, effect)?;
             let telling = Telling {
                 event_type: format!("{}.{}", kind.name(), verb(effect)),
                 subject: effect.key.1,
@@ -64,7 +64,8 @@ impl Planner<'_> {
         }
         for told in &unit.events {
             let kind = self.kinds.at(told.kind);
-            let data = if kind.is_confidential() { Some(self.told_explicitly(subjects, kind, told.subject, &told.data)?) } else { None };
+            let data =
+                if kind.is_confidential() { Some(self.told_explicitly(subjects, (told.kind, told.subject), &told.data)?) } else { None };
             let scope = told.scope.clone().unwrap_or_else(|| self.scope_of_subject(effects, told));
             let telling = Telling {
                 event_type: told.event_type.clone(),
@@ -119,7 +120,7 @@ impl Planner<'_> {
     }
 
     /// The fields that differ, as `{"before": {…}, "after": {…}}`.
-    fn changes(&self, subjects: &mut Subjects, kind: &Kind, effect: &Effect) -> Result<Map<String, Value>, Error> {
+    fn changes(&self, subjects: &mut Subjects, effect: &Effect) -> Result<Map<String, Value>, Error> {
         let nothing = Map::new();
         let old = effect.before.as_ref().map_or(&nothing, |live| &live.body);
         let new = effect.after.as_ref().map_or(&nothing, |live| &live.body);
@@ -130,14 +131,14 @@ impl Planner<'_> {
         let mut data = Map::new();
         for (name, live, told) in [("before", &effect.before, side(old, new)), ("after", &effect.after, side(new, old))] {
             if live.is_some() {
-                data.insert(name.into(), Value::Object(self.told(subjects, kind, effect.key.1, told)?));
+                data.insert(name.into(), Value::Object(self.told(subjects, effect.key, told)?));
             }
         }
         Ok(data)
     }
 
     fn scope_of_subject(&self, effects: &Effects, told: &PreparedEvent) -> Map<String, Value> {
-        let about = effects.list.iter().find(|effect| effect.key.1 == told.subject);
+        let about = effects.list.iter().find(|effect| effect.key == (told.kind, told.subject));
         about.map(|effect| scope_after(self.kinds.at(effect.key.0), effect)).unwrap_or_default()
     }
 }

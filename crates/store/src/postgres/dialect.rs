@@ -208,7 +208,6 @@ pub(super) struct Statements {
     pub(super) record: String,
     pub(super) found: String,
     pub(super) records: String,
-    pub(super) of_any_kind: String,
     pub(super) owners: String,
     pub(super) referrers: String,
     pub(super) put: String,
@@ -371,7 +370,6 @@ impl Statements {
             // `OFFSET 0` keeps the planner from turning a lookup per key into a scan of the table.
             records: at("SELECT {columns}, k.kind, k.id FROM unnest($2::text[], $3::uuid[]) k (kind, id)
                 CROSS JOIN LATERAL (SELECT * FROM {s}.record WHERE tenant = $1 AND kind = k.kind AND id = k.id OFFSET 0) r"),
-            of_any_kind: at("SELECT {columns}, r.kind, r.id FROM {s}.record r WHERE r.tenant = $1 AND r.kind = ANY ($2::text[]) AND r.id = ANY ($3::uuid[])"),
             owners: at("SELECT k.at, u.id FROM unnest($2::text[], $3::text[], $4::bytea[]) WITH ORDINALITY k (kind, field, value, at)
                 CROSS JOIN LATERAL (SELECT id FROM {s}.record_unique
                     WHERE tenant = $1 AND kind = k.kind AND field = k.field AND value = k.value OFFSET 0) u"),

@@ -10,7 +10,8 @@ use super::failure::Failure;
 use super::namespace::Namespace;
 use super::read::{id_at, query};
 use crate::keys::{KeyRow, Rewrapped, Which};
-use crate::plan::{State, Wanted};
+use crate::kind::Kinds;
+use crate::plan::{State, Subjects, Wanted};
 
 /// The statements of one schema for data keys.
 pub(super) struct KeyStatements {
@@ -56,16 +57,20 @@ pub(super) async fn keys(client: &Client, namespace: &Namespace, which: &Which) 
     Ok(rows.iter().map(row_of).collect())
 }
 
-/// The keys of the subjects that a batch asks for; the connection is the tenant's already.
-pub(super) async fn load(client: &Client, namespace: &Namespace, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {
-    if wanted.subjects.is_empty() {
-        return Ok(());
-    }
+/// The keys that a batch asks for; the connection is the tenant's already.
+pub(super) async fn load(client: &Client, namespace: &Namespace, kinds: &Kinds, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {
     let (statements, tenant) = (&namespace.statements.keys, namespace.tenant.record().uuid());
-    let ids: Vec<Uuid> = wanted.subjects.iter().map(|id| id.uuid()).collect();
-    let statement = client.prepare_cached(&statements.of_subjects).await?;
-    let rows = client.query(&statement, &[&tenant, &ids]).await?;
-    state.subjects.loaded(&wanted.subjects, rows.iter().map(row_of).collect());
+    if !wanted.subjects.is_empty() {
+        let names: Vec<Uuid> = Subjects::names(kinds, &wanted.subjects).into_iter().map(RecordId::uuid).collect();
+        let statement = client.prepare_cached(&statements.of_subjects).await?;
+        let rows = client.query(&statement, &[&tenant, &names]).await?;
+        state.subjects.loaded(kinds, &wanted.subjects, &rows.iter().map(row_of).collect::<Vec<_>>());
+    }
+    if wanted.secrets {
+        let statement = client.prepare_cached(&statements.secrets).await?;
+        let rows = client.query(&statement, &[&tenant]).await?;
+        state.secrets.loaded(rows.iter().map(row_of).collect());
+    }
     Ok(())
 }
 

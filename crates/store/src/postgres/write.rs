@@ -132,7 +132,7 @@ async fn decide(
     first?.into_state(planner, &wanted, &mut state);
     Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
     super::attempts::load(client, namespace, &wanted, &mut state).await?;
-    keys::load(client, namespace, &wanted, &mut state).await?;
+    keys::load(client, namespace, planner.kinds, &wanted, &mut state).await?;
     loop {
         loads.referrers(client, planner, tenant, &wanted, &mut state).await?;
         wanted = state.wants_more(planner.kinds);
@@ -141,7 +141,7 @@ async fn decide(
         }
         loads.rows(client, planner, tenant, &wanted).await?.into_state(planner, &wanted, &mut state);
         Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
-        keys::load(client, namespace, &wanted, &mut state).await?;
+        keys::load(client, namespace, planner.kinds, &wanted, &mut state).await?;
     }
     Ok(planner.batch(&mut state, units.iter().copied()))
 }
@@ -149,7 +149,6 @@ async fn decide(
 /// The statements that load.
 struct Loads {
     records: tokio_postgres::Statement,
-    of_any_kind: tokio_postgres::Statement,
     owners: tokio_postgres::Statement,
     referrers: tokio_postgres::Statement,
 }
@@ -165,7 +164,6 @@ impl Loads {
         let statements = &namespace.statements;
         Ok(Self {
             records: client.prepare_cached(&statements.records).await?,
-            of_any_kind: client.prepare_cached(&statements.of_any_kind).await?,
             owners: client.prepare_cached(&statements.owners).await?,
             referrers: client.prepare_cached(&statements.referrers).await?,
         })
@@ -174,28 +172,20 @@ impl Loads {
     async fn rows(&self, client: &Client, planner: &Planner<'_>, tenant: Uuid, wanted: &Wanted) -> Result<Loaded, Failure> {
         let kinds: Vec<&str> = wanted.records.iter().map(|(kind, _)| planner.kinds.at(*kind).name()).collect();
         let ids: Vec<Uuid> = wanted.records.iter().map(|(_, id)| id.uuid()).collect();
-        let all_kinds: Vec<&str> = planner.kinds.iter().map(|kind| kind.name()).collect();
-        let any_ids: Vec<Uuid> = wanted.any_kind.iter().map(|id| id.uuid()).collect();
         let asked: Vec<UniqueKey> = wanted.unique.iter().cloned().collect();
         let of: Vec<&str> = asked.iter().map(|(kind, _, _)| planner.kinds.at(*kind).name()).collect();
         let fields: Vec<&str> = asked.iter().map(|(kind, field, _)| planner.kinds.at(*kind).fields()[*field].path.as_str()).collect();
         let values: Vec<&[u8]> = asked.iter().map(|(_, _, value)| value.as_slice()).collect();
         let records_bound: [&(dyn ToSql + Sync); 3] = [&tenant, &kinds, &ids];
-        let any_bound: [&(dyn ToSql + Sync); 3] = [&tenant, &all_kinds, &any_ids];
         let owners_bound: [&(dyn ToSql + Sync); 4] = [&tenant, &of, &fields, &values];
         let some =
             |wanted: bool, statement, bound| async move { if wanted { client.query(statement, bound).await } else { Ok(Vec::new()) } };
-        let (records, (of_any_kind, owners)) = futures_util::future::join(
+        let (records, owners) = futures_util::future::join(
             some(!ids.is_empty(), &self.records, &records_bound[..]),
-            futures_util::future::join(
-                some(!any_ids.is_empty(), &self.of_any_kind, &any_bound[..]),
-                some(!asked.is_empty(), &self.owners, &owners_bound[..]),
-            ),
+            some(!asked.is_empty(), &self.owners, &owners_bound[..]),
         )
         .await;
-        let mut records = records?;
-        records.extend(of_any_kind?);
-        Ok(Loaded { records, owners: owners?, asked })
+        Ok(Loaded { records: records?, owners: owners?, asked })
     }
 
     async fn referrers(

@@ -21,6 +21,7 @@ use crate::list::{FacetQuery, Facets, SearchCursor, SearchQuery};
 use crate::moving::Moved;
 use crate::places::ask;
 use crate::query::{Cursor, ListQuery};
+use crate::rotate::Resealed;
 use crate::rows::Row;
 use crate::store::{Store, own};
 
@@ -321,9 +322,9 @@ impl Call for RotateDataKey {
     const METHOD: &'static str = "rotate_data_key";
     const PATIENCE: Duration = LONG;
     const CHANGES: bool = true;
-    type Answer = usize;
+    type Answer = Resealed;
 
-    async fn answer(self, store: &Store) -> Result<usize, Error> {
+    async fn answer(self, store: &Store) -> Result<Resealed, Error> {
         store.rotate_data_key(&self.who.restore()).await
     }
 }
@@ -337,9 +338,9 @@ impl Call for ResealSecrets {
     const METHOD: &'static str = "reseal_secrets";
     const PATIENCE: Duration = LONG;
     const CHANGES: bool = true;
-    type Answer = usize;
+    type Answer = Resealed;
 
-    async fn answer(self, store: &Store) -> Result<usize, Error> {
+    async fn answer(self, store: &Store) -> Result<Resealed, Error> {
         store.reseal_secrets(&self.who.restore()).await
     }
 }

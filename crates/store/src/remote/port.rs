@@ -25,6 +25,7 @@ use crate::keys::{KeyRow, Which};
 use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::moving::Moved;
 use crate::query::{ListQuery, Page};
+use crate::rotate::Resealed;
 use crate::rows::{EventRow, Row};
 use crate::unit::{Committed, UnitOfWork};
 
@@ -105,11 +106,11 @@ impl Remote {
         self.0.call(&DataKeys { tenant, which }).await
     }
 
-    pub(crate) async fn rotate_data_key(&self, ctx: &Ctx) -> Result<usize, Error> {
+    pub(crate) async fn rotate_data_key(&self, ctx: &Ctx) -> Result<Resealed, Error> {
         self.0.call(&RotateDataKey { who: Who::of(ctx) }).await
     }
 
-    pub(crate) async fn reseal_secrets(&self, ctx: &Ctx) -> Result<usize, Error> {
+    pub(crate) async fn reseal_secrets(&self, ctx: &Ctx) -> Result<Resealed, Error> {
         self.0.call(&ResealSecrets { who: Who::of(ctx) }).await
     }
 

@@ -1,7 +1,5 @@
 //! The data keys of a file.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use steward_base::RecordId;
 
@@ -53,8 +51,8 @@ pub(super) fn write(connection: &Connection, codes: &Codes, writes: &Writes) -> 
     Ok(())
 }
 
-/// The keys of these subjects, where they have one.
-pub(super) fn subjects(connection: &Connection, codes: &Codes, subjects: &HashSet<RecordId>) -> Result<Vec<KeyRow>, Failure> {
+/// The keys under these names, where there are such.
+pub(super) fn subjects(connection: &Connection, codes: &Codes, subjects: &[RecordId]) -> Result<Vec<KeyRow>, Failure> {
     let mut statement = connection.prepare_cached(dialect::SUBJECT_KEY)?;
     let one = |subject: &RecordId| statement.query_row(params![codes.tenant, &subject.bytes()[..]], row_of).optional();
     let found = subjects.iter().map(one).collect::<Result<Vec<_>, _>>()?;

@@ -9,8 +9,9 @@ use steward_base::Error;
 use super::codes::{Codes, id_at};
 use super::failure::Failure;
 use super::{attempts, dialect, jobs, keys, read};
+use crate::keys::Which;
 use crate::kind::Kinds;
-use crate::plan::{Done, Inbound, Planner, State, Wanted};
+use crate::plan::{Done, Inbound, Planner, State, Subjects, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
 use crate::rows::{Key, Writes};
 use crate::value;
@@ -71,13 +72,6 @@ fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &
             state.loaded_record(planner.kinds, *key, row);
         }
     }
-    for id in &wanted.any_kind {
-        for kind in 0..planner.kinds.iter().count() {
-            if let Some(row) = read::record(connection, codes, kind, *id)? {
-                state.loaded_record(planner.kinds, (kind, *id), row);
-            }
-        }
-    }
     let mut owners = connection.prepare_cached(dialect::OWNER)?;
     for key in &wanted.unique {
         let (kind, field, value) = key;
@@ -87,7 +81,11 @@ fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &
         }
     }
     if !wanted.subjects.is_empty() {
-        state.subjects.loaded(&wanted.subjects, keys::subjects(connection, codes, &wanted.subjects)?);
+        let names = Subjects::names(planner.kinds, &wanted.subjects);
+        state.subjects.loaded(planner.kinds, &wanted.subjects, &keys::subjects(connection, codes, &names)?);
+    }
+    if wanted.secrets {
+        state.secrets.loaded(keys::keys(connection, codes, &Which::Secrets)?);
     }
     state.loaded_restored(wanted);
     for key in &wanted.inbound {

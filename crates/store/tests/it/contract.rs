@@ -118,11 +118,14 @@ async fn guards_hold_records_still() {
         let (store, ctx) = (&bench.store, &bench.ctx);
         let (owner, thing) = (store.mint_id(), store.mint_id());
         store.commit(ctx, UnitOfWork::new().create(owner, &Team { name: "owners".into() })).await.expect("creates");
-        let guarded = |version| UnitOfWork::new().guard(owner, version).put_model(thing, &Thing::named("x"), Expect::Any);
+        let guarded = |version| UnitOfWork::new().guard("team", owner, version).put_model(thing, &Thing::named("x"), Expect::Any);
         store.commit(ctx, guarded(1)).await.expect("still at 1");
         store.commit(ctx, UnitOfWork::new().put_model(owner, &Team { name: "others".into() }, Expect::Any)).await.expect("moves on");
         assert_eq!(store.commit(ctx, guarded(1)).await.expect_err("moved on").code(), "version_conflict");
-        assert_eq!(store.commit(ctx, UnitOfWork::new().guard(store.mint_id(), 1)).await.expect_err("is not there").code(), "not_found");
+        assert_eq!(
+            store.commit(ctx, UnitOfWork::new().guard("team", store.mint_id(), 1)).await.expect_err("is not there").code(),
+            "not_found"
+        );
     })
     .await;
 }
@@ -279,4 +282,39 @@ async fn a_parent_is_kept_and_can_change() {
 #[tokio::test]
 async fn health_is_good() {
     on_each(async |bench| bench.store.health().await.expect("is healthy")).await;
+}
+
+#[tokio::test]
+async fn records_of_two_kinds_with_one_id_are_two_records() {
+    on_each(async |bench| {
+        let (store, ctx) = (&bench.store, &bench.ctx);
+        let id = store.mint_id();
+        store.commit(ctx, UnitOfWork::new().create(id, &Team { name: "one".into() })).await.expect("creates");
+        store.commit(ctx, UnitOfWork::new().create(id, &Thing::named("other"))).await.expect("creates");
+        store
+            .update::<Thing>(ctx, id, |thing| {
+                thing.size = Some(2);
+                Ok(())
+            })
+            .await
+            .expect("updates");
+        let guarded = |kind, version| UnitOfWork::new().guard(kind, id, version).create(store.mint_id(), &Thing::named("x"));
+        for (kind, version, held) in [("team", 1, true), ("team", 2, false), ("thing", 1, false), ("thing", 2, true)] {
+            let done = store.commit(ctx, guarded(kind, version)).await;
+            assert_eq!(
+                done.map_err(|error| error.code().to_owned()).err(),
+                (!held).then(|| "version_conflict".to_owned()),
+                "{kind} {version}"
+            );
+        }
+        // What is told of one does not silence the other.
+        let told = EventDraft::new("team.named", id, json!({}));
+        let unit = UnitOfWork::new().put_model(id, &Team { name: "two".into() }, Expect::Any);
+        let unit = unit.put_model(id, &Thing::named("changed"), Expect::Any).event(told.about("team"));
+        store.commit(ctx, unit).await.expect("commits");
+        let told = store.events(ctx, 0, 100).await.expect("events");
+        let types: Vec<&str> = told.iter().rev().take(2).map(|event| event.event_type.as_str()).collect();
+        assert_eq!(types, ["team.named", "thing.updated"]);
+    })
+    .await;
 }

@@ -228,7 +228,7 @@ pub(crate) fn unit_of(steps: &[Step]) -> UnitOfWork {
         Step::Put(slot, body, expect) => unit.put(slot.kind(), slot.id(), body.clone(), *expect),
         Step::Delete(slot, expect) => unit.delete(slot.kind(), slot.id(), *expect),
         Step::Restore(slot, expect) => unit.restore(slot.kind(), slot.id(), *expect),
-        Step::Guard(slot, version) => unit.guard(slot.id(), *version),
+        Step::Guard(slot, version) => unit.guard(slot.kind(), slot.id(), *version),
     })
 }
 

@@ -302,3 +302,21 @@ async fn keys_of_subjects_are_there_after_a_restart() {
     assert_eq!((&opened[0].data["after"]["name"], &opened[1].data["after"]["name"]), (&json!("ann"), &json!("anna")));
     world.store.close().await;
 }
+
+#[tokio::test]
+async fn erasing_a_record_leaves_the_personal_data_of_one_of_another_kind_with_its_id() {
+    on_both(async |world| {
+        let (store, ctx) = (&world.store, &world.ctx);
+        let id = store.mint_id();
+        world.put(id, customer("ann")).await;
+        let ticket = UnitOfWork::new().put("ticket", id, object(json!({ "caller": "bob" })), Expect::Any);
+        store.commit(ctx, ticket).await.expect("commits");
+        store.erase_record(ctx, "ticket", id).await.expect("erases");
+        let opened = world.opened().await;
+        assert_eq!(opened[0].data["after"]["name"], "ann", "{:?}", opened[0]);
+        assert_eq!(opened[1].data["after"]["caller"], json!({ "$erased": true }));
+        store.erase_record(ctx, "customer", id).await.expect("erases");
+        assert_eq!(world.opened().await[0].data["after"]["name"], json!({ "$erased": true }));
+    })
+    .await;
+}
