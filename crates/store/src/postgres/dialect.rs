@@ -154,7 +154,7 @@ pub(super) const LOCK_TENANT: &str = "SELECT pg_advisory_xact_lock(hashtextexten
 /// Row-level security does not bind these.
 pub(super) const PASSES_WALLS: &str = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
 /// Held by the connection that moves a tenant.
-pub(super) const TRY_GUARD: &str = "SELECT pg_try_advisory_lock(hashtextextended('steward:' || $1, 2))";
+pub(super) const LOCK_GUARD: &str = "SELECT pg_advisory_lock(hashtextextended('steward:' || $1, 2))";
 /// All of one moment, and for as long as whoever takes it needs.
 pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = '10min'; SET LOCAL statement_timeout = 0";
 /// Held by the connection that loads, so that others leave its schema alone.
@@ -195,10 +195,12 @@ pub(super) struct Statements {
     pub(super) unclaimed: String,
     pub(super) first_head: String,
     pub(super) head: String,
+    pub(super) is_there: String,
     pub(super) last_event: String,
     pub(super) put_head: String,
     pub(super) drop_head: String,
     pub(super) loading: String,
+    pub(super) is_loading: String,
     pub(super) begin_loading: String,
     pub(super) end_loading: String,
     /// The tables that hold rows of tenants.
@@ -354,10 +356,13 @@ impl Statements {
             unclaimed: at("SELECT kind, field, id FROM {s}.unclaimed WHERE tenant = $1 ORDER BY kind, field, id LIMIT 1000"),
             first_head: at("INSERT INTO {s}.tenant_head VALUES ($1, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING"),
             head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1"),
+            // A head may be away for a moment, and keys are there from the first one on; of what is being loaded nobody knows yet.
+            is_there: at("SELECT 1 FROM {s}.key_state WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM {s}.loading WHERE tenant = $1) LIMIT 1"),
             last_event: at("SELECT position, hash FROM {s}.event WHERE tenant = $1 ORDER BY position DESC LIMIT 1"),
             put_head: at("INSERT INTO {s}.tenant_head VALUES ($1, $2, $3) ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, hash = excluded.hash"),
             drop_head: at("DELETE FROM {s}.tenant_head WHERE tenant = $1"),
             loading: at("SELECT tenant FROM {s}.loading"),
+            is_loading: at("SELECT 1 FROM {s}.loading WHERE tenant = $1"),
             begin_loading: at("INSERT INTO {s}.loading VALUES ($1) ON CONFLICT DO NOTHING"),
             end_loading: at("DELETE FROM {s}.loading WHERE tenant = $1"),
             tables: format!("SELECT c.table_name::text FROM information_schema.columns c
@@ -417,9 +422,9 @@ impl Statements {
     }
 
     /// What holds the text of records and keys.
-    pub(super) fn vacuum(&self) -> String {
+    pub(super) fn scrubbed(&self) -> Vec<String> {
         let tables = ["record", "record_index", "record_unique", "record_search", "data_key"];
-        format!("VACUUM {}", tables.map(|table| format!("\"{}\".{table}", self.schema)).join(", "))
+        tables.iter().map(|table| format!("\"{}\".{table}", self.schema)).collect()
     }
 
     pub(super) fn create_schema(&self) -> String {

@@ -6,6 +6,8 @@ use deadpool_postgres::PoolError;
 use steward_base::{Error, ErrorKind};
 use tokio_postgres::error::SqlState;
 
+use crate::engine::no_namespace;
+
 /// Why a transaction did not happen, or may not have.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -56,11 +58,21 @@ impl Failure {
                 Some(&SqlState::DISK_FULL) => unavailable("storage_full").with_source(error),
                 Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => unavailable("storage_read_only").with_source(error),
                 Some(code) if is_limit(code) => unavailable("database_unavailable").with_source(error),
+                Some(code) if is_missing(code) => no_namespace().with_source(error),
                 Some(code) if code.code().starts_with("53") || code.code().starts_with("58") => {
                     unavailable("storage_failed").with_source(error)
                 }
                 _ => Error::internal(error),
             },
+        }
+    }
+
+    /// Whether a tenant is not there any more: another process may remove it at any time.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Ours(error) => error.kind() == ErrorKind::NotFound,
+            Self::Refused(error) => error.code().is_some_and(is_missing),
+            Self::Lost(_) | Self::TimedOut | Self::Unreachable(_) => false,
         }
     }
 
@@ -104,6 +116,11 @@ fn is_going_down(code: &SqlState) -> bool {
 /// The server ended it for taking too long: on a lock, in a statement, or between two.
 fn is_limit(code: &SqlState) -> bool {
     [SqlState::LOCK_NOT_AVAILABLE, SqlState::QUERY_CANCELED, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT].contains(code)
+}
+
+/// The schema was removed, and its tables with it.
+fn is_missing(code: &SqlState) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME].contains(code)
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::namespace::Namespace;
-use super::read::{id_at, query};
+use super::read::{id_at, is_there, query};
 use crate::job::{DEAD_KEPT, Job, JobQuery, JobState, KEPT, Priority};
 use crate::plan::{State, Wanted};
 use crate::prepare::{DELETED_KEPT, SWEPT};
@@ -77,7 +77,11 @@ pub(super) async fn jobs(client: &Client, namespace: &Namespace, asked: &JobQuer
 pub(super) async fn next_due(client: &Client, namespace: &Namespace, kinds: Option<&[String]>) -> Result<Option<i64>, Failure> {
     let tenant = namespace.tenant.record().uuid();
     let rows = query(client, namespace, &namespace.statements.jobs.next_due, &[&tenant, &kinds]).await?;
-    Ok(rows.first().and_then(|row| row.get(0)))
+    let due: Option<i64> = rows.first().and_then(|row| row.get(0));
+    if due.is_none() {
+        is_there(client, namespace).await?;
+    }
+    Ok(due)
 }
 
 /// Numbers whose names begin with a prefix, and what comes behind it.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::dialect;
 use super::failure::Failure;
 use super::namespace::Namespace;
-use super::read::{id_at, query};
+use super::read::{ask, id_at};
 use crate::Body;
 use crate::building::{self, BUILT_AT_ONCE, Building, Key, KeyId, Role};
 use crate::engine::no_namespace;
@@ -72,10 +72,10 @@ async fn migrated(client: &Client, namespace: &Namespace) -> Result<usize, Failu
 /// The keys that are not complete, when the tenant is there and all else is as it should be.
 async fn current(client: &Client, namespace: &Namespace, kinds: &Kinds, missing: Missing) -> Result<Option<Building>, Failure> {
     let tenant = namespace.tenant.record().uuid();
-    if query(client, namespace, &namespace.statements.head, &[&tenant]).await?.is_empty() {
+    if ask(client, namespace, &namespace.statements.head, &[&tenant]).await?.is_empty() {
         return if missing == Missing::Refuse { Err(no_namespace().into()) } else { Ok(None) };
     }
-    let rows = query(client, namespace, &namespace.statements.key_states, &[&tenant]).await?;
+    let rows = ask(client, namespace, &namespace.statements.key_states, &[&tenant]).await?;
     let mut open = Vec::new();
     for (number, kind) in kinds.iter().enumerate() {
         let (stored, building) = known_keys(&rows, kind);

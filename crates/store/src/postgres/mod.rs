@@ -5,12 +5,14 @@ mod bell;
 mod connect;
 mod dialect;
 mod failure;
+mod held;
 mod jobs;
 mod keys;
 mod migrate;
 mod namespace;
 mod read;
 mod reader;
+mod ready;
 mod remove;
 mod search;
 mod tables;
@@ -45,7 +47,7 @@ use bell::Bell;
 use connect::Connections;
 use dialect::Statements;
 use failure::{Failure, outcome_unknown, unavailable};
-use migrate::{Missing, migrate};
+use migrate::Missing;
 use namespace::{Namespace, Pending};
 pub(crate) use reader::Reader;
 pub(crate) use remove::Guard;
@@ -185,8 +187,14 @@ impl Postgres {
 
     /// Vacuums what may hold dead rows; it takes no lock that readers or writers wait for.
     pub(crate) async fn scrub(&self, tenant: TenantId) -> Result<(), Error> {
-        let vacuum = async |client: &Client, namespace: &Namespace| Ok(client.batch_execute(&namespace.statements.vacuum()).await?);
-        self.read(tenant, vacuum).await
+        let namespace = self.0.existing(tenant).await?;
+        let vacuumed = async {
+            let client = self.0.connections.hold().await?;
+            remove::vacuum(&client, &namespace.statements.scrubbed()).await?;
+            client.give_back();
+            Ok::<(), Failure>(())
+        };
+        vacuumed.await.map_err(Failure::into_error)
     }
 
     pub(crate) async fn notes(&self, prefix: &str) -> Result<Vec<(String, i64)>, Error> {
@@ -289,8 +297,7 @@ impl Postgres {
 
     async fn read<T>(&self, tenant: TenantId, read: impl AsyncFnOnce(&Client, &Namespace) -> Result<T, Failure>) -> Result<T, Error> {
         let namespace = self.0.existing(tenant).await?;
-        let client = self.0.connections.pool.get().await.map_err(|error| Failure::from(error).into_error())?;
-        read(&client, &namespace).await.map_err(Failure::into_error)
+        self.0.read(&namespace, read).await.map_err(Failure::into_error)
     }
 }
 
@@ -320,42 +327,6 @@ impl Shared {
 
     fn all(&self) -> Vec<Arc<Namespace>> {
         self.namespaces.read().values().cloned().collect()
-    }
-
-    /// The namespace of a tenant that has a schema.
-    async fn existing(self: &Arc<Self>, tenant: TenantId) -> Result<Arc<Namespace>, Error> {
-        let namespace = self.namespace(tenant);
-        if let Err(failure) = self.ready(&namespace, Missing::Refuse).await {
-            // Strangers' ids must not fill the map.
-            if matches!(failure, Failure::Ours(_)) && namespace.position.receiver_count() == 0 {
-                self.namespaces.write().remove(&tenant);
-            }
-            return Err(failure.into_error());
-        }
-        Ok(namespace)
-    }
-
-    async fn ready(self: &Arc<Self>, namespace: &Arc<Namespace>, missing: Missing) -> Result<Arc<Building>, Failure> {
-        let prepare = async || -> Result<Arc<Building>, Failure> {
-            let client = self.connections.pool.get().await?;
-            let done = migrate(&client, namespace, &self.surroundings.kinds, &self.surroundings.clock, missing).await;
-            if done.is_err() {
-                // Whatever state its transaction is in, nobody should meet it.
-                drop(Client::take(client));
-            }
-            let building = Arc::new(done?);
-            if !building.is_empty() {
-                self.tasks.spawn(build(self.clone(), namespace.clone(), building.clone()));
-            }
-            Ok(building)
-        };
-        namespace.ready.get_or_try_init(prepare).await.cloned()
-    }
-
-    async fn head(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(i64, [u8; 32]), Failure> {
-        self.ready(namespace, Missing::Refuse).await?;
-        let client = self.connections.pool.get().await?;
-        read::head(&client, namespace).await
     }
 
     /// Learns the position as it is now; answers whether it is news.
@@ -419,13 +390,19 @@ impl Shared {
                 }
                 // A pooled connection that broke while it was idle, before anything was sent that counts.
                 Outcome::Failed(Failure::Lost(_)) if self.surroundings.clock.monotonic() < deadline && self.has_server().await => {}
-                Outcome::Failed(failure) => return refuse(batch, &failure.into_error()),
+                Outcome::Failed(failure) => {
+                    // A head may be away only for as long as the tenant is moved; tables are gone for good.
+                    if matches!(failure, Failure::Refused(_)) && failure.is_gone() {
+                        self.let_go(namespace);
+                    }
+                    return refuse(batch, &failure.into_error());
+                }
             }
         }
     }
 
     async fn attempt(&self, namespace: &Namespace, batch: &[Pending], deadline: Duration) -> Outcome {
-        let connected = async { Ok(self.connections.pool.get().await?) };
+        let connected = async { Ok(self.connections.hold().await?) };
         let client = match write::within(&self.surroundings.clock, deadline, connected).await {
             Ok(client) => client,
             Err(failure) => return Outcome::Failed(failure),
@@ -444,8 +421,8 @@ impl Shared {
         // A defect that one unit brings to light must end neither the task nor the other units.
         let outcome = AssertUnwindSafe(Box::pin(write::batch(&client, namespace, &planner, &units, deadline))).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Outcome::Failed(Error::internal("a unit of work made its batch panic").into()));
-        if !matches!(outcome, Outcome::Committed(_)) {
-            drop(Client::take(client));
+        if matches!(outcome, Outcome::Committed(_)) {
+            client.give_back();
         }
         outcome
     }
@@ -453,12 +430,12 @@ impl Shared {
     /// What became of a batch; `None` when the server does not come back in time.
     async fn ask(&self, namespace: &Namespace, position: i64, hash: &[u8; 32], deadline: Duration) -> Option<bool> {
         while self.surroundings.clock.monotonic() < deadline {
-            let connected = async { Ok(self.connections.pool.get().await?) };
+            let connected = async { Ok(self.connections.hold().await?) };
             if let Ok(client) = write::within(&self.surroundings.clock, deadline, connected).await {
                 let happened = write::happened(&client, namespace, position, hash);
-                match write::within(&self.surroundings.clock, deadline, happened).await {
-                    Ok(happened) => return Some(happened),
-                    Err(_) => drop(Client::take(client)),
+                if let Ok(happened) = write::within(&self.surroundings.clock, deadline, happened).await {
+                    client.give_back();
+                    return Some(happened);
                 }
             }
             tokio::time::sleep(ASK_AGAIN).await;
@@ -474,28 +451,22 @@ impl Shared {
         keys: &[(usize, Role)],
         after: Option<RecordId>,
     ) -> Result<Option<RecordId>, Failure> {
-        let client = self.connections.pool.get().await?;
-        let done = migrate::build(&client, namespace, &self.surroundings.kinds, kind, keys, after).await;
-        if done.is_err() {
-            drop(Client::take(client));
-        }
-        done
+        let client = self.connections.hold().await?;
+        let last = migrate::build(&client, namespace, &self.surroundings.kinds, kind, keys, after).await?;
+        client.give_back();
+        Ok(last)
     }
 
     /// Whether a fresh connection works.
     async fn has_server(&self) -> bool {
-        match self.connections.pool.get().await {
-            Ok(client) => {
-                let deadline = self.surroundings.clock.monotonic() + ATTEMPT;
-                let answers = async { Ok(client.batch_execute("").await?) };
-                let works = write::within(&self.surroundings.clock, deadline, answers).await.is_ok();
-                if !works {
-                    drop(Client::take(client));
-                }
-                works
-            }
-            Err(_) => false,
+        let Ok(client) = self.connections.hold().await else { return false };
+        let deadline = self.surroundings.clock.monotonic() + ATTEMPT;
+        let answers = async { Ok(client.batch_execute("").await?) };
+        let works = write::within(&self.surroundings.clock, deadline, answers).await.is_ok();
+        if works {
+            client.give_back();
         }
+        works
     }
 
     /// Nobody can tell whether it happened: whoever would be told of it looks for himself.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::dialect;
 use super::failure::Failure;
-use super::namespace::Namespace;
+use super::namespace::{Namespace, SHARED};
+use crate::engine::no_namespace;
 use crate::kind::{Kind, Kinds};
 use crate::list::{Counted, Drive, Find, MAX_COUNTED, Range, Scan, Scanned, past};
 use crate::query::Direction;
@@ -17,8 +18,26 @@ use crate::value;
 
 type Bound<'a> = &'a (dyn ToSql + Sync);
 
-/// Runs a statement as the tenant.
+/// Runs a statement as the tenant. Where tenants share a schema, one that another process removed would look as if it had no rows.
 pub(super) async fn query(client: &Client, namespace: &Namespace, sql: &str, bound: &[Bound<'_>]) -> Result<Vec<SqlRow>, Failure> {
+    let rows = ask(client, namespace, sql, bound).await?;
+    if rows.is_empty() {
+        is_there(client, namespace).await?;
+    }
+    Ok(rows)
+}
+
+/// Fails when the tenant is not in the schema that it shares. From one of its own there would have been no answer.
+pub(super) async fn is_there(client: &Client, namespace: &Namespace) -> Result<(), Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    if namespace.schema == SHARED && ask(client, namespace, &namespace.statements.is_there, &[&tenant]).await?.is_empty() {
+        return Err(no_namespace().into());
+    }
+    Ok(())
+}
+
+/// The same without a look at whether the tenant is there.
+pub(super) async fn ask(client: &Client, namespace: &Namespace, sql: &str, bound: &[Bound<'_>]) -> Result<Vec<SqlRow>, Failure> {
     let as_tenant = client.prepare_cached(dialect::AS_TENANT).await?;
     let statement = client.prepare_cached(sql).await?;
     let tenant = namespace.tenant.record().uuid().to_string();
@@ -60,7 +79,15 @@ pub(super) async fn count(
     let field = field_name(kind, field);
     let rows =
         query(client, namespace, &namespace.statements.count, &[&tenant, &kind.name(), &field, &range.low, &range.high, &most]).await?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
+    counted(client, namespace, &rows).await
+}
+
+async fn counted(client: &Client, namespace: &Namespace, rows: &[SqlRow]) -> Result<i64, Failure> {
+    let count = rows.first().map_or(0, |row| row.get(0));
+    if count == 0 {
+        is_there(client, namespace).await?;
+    }
+    Ok(count)
 }
 
 pub(super) async fn events(client: &Client, namespace: &Namespace, after: i64, limit: usize) -> Result<Vec<EventRow>, Failure> {
@@ -103,7 +130,7 @@ pub(super) async fn count_found(client: &Client, namespace: &Namespace, kind: &K
     let tenant = namespace.tenant.record().uuid();
     let bound: [Bound<'_>; 5] = [&tenant, &kind.name(), &start.as_bytes(), &past(start), &most];
     let rows = query(client, namespace, &namespace.statements.count_found, &bound).await?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
+    counted(client, namespace, &rows).await
 }
 
 pub(super) async fn found(client: &Client, namespace: &Namespace, kinds: &Kinds, find: &Find) -> Result<Vec<RecordId>, Failure> {
@@ -139,7 +166,11 @@ pub(super) async fn unclaimed(client: &Client, namespace: &Namespace, kinds: &Ki
 
 pub(super) async fn head(client: &Client, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {
     let tenant = namespace.tenant.record().uuid();
-    let rows = query(client, namespace, &namespace.statements.head, &[&tenant]).await?;
+    let mut rows = ask(client, namespace, &namespace.statements.head, &[&tenant]).await?;
+    if rows.is_empty() {
+        // Away while another process moves the tenant: it would be where the events end.
+        rows = query(client, namespace, &namespace.statements.last_event, &[&tenant]).await?;
+    }
     Ok(rows.first().map_or((0, [0; 32]), |row| (row.get(0), hash_at(row, 1))))
 }
 

@@ -8,6 +8,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::failure::Failure;
+use super::held::Held;
 use super::namespace::Namespace;
 use super::{Shared, dialect, read, tables};
 use crate::dump::{Cell, Page, TABLES, Table};
@@ -22,7 +23,7 @@ pub(crate) struct Reader {
     shared: Arc<Shared>,
     namespace: Arc<Namespace>,
     /// The connection of the snapshot.
-    held: Option<Client>,
+    held: Option<Held>,
     /// Bytes of a row, about.
     row_size: usize,
 }
@@ -34,7 +35,7 @@ impl Reader {
 
     pub(crate) async fn hold(&mut self) -> Result<(), Error> {
         let begun = async {
-            let client = self.shared.connections.pool.get().await?;
+            let client = self.shared.connections.hold().await?;
             client.batch_execute(dialect::BEGIN_SNAPSHOT).await?;
             Ok::<_, Failure>(client)
         };
@@ -43,10 +44,10 @@ impl Reader {
     }
 
     pub(crate) async fn release(&mut self) -> Result<(), Error> {
-        if let Some(client) = &self.held {
+        if let Some(client) = self.held.take() {
             client.batch_execute("COMMIT").await.map_err(|error| Failure::from(error).into_error())?;
+            client.give_back();
         }
-        self.held = None;
         Ok(())
     }
 
@@ -91,15 +92,6 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // In the middle of a snapshot: nobody should meet that transaction.
-        if let Some(client) = self.held.take() {
-            drop(Client::take(client));
-        }
-    }
-}
-
 async fn page(
     client: &Client,
     namespace: &Namespace,
@@ -117,6 +109,7 @@ async fn page(
 
 pub(super) async fn named(client: &Client, namespace: &Namespace, ids: &[Uuid]) -> Result<Vec<Vec<Cell>>, Failure> {
     let tenant = namespace.tenant.record().uuid();
-    let rows = read::query(client, namespace, &tables::named(&namespace.schema), &[&tenant, &ids]).await?;
+    // Also while it is being loaded.
+    let rows = read::ask(client, namespace, &tables::named(&namespace.schema), &[&tenant, &ids]).await?;
     Ok(rows.iter().map(|row| tables::cells(&TABLES[0], row)).collect::<Result<_, _>>()?)
 }

@@ -6,39 +6,42 @@ use deadpool_postgres::Client;
 use steward_base::TenantId;
 
 use super::failure::Failure;
+use super::held::Held;
 use super::namespace::{self, Namespace};
 use super::read::hash_at;
 use super::{Shared, dialect};
 
 /// The right to move a tenant: a lock that goes with its connection.
-pub(crate) struct Guard(Option<Client>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
-            drop(Client::take(client));
-        }
-    }
-}
+pub(crate) struct Guard(#[expect(dead_code, reason = "it is held, not used")] Held);
 
 pub(super) async fn guard(shared: &Shared, tenant: TenantId) -> Result<Option<Guard>, Failure> {
-    let client = shared.connections.pool.get().await?;
-    let locked = client.query_one(dialect::TRY_GUARD, &[&tenant.to_string()]).await?.get::<_, bool>(0);
-    Ok(locked.then(|| Guard(Some(client))))
+    let client = shared.connections.hold().await?;
+    let locked = client.lock(dialect::LOCK_GUARD, &tenant.to_string()).await?;
+    Ok(locked.then(|| Guard(client)))
 }
 
 /// Removes the schema, or the tenant's rows from the shared one, whose space is then free to be overwritten.
 pub(super) async fn run(shared: &Arc<Shared>, namespace: &Namespace) -> Result<(), Failure> {
-    let client = shared.connections.pool.get().await?;
-    if client.query_opt(dialect::SCHEMA_EXISTS, &[&namespace.schema]).await?.is_none() {
-        return Ok(());
+    let client = shared.connections.hold().await?;
+    if client.query_opt(dialect::SCHEMA_EXISTS, &[&namespace.schema]).await?.is_some() {
+        if namespace.schema == namespace::SHARED {
+            let tables = rows(&client, namespace).await?;
+            let names = tables.iter().map(|table| format!("\"{}\".\"{table}\"", namespace.schema));
+            vacuum(&client, &names.collect::<Vec<_>>()).await?;
+        } else {
+            client.batch_execute(&namespace.statements.drop_schema()).await?;
+        }
     }
-    if namespace.schema != namespace::SHARED {
-        return Ok(client.batch_execute(&namespace.statements.drop_schema()).await?);
-    }
-    let tables = rows(&client, namespace).await?;
-    for table in tables {
-        client.batch_execute(&format!("VACUUM \"{}\".\"{table}\"", namespace.schema)).await?;
+    client.give_back();
+    Ok(())
+}
+
+/// Gives the space of dead rows free to be overwritten. It takes as long as the tables are large, and no transaction can hold it.
+pub(super) async fn vacuum(client: &Client, tables: &[String]) -> Result<(), Failure> {
+    if !tables.is_empty() {
+        client.batch_execute("SET statement_timeout = 0").await?;
+        client.batch_execute(&format!("VACUUM {}", tables.join(", "))).await?;
+        client.batch_execute("RESET statement_timeout").await?;
     }
     Ok(())
 }
@@ -49,7 +52,9 @@ pub(super) async fn rows(client: &Client, namespace: &Namespace) -> Result<Vec<S
     let done = async {
         client.batch_execute(dialect::BEGIN_UNLIMITED).await?;
         client.query(dialect::AS_TENANT, &[&tenant.to_string()]).await?;
-        let mut tables = Vec::new();
+        // First of all, so that whoever commits is through, and whoever comes finds no tenant.
+        let head = client.execute(&namespace.statements.drop_head, &[&tenant]).await?;
+        let mut tables = if head > 0 { vec!["tenant_head".to_owned()] } else { Vec::new() };
         for row in client.query(&namespace.statements.tables, &[]).await? {
             let table: String = row.get(0);
             let gone = client.execute(&format!("DELETE FROM \"{}\".\"{table}\" WHERE tenant = $1", namespace.schema), &[&tenant]).await?;
@@ -103,18 +108,11 @@ async fn as_tenant(
     namespace: &Namespace,
     work: impl AsyncFnOnce(&Client) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let client = shared.connections.pool.get().await?;
-    let done = async {
-        client.batch_execute("BEGIN").await?;
-        client.query(dialect::AS_TENANT, &[&namespace.tenant.record().uuid().to_string()]).await?;
-        work(&client).await?;
-        client.batch_execute("COMMIT").await?;
-        Ok(())
-    };
-    let done = done.await;
-    if done.is_err() {
-        // Whatever state its transaction is in, nobody should meet it.
-        drop(Client::take(client));
-    }
-    done
+    let client = shared.connections.hold().await?;
+    client.batch_execute("BEGIN").await?;
+    client.query(dialect::AS_TENANT, &[&namespace.tenant.record().uuid().to_string()]).await?;
+    work(&client).await?;
+    client.batch_execute("COMMIT").await?;
+    client.give_back();
+    Ok(())
 }

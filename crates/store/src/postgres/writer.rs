@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::dialect::Statements;
 use super::failure::Failure;
+use super::held::Held;
 use super::migrate::{Missing, migrate};
 use super::namespace::{Namespace, loading_schema, schema_of};
 use super::write::{self, Claims};
-use super::{Shared, dialect, reader, tables};
+use super::{Shared, dialect, read, reader, tables};
 use crate::building::Building;
 use crate::dump::derive::{self, Claim};
 use crate::dump::{Cell, Step, TABLES, Table, damaged, tenant_exists};
@@ -29,7 +30,7 @@ pub(crate) struct Writer {
     namespace: Box<Namespace>,
     /// Of the lock.
     name: String,
-    client: Option<Client>,
+    client: Option<Held>,
     building: Arc<Building>,
     head: (i64, [u8; 32]),
 }
@@ -42,10 +43,10 @@ impl Writer {
             Layout::Dedicated => Namespace::new(tenant, Arc::new(Statements::of(&name)), shared.surroundings.positions.of(tenant)),
             Layout::Shared => shared.fresh(tenant),
         };
-        let client = shared.connections.pool.get().await?;
-        if let Err(failure) = lock(&client, &name).await {
-            drop(Client::take(client));
-            return Err(failure);
+        let client = shared.connections.hold().await?;
+        if !client.lock(dialect::LOCK_LOADING, &name).await? {
+            let detail = "This tenant is being loaded already: wait until that has ended.";
+            return Err(Error::new(ErrorKind::Conflict, "tenant_busy", detail).into());
         }
         let (namespace, head) = (Box::new(namespace), (0, [0; 32]));
         let mut writer = Self { shared, namespace, name, client: Some(client), building: Arc::default(), head };
@@ -97,9 +98,7 @@ impl Writer {
 
     pub(crate) async fn publish(mut self) -> Result<(), Error> {
         let done = self.enter().await;
-        if let Some(client) = self.client.take() {
-            drop(Client::take(client));
-        }
+        self.client = None;
         done.map_err(|failure| match failure {
             Failure::Refused(error) if error.code() == Some(&SqlState::DUPLICATE_SCHEMA) => tenant_exists(),
             other => other.into_error(),
@@ -146,7 +145,6 @@ impl Writer {
         if let Err(error) = client.query(dialect::UNLOCK_LOADING, &[&self.name]).await {
             tracing::debug!(error = %error, "the lock of a load goes with its connection");
         }
-        drop(Client::take(client));
     }
 
     async fn run(&mut self, step: Step) -> Result<(), Failure> {
@@ -208,31 +206,9 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            drop(Client::take(client));
-        }
-    }
-}
-
-/// Takes the lock of a load. It waits as long as a server needs to notice that a connection is gone, or a start to look whether anybody still
-/// loads.
-async fn lock(client: &Client, name: &str) -> Result<(), Failure> {
-    client.batch_execute("BEGIN; SET LOCAL lock_timeout = '2s'").await?;
-    client.query(dialect::LOCK_LOADING, &[&name]).await.map_err(|error| match error.code() {
-        Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-            let detail = "This tenant is being loaded already: wait until that has ended.";
-            Failure::from(Error::new(ErrorKind::Conflict, "tenant_busy", detail))
-        }
-        _ => error.into(),
-    })?;
-    Ok(client.batch_execute("COMMIT").await?)
-}
-
 /// Removes what was left half loaded by whoever is gone.
 pub(super) async fn clear_loading(shared: &Shared) -> Result<(), Failure> {
-    let client = shared.connections.pool.get().await?;
+    let client = shared.connections.hold().await?;
     for row in client.query(dialect::LOADING_SCHEMAS, &[]).await? {
         let schema: &str = row.get(0);
         if client.query_one(dialect::TRY_LOCK_LOADING, &[&schema]).await?.get::<_, bool>(0) {
@@ -241,17 +217,26 @@ pub(super) async fn clear_loading(shared: &Shared) -> Result<(), Failure> {
         }
     }
     // Without the tables nothing is loaded there.
-    let Ok(loading) = client.query(&shared.sharing.loading, &[]).await else { return Ok(()) };
-    for row in loading {
+    for row in client.query(&shared.sharing.loading, &[]).await.unwrap_or_default() {
         let tenant = TenantId::from(RecordId::from_bytes(row.get::<_, Uuid>(0).into_bytes()));
         let name = loading_schema(tenant);
         if client.query_one(dialect::TRY_LOCK_LOADING, &[&name]).await?.get::<_, bool>(0) {
-            let positions = &shared.surroundings.positions;
-            super::remove::rows(&client, &Namespace::new(tenant, shared.sharing.clone(), positions.of(tenant))).await?;
+            let namespace = Namespace::new(tenant, shared.sharing.clone(), shared.surroundings.positions.of(tenant));
+            if is_half_loaded(&client, &namespace).await? {
+                super::remove::rows(&client, &namespace).await?;
+            }
             client.query(dialect::UNLOCK_LOADING, &[&name]).await?;
         }
     }
+    client.give_back();
     Ok(())
+}
+
+/// To be asked under the lock: whoever had it may have made the tenant whole, or removed it, since it was listed.
+async fn is_half_loaded(client: &Client, namespace: &Namespace) -> Result<bool, Failure> {
+    let tenant = namespace.tenant.record().uuid();
+    let loading = client.query(&namespace.statements.is_loading, &[&tenant]).await?;
+    Ok(!loading.is_empty() && read::ask(client, namespace, &namespace.statements.head, &[&tenant]).await?.is_empty())
 }
 
 async fn put(client: &Client, schema: &str, tenant: Uuid, table: &'static Table, rows: &[Vec<Cell>]) -> Result<(), Failure> {

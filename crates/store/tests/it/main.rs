@@ -7,6 +7,7 @@ mod contract;
 mod differential;
 mod disk;
 mod dumps;
+mod elsewhere;
 mod encryption;
 mod erase;
 mod facets;

@@ -1,6 +1,7 @@
 //! Stores to test on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -223,6 +224,16 @@ pub(crate) async fn on_each(test: impl AsyncFn(&Bench)) {
         test(&bench).await;
         bench.close().await;
     }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(mut so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("comes true");
 }
 
 /// A filter as a handler would pass it.
