@@ -26,7 +26,7 @@ const ROUNDS: usize = 60;
 /// How long commits that were begun may take to end.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How often control is asked what became of a note.
+/// How often a server that is away is asked again: what became of a note, or to let commits go on.
 const ASKED: usize = 120;
 
 /// What moving a tenant came to.
@@ -65,7 +65,7 @@ impl Drop for Alone {
 enum Stopped {
     /// It is where it was.
     Undone(Error),
-    /// Nobody can tell whether it was moved: no copy takes commits before the next start finds out.
+    /// Nobody can tell whether it was moved, or its commits do not go on: the next move or start sees to it.
     Undecided(Error),
 }
 
@@ -90,15 +90,23 @@ impl Store {
             return remote.relocate(tenant, place).await;
         }
         refuse_operator(tenant)?;
-        let (from, to) = (self.0.places.place_of(tenant), self.0.places.named(place)?);
+        let (store, to) = (self.clone(), self.0.places.named(place)?);
+        // Whoever asks may have gone by then: a tenant does not stay halfway.
+        tokio::spawn(async move { store.move_to(tenant, to).await }).await.map_err(Error::internal)?
+    }
+
+    async fn move_to(&self, tenant: TenantId, to: i64) -> Result<Moved, Error> {
         let _alone = self.0.busy.enter(tenant)?;
         let began = self.0.clock.monotonic();
+        let _guard = self.0.places.home().guard(tenant).await?.ok_or_else(tenant_busy)?;
+        let from = self.0.places.look_up(tenant).await?;
         let (source, target) = (self.0.places.engine(from)?, self.0.places.engine(to)?);
         let position = source.head(tenant).await?.0;
         if from == to {
             return Ok(Moved { position, held: Duration::ZERO, took: Duration::ZERO });
         }
-        let _guard = self.0.places.home().guard(tenant).await?.ok_or_else(tenant_busy)?;
+        // Its note would be lost.
+        self.remove_stray(tenant).await?;
         self.note(vec![(TallyKey::Stray(tenant), Some(to))]).await?;
         target.remove(tenant).await?;
         let (position, held) = match self.copy_and_switch(tenant, (source, target), (from, to)).await {
@@ -138,8 +146,10 @@ impl Store {
         refuse_operator(tenant)?;
         let _alone = self.0.busy.enter(tenant)?;
         let _guard = self.0.places.home().guard(tenant).await?.ok_or_else(tenant_busy)?;
+        let place = self.0.places.look_up(tenant).await?;
+        self.remove_stray(tenant).await?;
         let held = self.0.marks.hold(tenant, DRAIN).await.ok_or_else(tenant_busy)?;
-        self.0.places.of(tenant)?.remove(tenant).await?;
+        self.0.places.engine(place)?.remove(tenant).await?;
         {
             let _lane = self.0.marks.forget(tenant).await;
             let gone = [TallyKey::Mark(tenant), TallyKey::Place(tenant), TallyKey::Stray(tenant)];
@@ -171,14 +181,17 @@ impl Store {
             return Err(restless().into());
         };
         // From here on no process commits to the source.
-        source.fence(tenant).await?;
-        match self.switch(tenant, (source, target), (loading, last), places).await {
-            Ok(position) => Ok((position, self.0.clock.monotonic().saturating_sub(began))),
-            Err(Stopped::Undone(error)) => {
-                source.unfence(tenant).await?;
+        let switched = match source.fence(tenant).await {
+            Ok(()) => self.switch(tenant, (source, target), (loading, last), places).await,
+            Err(error) => {
+                loading.discard().await;
                 Err(error.into())
             }
-            Err(undecided) => Err(undecided),
+        };
+        match switched {
+            Ok(position) => Ok((position, self.0.clock.monotonic().saturating_sub(began))),
+            Err(Stopped::Undone(error)) if !unfence(source, tenant).await => Err(Stopped::Undecided(error)),
+            Err(stopped) => Err(stopped),
         }
     }
 
@@ -246,23 +259,25 @@ impl Store {
     pub(crate) async fn remove_strays(&self, strays: Vec<(TenantId, i64)>) -> Result<(), Error> {
         for (tenant, number) in strays {
             let Some(_guard) = self.0.places.home().guard(tenant).await? else { continue };
-            // Whoever had the guard may have ended meanwhile.
-            let noted = self.0.places.home().tally(TenantId::OPERATOR, TallyKey::Stray(tenant).text()).await?;
-            let counts = self.0.places.home().tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await?;
-            if noted != Some(number) || counts.unwrap_or(self.0.places.home_number()) == number {
-                continue;
-            }
-            let Ok(engine) = self.0.places.engine(number) else {
+            if self.0.places.engine(number).is_err() {
                 tracing::warn!(tenant.id = %tenant, "a copy that does not count is in a place that the configuration does not name");
                 continue;
-            };
-            tracing::info!(tenant.id = %tenant, "removing what a move left behind");
-            engine.remove(tenant).await?;
-            // It may have been stopped before its commits went on.
-            self.0.places.of(tenant)?.unfence(tenant).await?;
-            self.note(vec![(TallyKey::Stray(tenant), None)]).await?;
+            }
+            self.remove_stray(tenant).await?;
         }
         Ok(())
+    }
+
+    /// Removes a tenant's copy that does not count, if control notes one now. Whoever asks has the guard.
+    async fn remove_stray(&self, tenant: TenantId) -> Result<(), Error> {
+        let noted = self.0.places.home().tally(TenantId::OPERATOR, TallyKey::Stray(tenant).text()).await?;
+        let counts = self.0.places.look_up(tenant).await?;
+        let Some(stray) = noted.filter(|stray| *stray != counts) else { return Ok(()) };
+        tracing::info!(tenant.id = %tenant, "removing what a move left behind");
+        self.0.places.engine(stray)?.remove(tenant).await?;
+        // It may have been stopped before its commits went on.
+        self.0.places.engine(counts)?.unfence(tenant).await?;
+        self.note(vec![(TallyKey::Stray(tenant), None)]).await
     }
 
     /// Writes notes into control, all or none.
@@ -270,6 +285,18 @@ impl Store {
         let notes = notes.into_iter().map(|(key, value)| Tally::Note { key, value });
         marks::write_tallies(self.0.places.home(), self.seen(), notes.collect()).await
     }
+}
+
+/// Lets commits go on at the source; answers whether they do. Until then the note stays, by which the next move or start tries again.
+async fn unfence(source: &Engine, tenant: TenantId) -> bool {
+    for _ in 0..ASKED {
+        match source.unfence(tenant).await {
+            Ok(()) => return true,
+            Err(error) => tracing::debug!(tenant.id = %tenant, error.causes = error.causes(), "commits do not go on yet"),
+        }
+        tokio::time::sleep(SHORT).await;
+    }
+    false
 }
 
 fn refuse_operator(tenant: TenantId) -> Result<(), Error> {

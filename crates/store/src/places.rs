@@ -173,6 +173,14 @@ impl Places {
         (now != place).then_some(now)
     }
 
+    /// Where control says that a tenant is: another process may have moved it since this one was told. For whoever has the guard.
+    pub(crate) async fn look_up(&self, tenant: TenantId) -> Result<i64, Error> {
+        let noted = self.home().tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await?;
+        let number = noted.unwrap_or(self.spots[0].number);
+        self.put(tenant, number);
+        Ok(number)
+    }
+
     /// Whether another process is moving a tenant away, or has done so: what could not be committed can be once that has ended.
     pub(crate) async fn is_leaving(&self, tenant: TenantId, error: &Error) -> bool {
         if !self.may_be_elsewhere(tenant, error) || error.kind() == ErrorKind::Unavailable {

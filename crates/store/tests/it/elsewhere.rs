@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use steward_base::{Clock, Error, Random, RecordId, Secret, TenantId};
-use steward_store::{Backend, ListQuery, Store, UnitOfWork};
+use steward_store::{Backend, Layout, ListQuery, Place, Store, UnitOfWork};
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Thing, ctx, kinds, postgres_url, reopened, shared, sqlite, until};
@@ -29,6 +29,12 @@ impl Database {
 
     fn server(&self) -> Backend {
         Backend::Postgres { url: Secret::new(self.url.clone()), connections: 8 }
+    }
+
+    /// Tenants have schemas of their own at home, and share one in the other place.
+    fn places(&self) -> Backend {
+        let place = |name: &str, layout| Place { name: name.into(), backend: self.server(), layout };
+        Backend::Places { places: vec![place("own", Layout::Dedicated), place("shared", Layout::Shared)], newcomers: "own".into() }
     }
 
     async fn run(&self, sql: &str) {
@@ -195,5 +201,61 @@ async fn an_erased_tenant_keeps_nothing_of_a_commit_that_was_under_way() {
         let left = database.client.query(&format!("SELECT 1 FROM tenants.{table} WHERE tenant = $1"), &[&uuid]).await.expect("asks");
         assert!(left.is_empty(), "{table}");
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_not_told_of_a_move_neither_loses_nor_keeps_the_tenant() {
+    let Some(database) = Database::make().await else { return };
+    let (mover, untold) = (reopened(database.places(), kinds()).await, reopened(database.places(), kinds()).await);
+    let (tenant, id) = tenant(&mover).await;
+    mover.relocate(tenant, "shared").await.expect("moves");
+    assert_eq!(things(&untold, tenant).await.expect("finds it"), [id]);
+    mover.relocate(tenant, "own").await.expect("moves back");
+    untold.relocate(tenant, "own").await.expect("is there already");
+    assert_eq!(things(&mover, tenant).await.expect("is whole"), [id]);
+    assert_eq!(things(&untold, tenant).await.expect("is whole"), [id]);
+
+    mover.relocate(tenant, "shared").await.expect("moves");
+    assert_eq!(things(&untold, tenant).await.expect("finds it"), [id]);
+    mover.relocate(tenant, "own").await.expect("moves back");
+    // What is not in the shared schema any more is no empty tenant.
+    assert_eq!(things(&untold, tenant).await.expect("finds it"), [id]);
+
+    mover.relocate(tenant, "shared").await.expect("moves");
+    untold.erase(tenant).await.expect("is erased");
+    let left = database.client.query("SELECT 1 FROM tenants.record WHERE tenant = $1", &[&tenant.record().uuid()]).await.expect("asks");
+    assert!(left.is_empty(), "it was elsewhere than this process thought");
+    mover.close().await;
+    untold.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_go_on_after_a_move_that_failed_though_the_head_comes_back_late() {
+    let Some(database) = Database::make().await else { return };
+    let store = reopened(database.places(), kinds()).await;
+    let (other, _) = tenant(&store).await;
+    store.relocate(other, "shared").await.expect("moves");
+    let (tenant, _) = tenant(&store).await;
+    let schema = tenant.record().wire("t");
+    database
+        .run(&format!(
+            "CREATE SEQUENCE public.tries;
+            CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN PERFORM nextval('public.tries'); RAISE EXCEPTION 'not now'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON tenants.tenant_head FOR EACH ROW EXECUTE FUNCTION public.refuse();
+            CREATE TRIGGER refuse BEFORE INSERT ON {schema}.tenant_head FOR EACH ROW EXECUTE FUNCTION public.refuse();"
+        ))
+        .await;
+    let moving = tokio::spawn({
+        let store = store.clone();
+        async move { store.relocate(tenant, "shared").await }
+    });
+    // The copy was not published, and the head did not come back.
+    until(async || database.client.query_one("SELECT last_value FROM public.tries", &[]).await.expect("asks").get::<_, i64>(0) >= 2).await;
+    database.run(&format!("DROP TRIGGER refuse ON tenants.tenant_head; DROP TRIGGER refuse ON {schema}.tenant_head")).await;
+    moving.await.expect("no panic").expect_err("could not be moved");
+    assert_eq!(store.place(tenant), Some("own"));
+    store.commit(&ctx(tenant), UnitOfWork::new().create(store.mint_id(), &Thing::named("after"))).await.expect("goes on");
     store.close().await;
 }
