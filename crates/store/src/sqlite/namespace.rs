@@ -237,6 +237,13 @@ impl Namespace {
         slot.take()
     }
 
+    /// Takes back a file that it was to let go of.
+    pub(super) fn stay(&self, open: Arc<Open>) {
+        let mut slot = self.open.lock();
+        self.gone.store(false, Ordering::Release);
+        *slot = Some(open);
+    }
+
     /// Lets go of the file; whoever drops the answer last closes it.
     pub(super) fn close(&self) -> Option<Arc<Open>> {
         self.open.lock().take()

@@ -8,7 +8,7 @@ use rusqlite::wal::CheckpointMode;
 use steward_base::{Error, ErrorKind, TenantId};
 
 use super::failure::Failure;
-use super::namespace::Open;
+use super::namespace::{Namespace, Open};
 use super::writer::{remove, sync_folder};
 use super::{Shared, blocking};
 
@@ -29,6 +29,22 @@ impl Drop for Aside<'_> {
     }
 }
 
+/// An open file on its way out. Unless it is closed it stays as it was, so that whoever tries again waits for its readers too.
+struct Leaving<'a> {
+    shared: &'a Shared,
+    namespace: Arc<Namespace>,
+    open: Option<Arc<Open>>,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.namespace.stay(open);
+            self.shared.namespaces.write().insert(self.namespace.tenant, self.namespace.clone());
+        }
+    }
+}
+
 pub(super) async fn run(shared: &Arc<Shared>, tenant: TenantId) -> Result<(), Error> {
     if !shared.aside.lock().insert(tenant) {
         return Err(busy());
@@ -40,8 +56,8 @@ pub(super) async fn run(shared: &Arc<Shared>, tenant: TenantId) -> Result<(), Er
 /// Closes and removes a file that is set aside.
 pub(super) async fn namespace(shared: &Arc<Shared>, tenant: TenantId) -> Result<(), Error> {
     let namespace = shared.namespaces.write().remove(&tenant);
-    if let Some(open) = namespace.and_then(|namespace| namespace.leave()) {
-        closed(shared, open).await?;
+    if let Some((namespace, open)) = namespace.and_then(|namespace| namespace.leave().map(|open| (namespace, open))) {
+        closed(Leaving { shared, namespace, open: Some(open) }).await?;
     }
     let path = shared.path(tenant);
     blocking(move || {
@@ -57,10 +73,10 @@ pub(super) async fn namespace(shared: &Arc<Shared>, tenant: TenantId) -> Result<
 }
 
 /// Closes the file once nobody has it. A connection that is closed later would remove the log of whatever is at its path by then.
-async fn closed(shared: &Shared, mut open: Arc<Open>) -> Result<(), Error> {
-    let clock = &shared.surroundings.clock;
+async fn closed(mut leaving: Leaving<'_>) -> Result<(), Error> {
+    let clock = &leaving.shared.surroundings.clock;
     let deadline = clock.monotonic() + PATIENCE;
-    loop {
+    while let Some(open) = leaving.open.take() {
         match Arc::try_unwrap(open) {
             Ok(last) => {
                 return blocking(move || {
@@ -69,13 +85,14 @@ async fn closed(shared: &Shared, mut open: Arc<Open>) -> Result<(), Error> {
                 })
                 .await;
             }
-            Err(shared) => open = shared,
+            Err(used) => leaving.open = Some(used),
         }
         if clock.monotonic() > deadline {
             return Err(busy());
         }
         tokio::time::sleep(LOOK).await;
     }
+    Ok(())
 }
 
 /// Copies the log of control into its file and begins it anew: what was deleted is overwritten in the file already.

@@ -1,12 +1,13 @@
 //! A tenant that is erased: what it wrote anywhere is nowhere any more.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
-use steward_base::{Clock, Timestamp};
-use steward_store::{EventDraft, Expect, JobDraft, UnitOfWork};
+use steward_base::{Clock, Random, TenantId, Timestamp};
+use steward_store::{Backend, EventDraft, Expect, JobDraft, MasterKey, Options, Store, UnitOfWork};
 
-use crate::support::{Bench, Thing, on_each_engine, postgres_url};
+use crate::support::{Bench, Thing, ctx, kinds, on_each_engine, postgres_url, until};
 
 const CANARY: &str = "kanarienvogel";
 
@@ -51,6 +52,38 @@ async fn nothing_of_an_erased_tenant_is_left() {
         bench.store.erase(tenant).await.expect("is erased");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_somebody_reads_stays_until_that_has_ended() {
+    let (dir, clock) = (tempfile::tempdir().expect("a folder"), Clock::manual(Clock::system().now()));
+    let options = Options { backend: Backend::Sqlite { dir: dir.path().to_owned() }, master: MasterKey::new([7; 32]) };
+    let store = Store::open(options, kinds(), clock.clone(), Random::system()).await.expect("opens");
+    let its = ctx(TenantId::new(store.clock(), store.random()));
+    let (tenant, id) = (its.tenant(), store.mint_id());
+    store.provision(tenant).await.expect("provisions");
+    store.commit(&its, UnitOfWork::new().create(id, &Thing::named("read"))).await.expect("creates");
+    // Whose parts nobody takes.
+    let dump = store.dump(tenant, None).await.expect("begins");
+    for attempt in 0..2 {
+        let (store, clock) = (store.clone(), clock.clone());
+        let erasing = tokio::spawn({
+            let store = store.clone();
+            async move { store.erase(tenant).await }
+        });
+        until(async || {
+            clock.advance(Duration::from_secs(61));
+            erasing.is_finished()
+        })
+        .await;
+        let refused = erasing.await.expect("no panic").expect_err("it is read");
+        assert_eq!(refused.code(), "tenant_busy", "attempt {attempt}");
+        assert!(store.get(&its, "thing", id).await.expect("is there still").is_some());
+    }
+    drop(dump);
+    store.erase(tenant).await.expect("is erased");
+    assert_eq!(in_files(dir.path(), &tenant.to_string()), 0);
+    store.close().await;
 }
 
 /// In how many files or tables a word is.
