@@ -284,7 +284,7 @@ impl<S: Stream<Item = Result<Bytes, Error>> + Unpin> Frames<S> {
     }
 }
 
-fn cut() -> Error {
+pub(super) fn cut() -> Error {
     let detail = "This copy of a tenant breaks off before its end: take another one.";
     Error::new(ErrorKind::Invalid, "dump_cut", detail)
 }

@@ -83,7 +83,8 @@ impl Store {
     /// Everything of a tenant as one stream, or what changed after a position: see [`Dump`]. Commits go on meanwhile; it ends at a position of
     /// its own.
     ///
-    /// Errors: `dump_position` in the stream when there is no event at the position.
+    /// Errors, in the stream: `dump_position` when there is no event at the position, `dump_cut` when nobody read on while the last moment was
+    /// held.
     pub async fn dump(&self, tenant: TenantId, after: Option<i64>) -> Result<Dump, Error> {
         if let Some(remote) = self.remote() {
             return remote.dump(tenant, after).await;

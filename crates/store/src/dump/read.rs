@@ -1,12 +1,13 @@
 //! Telling a tenant: in what order, and when it is complete.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use steward_base::{Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::mpsc;
 
-use super::frame::{End, FORMAT, Frame, Header};
+use super::frame::{End, FORMAT, Frame, Header, cut};
 use super::table::Told;
 use super::{Cell, Page, Position, Reader, TABLES, Table, damaged};
 
@@ -14,6 +15,8 @@ use super::{Cell, Page, Position, Reader, TABLES, Table, damaged};
 const FEW_EVENTS: i64 = 1_000;
 /// How often it goes after what is committed meanwhile, before it takes the rest for what it is.
 const ROUNDS: usize = 20;
+/// How long whoever listens may leave a frame lying while the reader holds its snapshot: it keeps the log from being emptied.
+const HELD: Duration = Duration::from_secs(60);
 /// Records asked for at once.
 const NAMED: usize = 100;
 
@@ -44,11 +47,16 @@ struct Teller {
     reader: Reader,
     frames: mpsc::Sender<Result<Bytes, Error>>,
     counts: Vec<u64>,
+    /// For each frame, while there is a limit.
+    patience: Option<Duration>,
 }
 
 pub(super) async fn run(reader: Reader, telling: Telling, frames: mpsc::Sender<Result<Bytes, Error>>) {
-    let mut teller = Teller { reader, frames: frames.clone(), counts: vec![0; TABLES.len()] };
-    if let Err(Stopped::Failed(error)) = teller.tell(telling).await {
+    let mut teller = Teller { reader, frames: frames.clone(), counts: vec![0; TABLES.len()], patience: None };
+    let told = teller.tell(telling).await;
+    // Nobody waits for whoever listens while it holds a snapshot.
+    drop(teller);
+    if let Err(Stopped::Failed(error)) = told {
         // Whoever listened may have gone.
         let _ = frames.send(Err(error)).await;
     }
@@ -87,6 +95,7 @@ impl Teller {
             told = head;
         }
         self.reader.hold().await?;
+        self.patience = Some(HELD);
         let head = self.reader.head().await?;
         self.changes(told, head.0).await?;
         for table in TABLES.iter().filter(|table| table.told == Told::Whole) {
@@ -94,6 +103,7 @@ impl Teller {
             self.all(table).await?;
         }
         self.reader.release().await?;
+        self.patience = None;
         let end = End { head: Position::of(head), rows: self.counts.clone() };
         // Before whoever listens sees the end.
         let _ = telling.end.set(end.head.clone());
@@ -175,7 +185,14 @@ impl Teller {
 
     async fn send(&mut self, frame: &Frame) -> Result<(), Stopped> {
         let bytes = frame.encode()?;
-        self.frames.send(Ok(bytes)).await.map_err(|_| Stopped::Unheard)
+        let sending = self.frames.send(Ok(bytes));
+        let sent = match self.patience {
+            Some(patience) => {
+                tokio::time::timeout(patience, sending).await.map_err(|_| Stopped::Failed(cut().with_source("it was not read on")))?
+            }
+            None => sending.await,
+        };
+        sent.map_err(|_| Stopped::Unheard)
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use steward_base::{Error, TenantId, base32};
+use steward_base::{Clock, Error, TenantId, base32};
 use tokio::sync::mpsc;
 
 use super::calls::read;
@@ -29,6 +29,8 @@ const PART: usize = 1024 * 1024;
 const WAITING: usize = 4;
 /// After so long without a question a dump is given up.
 const IDLE: Duration = Duration::from_secs(300);
+/// How often one looks for those.
+const LOOK: Duration = Duration::from_secs(30);
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Begin {
@@ -65,10 +67,18 @@ impl Copies {
     pub(super) async fn begin(&self, store: &Store, begin: Begin) -> Result<String, Error> {
         let dump = Arc::new(tokio::sync::Mutex::new(store.dump(begin.tenant, begin.after).await?));
         let (name, now) = (base32::encode(&store.random().bytes::<16>()), store.clock().monotonic());
-        let mut copies = self.0.lock();
-        copies.retain(|_, copy| now.saturating_sub(copy.used) < IDLE);
-        copies.insert(name.clone(), Copy { dump, used: now });
+        self.0.lock().insert(name.clone(), Copy { dump, used: now });
         Ok(name)
+    }
+
+    /// Gives up what nobody goes on with, again and again: each has a connection, and may keep a log from being emptied.
+    pub(super) async fn expire(&self, clock: &Clock) {
+        let mut tick = tokio::time::interval(LOOK);
+        loop {
+            tick.tick().await;
+            let now = clock.monotonic();
+            self.0.lock().retain(|_, copy| now.saturating_sub(copy.used) < IDLE);
+        }
     }
 
     pub(super) async fn next(&self, store: &Store, next: Next) -> Result<Part, Error> {

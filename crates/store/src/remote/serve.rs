@@ -63,6 +63,8 @@ pub async fn serve(store: Store, key: LinkKey, listener: TcpListener, stop: Canc
     });
     let (tasks, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     let filling = tokio::spawn(feed::fill(port.feed.clone(), told, stirred));
+    let expiring = port.clone();
+    let expiring = tokio::spawn(async move { expiring.copies.expire(expiring.store.clock()).await });
     loop {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
@@ -88,6 +90,7 @@ pub async fn serve(store: Store, key: LinkKey, listener: TcpListener, stop: Canc
     tasks.close();
     tasks.wait().await;
     filling.abort();
+    expiring.abort();
 }
 
 async fn converse(port: Arc<Port>, stream: TcpStream) {
