@@ -300,7 +300,7 @@ impl Step for Forget {
             for record in page.records {
                 let person: Person = record.decode()?;
                 if person.tenants.iter().all(|of| *of == tenant) {
-                    self.0.0.store.erase_record(&at.ctx, Person::KIND, record.id).await?;
+                    self.0.0.store.commit(&at.ctx, UnitOfWork::new().erase(Person::KIND, record.id)).await?;
                 } else {
                     let leave = |person: &mut Person| {
                         person.tenants.retain(|of| *of != tenant);
@@ -310,7 +310,9 @@ impl Step for Forget {
                 }
             }
         }
-        self.0.0.store.erase_record(&at.ctx, Tenant::KIND, tenant.record()).await?;
+        self.0.0.store.commit(&at.ctx, UnitOfWork::new().erase(Tenant::KIND, tenant.record())).await?;
+        // Once for all of them: every tenant's first commit waits while the files are written anew. After a crash the step comes here again.
+        self.0.0.store.scrub(&at.ctx).await?;
         Ok(Done::default())
     }
 
