@@ -10,6 +10,11 @@ export const client = createClient<paths>({
   fetch: (request) => fetch(request),
 });
 
+type LooseCall = (path: string, init: object) => Promise<{ data?: unknown; error?: unknown; response: Response }>;
+
+/** The same for a path that is known at run time only, which openapi-fetch cannot follow: whoever calls it says what the answer is. */
+export const loose = client as unknown as Record<"GET" | "POST" | "PATCH" | "DELETE", LooseCall>;
+
 interface Outcome<T> {
   data?: T;
   error?: unknown;

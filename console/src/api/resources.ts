@@ -1,5 +1,5 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { client, data, reply } from "./client";
+import { client, data, loose, reply } from "./client";
 import type { Event } from "./events";
 import type { Json } from "./json";
 import type { paths } from "./schema";
@@ -32,15 +32,6 @@ export interface Tagged<T> {
   record: T;
   etag: string;
 }
-
-/** openapi-fetch cannot follow a path that is a type parameter; the signatures above it stay exact. */
-interface Loose {
-  GET(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
-  POST(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
-  PATCH(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
-  DELETE(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
-}
-const loose = client as unknown as Loose;
 
 const PAGE = 50;
 const HISTORY = 10;

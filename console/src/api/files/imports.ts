@@ -1,5 +1,5 @@
 import { queryOptions } from "@tanstack/react-query";
-import { client, data } from "../client";
+import { data, loose } from "../client";
 import type { Json } from "../json";
 import { KINDS } from "../kinds";
 import type { paths } from "../schema";
@@ -16,13 +16,6 @@ export type Report = Json<Operation["responses"][200]>;
 export type RowResult = NonNullable<Report["results"]>[number];
 
 const SHOWN = 200;
-
-/** openapi-fetch cannot follow a path that is chosen at run time, nor a body that is a file. */
-interface Loose {
-  GET(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
-  POST(path: string, init: object): Promise<{ data?: unknown; error?: unknown; response: Response }>;
-}
-const loose = client as unknown as Loose;
 
 export interface Import {
   kind: Imported;
