@@ -25,6 +25,10 @@ use url::Url;
 
 use crate::workload::Workload;
 
+/// The server's, so that the kernel is measured as it is served.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Parser)]
