@@ -12,6 +12,7 @@ mod passwords;
 mod sessions;
 mod set_up;
 mod tenants;
+mod transfer;
 
 pub use api_keys::NewApiKey;
 pub use lifecycle::Eraser;
@@ -20,6 +21,7 @@ pub use operations::operations;
 pub use passwords::Passwords;
 pub use sessions::{SessionView, SignedIn, TenantView};
 pub use set_up::Owner;
+pub use transfer::{Credentials, Exported, Transfer};
 
 use std::sync::Arc;
 

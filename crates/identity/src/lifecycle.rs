@@ -151,6 +151,31 @@ impl Identity {
         })
     }
 
+    /// Takes a tenant from its persons; whoever belongs nowhere else is erased, which is to be followed by a scrub.
+    pub(crate) async fn leave_persons(&self, ctx: &Ctx, tenant: TenantId) -> Result<()> {
+        let filter = filter::parse(&format!("tenants:\"{tenant}\""))
+            .and_then(|filter| filter::check(filter, self.kind(Person::KIND).filter_registry(), self.0.clock.now()));
+        let query = ListQuery { kind: Person::KIND.to_owned(), filter: Some(filter?), limit: 100, ..ListQuery::default() };
+        loop {
+            let page = self.0.store.list(ctx, query.clone()).await?;
+            if page.records.is_empty() && page.next.is_none() {
+                return Ok(());
+            }
+            for record in page.records {
+                let person: Person = record.decode()?;
+                if person.tenants.iter().all(|of| *of == tenant) {
+                    self.0.store.commit(ctx, UnitOfWork::new().erase(Person::KIND, record.id)).await?;
+                } else {
+                    let leave = |person: &mut Person| {
+                        person.tenants.retain(|of| *of != tenant);
+                        Ok(())
+                    };
+                    self.0.store.update::<Person>(ctx, record.id, leave).await?;
+                }
+            }
+        }
+    }
+
     async fn tenant_record(&self, ctx: &Ctx, tenant: TenantId) -> Result<Option<(Record, Tenant)>, Failure> {
         let Some(record) = self.0.store.get(ctx, Tenant::KIND, tenant.record()).await? else { return Ok(None) };
         let tenant = record.decode()?;
@@ -288,28 +313,7 @@ impl Step for Forget {
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
         let Doomed { tenant } = at.input()?;
-        let persons = self.0.0.store.kinds().get(Person::KIND).ok_or_else(|| Error::internal("there are persons"))?.clone();
-        let filter = filter::parse(&format!("tenants:\"{tenant}\""))
-            .and_then(|filter| filter::check(filter, persons.filter_registry(), self.0.0.clock.now()));
-        let query = ListQuery { kind: Person::KIND.to_owned(), filter: Some(filter?), limit: 100, ..ListQuery::default() };
-        loop {
-            let page = self.0.0.store.list(&at.ctx, query.clone()).await?;
-            if page.records.is_empty() && page.next.is_none() {
-                break;
-            }
-            for record in page.records {
-                let person: Person = record.decode()?;
-                if person.tenants.iter().all(|of| *of == tenant) {
-                    self.0.0.store.commit(&at.ctx, UnitOfWork::new().erase(Person::KIND, record.id)).await?;
-                } else {
-                    let leave = |person: &mut Person| {
-                        person.tenants.retain(|of| *of != tenant);
-                        Ok(())
-                    };
-                    self.0.0.store.update::<Person>(&at.ctx, record.id, leave).await?;
-                }
-            }
-        }
+        self.0.leave_persons(&at.ctx, tenant).await?;
         self.0.0.store.commit(&at.ctx, UnitOfWork::new().erase(Tenant::KIND, tenant.record())).await?;
         // Once for all of them: every tenant's first commit waits while the files are written anew. After a crash the step comes here again.
         self.0.0.store.scrub(&at.ctx).await?;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use steward_base::{Error, ErrorKind, Random, Result, Secret};
 use tokio::sync::Semaphore;
 
@@ -15,6 +17,26 @@ const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Sign-ins admitted at once for each one that is being computed.
 const ADMITTED_PER_CORE: usize = 16;
+
+/// What deriving a key from a passphrase takes. It stands with what the key opens.
+#[derive(Clone, Debug)]
+pub(crate) struct Cost {
+    pub(crate) salt: [u8; 16],
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+}
+
+impl Cost {
+    /// Of a file that whoever has it may guess at for years.
+    pub(crate) fn of_files(random: &Random) -> Self {
+        Self { salt: random.bytes(), memory_kib: 64 * 1024, passes: 3 }
+    }
+
+    /// Whether it is no more than what somebody would wait for.
+    pub(crate) fn is_bearable(&self) -> bool {
+        (8..=1024 * 1024).contains(&self.memory_kib) && (1..=16).contains(&self.passes)
+    }
+}
 
 /// Hashes and checks passwords. Cheap to clone.
 #[derive(Clone)]
@@ -54,6 +76,28 @@ impl Passwords {
             })
             .await??;
         Ok(right && known)
+    }
+
+    /// A hash that no password has.
+    pub(crate) fn nobodys(&self) -> String {
+        let text = |bytes: &[u8]| STANDARD_NO_PAD.encode(bytes);
+        let (salt, hash) = (self.0.random.bytes::<16>(), self.0.random.bytes::<32>());
+        format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}${}", text(&salt), text(&hash))
+    }
+
+    /// A key from a passphrase. Fails with `sign_in_busy`.
+    pub(crate) async fn derive(&self, passphrase: Secret<String>, cost: Cost) -> Result<Secret<[u8; 32]>> {
+        self.compute(move || {
+            let params = Params::new(cost.memory_kib, cost.passes, LANES, Some(32)).map_err(|error| Error::internal(error.to_string()))?;
+            let mut key = [0; 32];
+            let derived = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(
+                passphrase.expose().as_bytes(),
+                &cost.salt,
+                &mut key,
+            );
+            derived.map(|()| Secret::new(key)).map_err(|error| Error::internal(error.to_string()))
+        })
+        .await?
     }
 
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
@@ -112,6 +156,14 @@ mod tests {
         assert!(pool.verify(secret("a long enough one"), Some(stored.clone())).await.expect("checks"));
         assert!(!pool.verify(secret("another long one"), Some(stored)).await.expect("checks"));
         assert!(!pool.verify(secret("no one has this password"), None).await.expect("checks"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_nobody_is_read_and_never_right() {
+        let pool = Passwords::new(Random::system(), 1);
+        let hash = pool.nobodys();
+        assert_ne!(hash, pool.nobodys());
+        assert!(!pool.verify(secret("no one has this password"), Some(hash)).await.expect("checks"));
     }
 
     #[tokio::test]

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, Result};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::tenant;
 
 /// The longest request line; a password is at most 256 characters.
 const LONGEST_LINE: u64 = 64 * 1024;
@@ -39,6 +40,10 @@ pub(crate) enum Request {
     BackupCreate { to: Option<PathBuf>, tenant: Option<String> },
     /// One tenant of a backup.
     BackupRestore { from: Option<PathBuf>, backup: Option<String>, tenant: String, renamed: Option<String> },
+    /// A tenant as a file, which follows the answer.
+    TenantExport { tenant: String, passphrase: String, passwords: bool },
+    /// A tenant from a file, which follows the request.
+    TenantImport { passphrase: String, renamed: Option<String> },
     /// An enrolment token.
     EnrollToken { tenant: String, organization: Option<String> },
 }
@@ -49,6 +54,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The value asked for.
     Done(String),
+    /// A file comes behind this line.
+    Follows {},
     /// What was verified and does not hold, or was done and could not be done wholly.
     Unsound(String),
     /// Code and public detail of the error.
@@ -62,17 +69,28 @@ pub(crate) fn socket(data_dir: &Path) -> PathBuf {
 
 /// Sends a request to the running server; `None` when none runs.
 pub(crate) async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Answer>> {
+    let Some(stream) = begin(data_dir, request).await? else { return Ok(None) };
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).await.map_err(unreachable)?;
+    serde_json::from_str(&answer).map(Some).map_err(Error::internal)
+}
+
+/// Begins a conversation with the running server; `None` when none runs.
+pub(crate) async fn begin(data_dir: &Path, request: &Request) -> Result<Option<UnixStream>> {
     let mut stream = match UnixStream::connect(socket(data_dir)).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         Err(error) => return Err(unreachable(error)),
     };
-    let mut line = serde_json::to_string(request).map_err(Error::internal)?;
-    line.push('\n');
-    stream.write_all(line.as_bytes()).await.map_err(unreachable)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).await.map_err(unreachable)?;
-    serde_json::from_str(&answer).map(Some).map_err(Error::internal)
+    tell(&mut stream, request).await.map_err(unreachable)?;
+    Ok(Some(stream))
+}
+
+/// Sends a line.
+pub(crate) async fn tell(to: &mut (impl AsyncWrite + Unpin), what: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string(what).map_err(io::Error::other)?;
+    text.push('\n');
+    to.write_all(text.as_bytes()).await
 }
 
 /// Opens the socket; one that a killed server left behind is replaced, since the folder's lock proves that no other server runs.
@@ -113,19 +131,23 @@ pub(crate) async fn serve(listener: UnixListener, app: App, stop: CancellationTo
 
 async fn converse(stream: UnixStream, app: &App) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    let mut limited = BufReader::new(read.take(LONGEST_LINE));
+    let (mut line, mut read) = (String::new(), BufReader::new(read));
+    let mut limited = (&mut read).take(LONGEST_LINE);
     tokio::time::timeout(PATIENCE, limited.read_line(&mut line)).await.map_err(io::Error::other)??;
     let answer = match serde_json::from_str(&line) {
+        Ok(Request::TenantExport { tenant, passphrase, passwords }) => {
+            return tenant::send(app, (&tenant, passphrase, passwords), write).await.map_err(io::Error::other);
+        }
+        Ok(Request::TenantImport { passphrase, renamed }) => {
+            tenant::receive(app, (passphrase, renamed), read).await.unwrap_or_else(|error| refusal(&error))
+        }
         Ok(request) => app.administrate(request).await.unwrap_or_else(|error| refusal(&error)),
         Err(_) => refusal(&Error::new(ErrorKind::Malformed, "malformed_request", "The request is not one that this version knows.")),
     };
-    let mut text = serde_json::to_string(&answer).map_err(io::Error::other)?;
-    text.push('\n');
-    write.write_all(text.as_bytes()).await
+    tell(&mut write, &answer).await
 }
 
-fn refusal(error: &Error) -> Answer {
+pub(crate) fn refusal(error: &Error) -> Answer {
     if error.kind() == ErrorKind::Internal {
         tracing::error!(error.causes = error.causes(), "an administrator's request failed");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use steward_auth::{Authority, system};
 use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
 use steward_fleet::{Fleet, NewEnrollmentToken};
-use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus};
+use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus, Transfer};
 use steward_store::{Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 
 use crate::admin::{Answer, Request};
@@ -33,6 +33,7 @@ struct Parts {
     master: MasterKey,
     authority: Authority,
     identity: Identity,
+    transfer: Transfer,
     fleet: Fleet,
     public_url: String,
     data_dir: PathBuf,
@@ -67,10 +68,24 @@ impl App {
             cores: cores(),
         });
         identity.prepare().await?;
+        let transfer = Transfer::new(identity.clone(), master.clone(), fabric.blob.clone());
         let fleet = Fleet::new(store.clone(), authority.clone(), clock.clone(), random.clone());
         let master_file = master::file(config);
         let (public_url, data_dir) = (public_url.to_owned(), config.data_dir.clone());
-        Ok(Self(Arc::new(Parts { store, fabric, master, authority, identity, fleet, public_url, data_dir, master_file, clock, random })))
+        Ok(Self(Arc::new(Parts {
+            store,
+            fabric,
+            master,
+            authority,
+            identity,
+            transfer,
+            fleet,
+            public_url,
+            data_dir,
+            master_file,
+            clock,
+            random,
+        })))
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -95,6 +110,10 @@ impl App {
 
     pub(crate) fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    pub(crate) fn transfer(&self) -> &Transfer {
+        &self.0.transfer
     }
 
     pub(crate) fn fleet(&self) -> &Fleet {
@@ -172,6 +191,7 @@ impl App {
                 let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed };
                 Box::pin(backup::restore_tenant(&self.0.store, &blob, &wanted)).await
             }
+            Request::TenantExport { .. } | Request::TenantImport { .. } => Err(Error::internal("a file has a way of its own")),
             Request::SetupLink {} => self.set_up_link().await,
             Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,
             Request::ApiKey { tenant, permissions, name } => self.api_key(&tenant, permissions, name).await,

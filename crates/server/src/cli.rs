@@ -173,6 +173,39 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "ID")]
         organization: Option<String>,
     },
+    /// Take tenants from one installation to another.
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// Write a tenant to stdout as one sealed file: records, history, members, objects. One that breaks off is of no use; then it exits with
+    /// another code than 0.
+    Export {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Short name of the tenant.
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// File with the passphrase that the tenant's file is sealed under, at least 12 characters.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: PathBuf,
+        /// Put the members' password hashes in, so that they can sign in elsewhere as they do here.
+        #[arg(long)]
+        with_passwords: bool,
+    },
+    /// Take a tenant in from such a file on stdin and print its id; all of it or nothing.
+    Import {
+        #[command(flatten)]
+        data: DataArgs,
+        /// File with the passphrase that the tenant's file was sealed under.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: PathBuf,
+        /// Short name that the tenant gets; its own unless said.
+        #[arg(long = "as", value_name = "SLUG")]
+        renamed: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,6 +19,7 @@ mod serve;
 mod split;
 #[cfg(test)]
 mod stored_bodies;
+mod tenant;
 mod tls;
 mod trail;
 mod watch;
@@ -33,7 +34,7 @@ use steward_base::{Clock, Error, ErrorKind, Random, Result};
 
 use crate::admin::{Answer, Request};
 use crate::app::App;
-use crate::cli::{AdminCommand, AgentCommand, AuditCommand, BackupCommand, Cli, Command, ConfigCommand, DataArgs};
+use crate::cli::{AdminCommand, AgentCommand, AuditCommand, BackupCommand, Cli, Command, ConfigCommand, DataArgs, TenantCommand};
 use crate::config::{Config, Layers, SETTINGS};
 use crate::split::Runs;
 
@@ -87,6 +88,26 @@ async fn admin_command(command: AdminCommand) -> Result<()> {
         AdminCommand::ApiKey { data, tenant, permissions, name } => administer(&data, Request::ApiKey { tenant, permissions, name }).await,
         AdminCommand::RotateKeys { data, rewrap_only, secrets } => administer(&data, Request::RotateKeys { rewrap_only, secrets }).await,
         AdminCommand::EnrollToken { data, tenant, organization } => administer(&data, Request::EnrollToken { tenant, organization }).await,
+        AdminCommand::Tenant(command) => Box::pin(tenant_command(command)).await,
+    }
+}
+
+async fn tenant_command(command: TenantCommand) -> Result<()> {
+    match command {
+        TenantCommand::Export { data, tenant, passphrase_file, with_passwords } => {
+            let config = config(data.file.config.as_deref(), &data.flags())?;
+            let passphrase = tenant::passphrase(&passphrase_file)?;
+            match tenant::export(&config, Request::TenantExport { tenant, passphrase, passwords: with_passwords }).await? {
+                // The file was all there is to print.
+                Answer::Done(_) => Ok(()),
+                refused => tell(refused),
+            }
+        }
+        TenantCommand::Import { data, passphrase_file, renamed } => {
+            let config = config(data.file.config.as_deref(), &data.flags())?;
+            let passphrase = tenant::passphrase(&passphrase_file)?;
+            tell(tenant::import(&config, Request::TenantImport { passphrase, renamed }).await?)
+        }
     }
 }
 
@@ -156,6 +177,7 @@ fn tell(answer: Answer) -> Result<()> {
             print(&report)?;
             std::process::exit(UNSOUND)
         }
+        Answer::Follows {} => Err(Error::internal("a file came where none was asked for")),
         Answer::Refused { code, detail } => {
             eprintln!("error: {detail} ({code})");
             std::process::exit(i32::from(exit_code(&code)))
@@ -238,7 +260,7 @@ fn exit_code(code: &str) -> u8 {
     match code {
         "config_invalid" => 2,
         "not_found" => 3,
-        "already_set_up" | "slug_taken" | "already_exists" => 5,
+        "already_set_up" | "slug_taken" | "already_exists" | "tenant_exists" => 5,
         _ => 1,
     }
 }

@@ -44,6 +44,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .with(health::operations())
         .with([openapi::operation_for_document()])
         .with(steward_identity::operations(app.identity()))
+        .with(app.transfer().operations())
         .with(app.fleet().operations())
         .with(observe.operations())
         .with(work.operations())
@@ -63,7 +64,8 @@ pub(crate) fn work(app: &App, telemetry: &Telemetry) -> Work {
         let identity = identity.clone();
         async move { identity.works_for(tenant).await }
     });
-    app.identity().sagas(erasers(app, telemetry)).into_iter().fold(work, Work::saga)
+    let sagas = app.identity().sagas(erasers(app, telemetry)).into_iter().chain(app.transfer().sagas());
+    sagas.fold(work, Work::saga)
 }
 
 /// Every part that keeps something of tenants beside their records.

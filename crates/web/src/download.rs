@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, TryStreamExt as _, stream};
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ const WAITING: usize = 2;
 /// The media types of rows.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
 pub(crate) const CSV: &str = "text/csv";
+const OCTETS: &str = "application/octet-stream";
 
 /// The reader is gone or does not read: stop producing.
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +87,39 @@ where
     });
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).expect("names of files are letters and dots");
     Reply::new(Download { receiver, media_type }).header(CONTENT_DISPOSITION, disposition)
+}
+
+/// A file on its way.
+#[derive(Debug)]
+pub struct File(Download);
+
+/// Answers a stream as a file of this name. What ends before the stream does ends in an error of the transfer.
+pub fn file<S>(standing: Standing, name: &str, parts: S) -> Reply<File>
+where
+    S: Stream<Item = Result<Bytes, Error>> + Send + 'static,
+{
+    let reply = download(standing, OCTETS, name, async move |sink: Sink| {
+        let mut parts = std::pin::pin!(parts);
+        while let Some(part) = parts.try_next().await? {
+            if sink.send(part).await.is_err() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    });
+    Reply { status: reply.status, headers: reply.headers, body: File(reply.body) }
+}
+
+impl Output for File {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn content(_: Option<Value>) -> Vec<Content> {
+        vec![Content { media_type: OCTETS.into(), schema: None }]
+    }
+
+    fn into_body(self) -> Result<(Option<HeaderValue>, Body), Error> {
+        self.0.into_body()
+    }
 }
 
 impl Output for Download {

@@ -25,6 +25,8 @@ pub(crate) use rows::{Row, Rows};
 pub use take::Progress;
 pub(crate) use take::{Outcome, RowResult, Shape, Taking};
 
+pub use crate::input::upload_key;
+
 use crate::input::UPLOADS;
 use crate::resource::{By, Writer};
 use crate::site::Site;
@@ -33,6 +35,8 @@ use crate::site::Site;
 pub const IMPORT_ROWS: &str = "import_rows";
 /// Where refused rows are told.
 pub(crate) const FAILURES: Class = Class::new("import-failures");
+/// Every class of objects that a tenant may have: what leaves the installation with it.
+pub const CLASSES: [Class; 2] = [UPLOADS, FAILURES];
 /// How long a file is left alone that no job is known for: its job may be about to be queued.
 const FRESH: Duration = Duration::from_secs(3_600);
 

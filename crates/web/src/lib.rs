@@ -22,8 +22,9 @@
 //! serve(listener, router, &site, Serving::default(), shutdown).await
 //! ```
 //!
-//! - Bodies in: `()` (ignored), [`Json<T>`], [`MergePatch`], [`Form<T>`], [`Raw`] with `.media_types()`, `.encodings()`, `.body_limit()`.
-//! - Bodies out: `()` (204), [`Json<T>`], [`Text`], [`Binary`], [`live::EventStream`] from [`live::stream`].
+//! - Bodies in: `()` (ignored), [`Json<T>`], [`MergePatch`], [`Form<T>`], [`Raw`] with `.media_types()`, `.encodings()`, `.body_limit()`,
+//!   [`Upload`] of any length with `.media_types()`.
+//! - Bodies out: `()` (204), [`Json<T>`], [`Text`], [`Binary`], [`File`] from [`file()`], [`live::EventStream`] from [`live::stream`].
 //! - [`Reply`] adds status, `ETag`, `Location` and cookies; errors are `steward_base::Error` and become problems.
 //! - [`FilterText`] is the query parameter `filter`, wherever there is one: it documents and checks itself.
 //! - `call.scope` is where the caller's permission holds. A handler that keeps to it says so with `.scoped()`, and [`scope`] puts it to a kind;
@@ -70,9 +71,10 @@ pub use access_log::{AccessEntry, AccessLog, access_log};
 pub use arrival::{Arrival, Peer};
 pub use call::{Call, Standing};
 pub use credentials::cookie;
+pub use download::{File, file};
 pub use draft::{Draft, operation};
 pub use error_form::ErrorForm;
-pub use input::{Body, BodyRules, FilterText, Form, MergePatch, Raw, RawPart};
+pub use input::{Body, BodyRules, FilterText, Form, MergePatch, Raw, RawPart, Stored, Upload};
 pub use operation::{Access, HeaderInput, Operation, RateClass, Spec};
 pub use problem::Problem;
 pub use rate::Rates;

@@ -153,6 +153,7 @@ fn parameters(spec: &Spec, components: &mut Components) -> Vec<Value> {
             HeaderInput::IfNoneMatch => "IfNoneMatch",
             HeaderInput::LastEventId => "LastEventId",
             HeaderInput::IdempotencyKey => "IdempotencyKey",
+            HeaderInput::Passphrase => "Passphrase",
         };
         out.push(json!({ "$ref": format!("#/components/parameters/{name}") }));
     }
@@ -196,6 +197,11 @@ fn header_parameters() -> Value {
             "name": "Idempotency-Key", "in": "header", "required": false, "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]+$" },
             "description": "Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.",
             "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        },
+        "Passphrase": {
+            "name": "Steward-Passphrase", "in": "header", "required": true, "schema": { "type": "string", "minLength": 12, "maxLength": 1024, "pattern": "^[ -~]+$" },
+            "description": "What the file is sealed under: whoever has the file and this reads all of it. 422 passphrase_required when it is absent or shorter than 12 characters.",
+            "example": "correct horse battery staple",
         },
         "LastEventId": {
             "name": "Last-Event-ID", "in": "header", "required": false, "schema": { "type": "string", "pattern": "^[0-9]{1,15}$" },

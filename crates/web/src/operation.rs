@@ -65,6 +65,8 @@ pub enum HeaderInput {
     LastEventId,
     /// `Idempotency-Key`: the request may be repeated.
     IdempotencyKey,
+    /// `Steward-Passphrase`, required: what a file opens with.
+    Passphrase,
 }
 
 /// Everything that is known about an operation besides its handler.

@@ -189,6 +189,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("method_not_allowed", &[405], "The path is there and does not take this method.", "Use one that Allow names."),
     code("no_answer", &[503], "A part of the server does not answer.", OPERATOR),
     code("no_session", &[401, 403], "The credential is no session of a person.", "Sign in."),
+    code(
+        "not_an_export",
+        &[422],
+        "The file is not one of an exported tenant.",
+        "Send the file that the export answered, whole and unchanged.",
+    ),
     code("not_found", &[404], "There is no such thing, or none that you may know of.", "Check the id and the tenant you are signed in to."),
     code("not_ready", &[503], "The server cannot serve now.", "Look at errors: each names a part and what to do."),
     code("order_unknown", &[422], "A list cannot be ordered by this field.", "Use one of those that the detail names."),
@@ -210,6 +216,13 @@ pub(crate) const PROBLEMS: &[Code] = &[
         &[403],
         "The record would lie where your permission does not reach.",
         "Place it inside your scope, or ask for a wider permission.",
+    ),
+    code("passphrase_required", &[422], "The file needs a passphrase of at least 12 characters.", "Send it as Steward-Passphrase."),
+    code(
+        "passphrase_wrong",
+        &[422],
+        "The file does not open under this passphrase, or is damaged.",
+        "Send the passphrase that the export was given.",
     ),
     code(
         "permission_denied",
@@ -268,6 +281,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("telemetry_storage", &[503], "The telemetry log cannot be read or written.", OPERATOR),
     code("telemetry_version", &[503], "The telemetry log was written by a newer version of Steward.", OPERATOR),
     code("tenant_being_deleted", &[409], "The tenant is being deleted already.", "Look at its saga under /api/v1/sagas."),
+    code("tenant_being_imported", &[409], "The tenant is being imported already.", "Look at its saga under /api/v1/sagas."),
     code("tenant_being_made", &[503], "The tenant takes longer to make than the answer may take.", WAIT),
     code("tenant_busy", &[409], "The tenant is being loaded or moved.", "Wait until that has ended."),
     code("tenant_exists", &[409], "The tenant is in this installation already.", "Erase it first, or load it into another installation."),
@@ -415,5 +429,11 @@ pub(crate) const COMMANDS: &[Code] = &[
     said("not_enrolled", "The agent is not enrolled.", "Start it once with --token and an enrolment token."),
     said("state_in_use", "Another agent uses the state folder.", "Stop it, or choose another folder with --state."),
     said("state_unusable", "The agent's state folder cannot be used.", "Check its permissions; the detail names the file."),
+    said(
+        "tenant_not_imported",
+        "The tenant was not taken in, and nothing of it stays.",
+        "Mend what the message names and import it again.",
+    ),
+    said("transfer_broken", "A tenant's file broke off on its way out or in.", "Do it again; what there is of the file is of no use."),
     said("unknown_setting", "There is no such setting.", "steward config explain lists them all."),
 ];

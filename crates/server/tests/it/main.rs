@@ -14,3 +14,4 @@ mod postgres;
 mod problems;
 mod split;
 mod support;
+mod transfer;

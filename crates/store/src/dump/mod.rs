@@ -11,6 +11,7 @@
 //! position, is the second half of the same.
 
 pub(crate) mod derive;
+mod elsewhere;
 mod frame;
 mod load;
 mod read;
@@ -31,6 +32,7 @@ use crate::places::ask;
 use crate::store::Store;
 use crate::tally::TallyKey;
 use crate::{postgres, sqlite};
+pub use elsewhere::Elsewhere;
 pub(crate) use frame::Cell;
 pub use load::Loading;
 pub(crate) use table::{Column, Is, TABLES, Table};

@@ -109,6 +109,11 @@ impl KeyRow {
         let wrapped = master.seal(LABEL, &bound(tenant, self.id), &*open(master, tenant, self)?, random);
         Ok(Some(Rewrapped { id: self.id, from: self.wrapped.clone(), to: wrapped.into() }))
     }
+
+    /// The key as it is wrapped under another master key. Errors: `master_key_wrong`.
+    pub(crate) fn carried(&self, (from, to): (&MasterKey, &MasterKey), tenant: TenantId, random: &Random) -> Result<String, Error> {
+        Ok(to.seal(LABEL, &bound(tenant, self.id), &*open(from, tenant, self)?, random))
+    }
 }
 
 /// The id of the key that sealed a text.

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use serde_json::json;
-use steward_base::{Clock, Ctx, Error, RecordId, TenantId, Timestamp};
-use steward_store::{Bounds, EventDraft, Expect, JobDraft, JobQuery, ListQuery, Sealed, Store, UnitOfWork};
+use steward_base::{Clock, Ctx, Error, Random, RecordId, TenantId, Timestamp};
+use steward_store::{
+    Backend, Bounds, Elsewhere, EventDraft, Expect, JobDraft, JobQuery, ListQuery, MasterKey, Options, Sealed, Store, UnitOfWork,
+};
 
-use crate::support::{Bench, Team, Thing, ctx, members, on_each_engine, postgres, sqlite};
+use crate::support::{Bench, Team, Thing, ctx, kinds, members, on_each_engine, postgres, sqlite};
 
 /// Chunks of a dump: one per frame.
 async fn told(store: &Store, tenant: TenantId, after: Option<i64>) -> Vec<Bytes> {
@@ -304,4 +306,43 @@ async fn what_a_crash_left_half_loaded_is_gone_at_the_next_start() {
     assert_eq!(store.head(&source.ctx).await.expect_err("was never there").code(), "not_found");
     store.close().await;
     source.store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_open_under_the_master_key_of_the_installation_that_a_copy_came_to() {
+    on_each_engine(async |bench| {
+        let dir = tempfile::tempdir().expect("a folder");
+        let options = Options { backend: Backend::Sqlite { dir: dir.path().to_owned() }, master: MasterKey::new([3; 32]) };
+        let source = Store::open(options, kinds(), Clock::system(), Random::system()).await.expect("opens");
+        let tenant = TenantId::new(source.clock(), source.random());
+        let its = &ctx(tenant);
+        source.provision(tenant).await.expect("provisions");
+        let ids = fill(&source, its).await;
+        let journey = Elsewhere { tenant, key: MasterKey::new([9; 32]), without: vec!["team"] };
+        let dump = source.dump_for_elsewhere(&journey).await.expect("begins");
+        let frames: Vec<Bytes> = Box::pin(dump).map(|frame| frame.expect("reads")).collect().await;
+
+        let other = Elsewhere { key: MasterKey::new([8; 32]), ..journey.clone() };
+        let mut loading = bench.store.load(tenant).await.expect("begins");
+        let read = bench.store.dump_from_elsewhere(&other, bytes(&frames));
+        assert_eq!(loading.apply(Box::pin(read)).await.expect_err("is another key").code(), "master_key_wrong");
+        loading.discard().await;
+
+        let mut loading = bench.store.load(tenant).await.expect("begins");
+        let read = bench.store.dump_from_elsewhere(&journey, bytes(&frames));
+        let head = loading.apply(Box::pin(read)).await.expect("loads");
+        bench.store.publish(loading).await.expect("is there");
+        assert_eq!(head.position, source.head(its).await.expect("reads"));
+        let pin = bench.store.reveal(its, "thing", ids[2], "pin").await.expect("reveals").expect("has one");
+        assert_eq!(pin.expose(), "1234");
+        let listed = async |kind: &str| {
+            let query = ListQuery { kind: kind.to_owned(), limit: 500, ..ListQuery::default() };
+            bench.store.list(its, query).await.expect("lists").records.len()
+        };
+        assert_eq!(listed("team").await, 0, "what stays behind is not there");
+        assert!(listed("thing").await > 30);
+        bench.store.verify_chain(its).await.expect("its events are there all the same");
+        source.close().await;
+    })
+    .await;
 }

@@ -10,4 +10,5 @@ pub(crate) use body::collect;
 pub use body::{Body, BodyRules, Form, MergePatch, Raw, RawPart};
 pub(crate) use fields::{Fields, Place};
 pub use filter::FilterText;
-pub(crate) use upload::{Content, Stored, UPLOADS, Upload, receive};
+pub(crate) use upload::{Content, UPLOADS, receive};
+pub use upload::{Stored, Upload, upload_key};

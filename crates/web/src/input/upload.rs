@@ -31,7 +31,7 @@ const LATER: Duration = Duration::from_secs(60);
 
 /// A body of great size.
 #[derive(Debug)]
-pub(crate) struct Upload {
+pub struct Upload {
     pub(crate) media_type: String,
     pub(crate) content: Content,
 }
@@ -45,7 +45,7 @@ pub(crate) enum Content {
 
 /// An object that goes with this value, unless it is kept: nobody else knows of it.
 #[derive(Debug)]
-pub(crate) struct Stored {
+pub struct Stored {
     blob: Blob,
     key: Key,
     /// Of the job that will work on it; the object has its name.
@@ -90,14 +90,47 @@ impl Stored {
         if waiting(site, tenant).await? > limits.imports_bytes { Err(no_room(limits)) } else { Ok((stored, put.sha256)) }
     }
 
-    /// The object stays: somebody else knows of it now.
-    pub(crate) fn keep(mut self) {
+    /// Stores a stream of any length for the job that will have this id.
+    pub async fn of(
+        blob: &Blob,
+        tenant: TenantId,
+        job: RecordId,
+        bytes: impl Stream<Item = Result<Bytes, Error>> + Send,
+    ) -> Result<Self, Error> {
+        let key = upload_key(tenant, job)?;
+        let put = blob.put(&key, bytes, Expect::default()).await?;
+        Ok(Self { blob: blob.clone(), key, job, length: put.length, kept: false })
+    }
+
+    /// The object stays: somebody else knows of it now, and deletes it.
+    pub fn keep(mut self) {
         self.kept = true;
     }
 
-    pub(crate) fn key(&self) -> &Key {
+    /// Where it is.
+    pub fn key(&self) -> &Key {
         &self.key
     }
+
+    /// Of the job that is to work on it: while that one is not done, nobody sweeps the object away.
+    pub fn job(&self) -> RecordId {
+        self.job
+    }
+}
+
+impl Upload {
+    /// As an object, which goes with this value unless it is kept.
+    pub async fn stored(self, site: &Site, tenant: TenantId) -> Result<Stored, Error> {
+        match self.content {
+            Content::AtHand(bytes) => Stored::whole(site, tenant, bytes).await,
+            Content::Stored(stored) => Ok(stored),
+        }
+    }
+}
+
+/// Where what arrived waits for a job.
+pub fn upload_key(tenant: TenantId, job: RecordId) -> Result<Key, Error> {
+    Key::new(tenant, UPLOADS, &job.wire(JOB_PREFIX))
 }
 
 impl Drop for Stored {
@@ -117,7 +150,7 @@ impl Drop for Stored {
 
 fn named(site: &Site, tenant: TenantId) -> Result<(RecordId, Key), Error> {
     let job = RecordId::new(site.clock(), site.random());
-    Ok((job, Key::new(tenant, UPLOADS, &job.wire(JOB_PREFIX))?))
+    Ok((job, upload_key(tenant, job)?))
 }
 
 /// Bytes of the files that wait in a tenant.

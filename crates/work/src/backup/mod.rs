@@ -21,6 +21,7 @@ use steward_fabric::{Class, Scope};
 use steward_store::Position;
 
 pub use create::{Subject, create};
+pub use packed::{hex, pack};
 pub use restore::{Restored, restore_control, restore_tenant};
 pub use verify::{Verified, verify};
 

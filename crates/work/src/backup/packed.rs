@@ -15,8 +15,8 @@ use super::{Part, damaged, missing, part_key};
 /// Little work for most of the effect.
 const LEVEL: i32 = 3;
 
-/// Compresses.
-pub(super) fn pack(dump: impl Stream<Item = Result<Bytes>> + Unpin + Send) -> Result<impl Stream<Item = Result<Bytes>> + Send> {
+/// Compresses, as one frame of Zstandard.
+pub fn pack(dump: impl Stream<Item = Result<Bytes>> + Unpin + Send) -> Result<impl Stream<Item = Result<Bytes>> + Send> {
     let encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL).map_err(Error::internal)?;
     Ok(try_unfold((dump, Some(encoder)), |(mut dump, encoder)| async move {
         let Some(mut encoder) = encoder else { return Ok(None) };
@@ -64,7 +64,8 @@ pub(super) async fn unpack(blob: &Blob, tenant: TenantId, part: &Part) -> Result
     Ok(unpacked.boxed())
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
