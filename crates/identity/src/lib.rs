@@ -7,6 +7,7 @@ mod api_keys;
 mod attempts;
 mod lifecycle;
 mod models;
+mod moving;
 mod operations;
 mod passwords;
 mod sessions;

@@ -12,6 +12,7 @@ use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, TenantId};
 use steward_store::{Expect, ListQuery, Model, Record, UnitOfWork};
 use steward_work::{At, Done, Failure, Saga, SagaState, Step, begin, finished};
 
+use crate::moving;
 use crate::tenants::{check_slug, slug_taken};
 use crate::{Identity, Person, Tenant, TenantStatus};
 
@@ -54,12 +55,12 @@ struct Doomed {
 
 impl Identity {
     /// The sagas of this crate.
-    pub fn sagas(&self, erasers: Vec<Eraser>) -> [Saga; 2] {
+    pub fn sagas(&self, erasers: Vec<Eraser>) -> [Saga; 3] {
         let create = Saga::new(CREATE).patience(5, Duration::from_millis(200));
         let create = create.then(Claim(self.clone())).then(Provision(self.clone())).then(Open(self.clone()));
         let delete = Saga::new(DELETE).patience(i32::MAX, Duration::from_secs(1));
         let delete = delete.then(Close(self.clone())).then(LetGo(erasers)).then(Erase(self.clone())).then(Forget(self.clone()));
-        [create, delete]
+        [create, delete, moving::saga(self)]
     }
 
     /// Makes a tenant by the saga and waits for it.

@@ -10,6 +10,7 @@ use steward_web::{ById, Call, Json, Operation, RateClass, Reply, Resource, Site,
 use steward_work::SagaRun;
 
 use crate::api_keys::NewApiKey;
+use crate::moving;
 use crate::sessions::{SESSION_LIFETIME, SignedIn};
 use crate::{ApiKey, Identity, Owner, SessionView, Tenant, TenantStatus};
 
@@ -22,6 +23,7 @@ pub fn operations(identity: &Identity) -> Vec<Operation> {
     all.extend(resource::<Tenant>(&identity.0.store, Resource::new("tenants").without_create().without_update().without_delete()));
     all.push(create_tenant(identity));
     all.extend(tenant_operations(identity));
+    all.extend(moving::operations(identity));
     all.extend(resource::<ApiKey>(&identity.0.store, Resource::new("api-keys").without_create().without_update().without_restore()));
     all.push(create_api_key(identity));
     all

@@ -44,6 +44,8 @@ pub(crate) enum Request {
     TenantExport { tenant: String, passphrase: String, passwords: bool },
     /// A tenant from a file, which follows the request.
     TenantImport { passphrase: String, renamed: Option<String> },
+    /// A tenant to another place.
+    TenantMove { tenant: String, place: String },
     /// An enrolment token.
     EnrollToken { tenant: String, organization: Option<String> },
 }
@@ -138,6 +140,7 @@ async fn converse(stream: UnixStream, app: &App) -> io::Result<()> {
         Ok(Request::TenantExport { tenant, passphrase, passwords }) => {
             return tenant::send(app, (&tenant, passphrase, passwords), write).await.map_err(io::Error::other);
         }
+        Ok(Request::TenantMove { tenant, place }) => tenant::relocate(app, &tenant, &place).await.unwrap_or_else(|error| refusal(&error)),
         Ok(Request::TenantImport { passphrase, renamed }) => {
             tenant::receive(app, (passphrase, renamed), read).await.unwrap_or_else(|error| refusal(&error))
         }

@@ -191,6 +191,11 @@ impl App {
                 let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed };
                 Box::pin(backup::restore_tenant(&self.0.store, &blob, &wanted)).await
             }
+            Request::TenantMove { tenant, place } => {
+                // No worker runs that could do it as a saga.
+                let tenant = self.0.identity.named_tenant(&tenant).await?;
+                Box::pin(self.0.store.relocate(tenant, &place)).await.map(|_| format!("{tenant} {place}"))
+            }
             Request::TenantExport { .. } | Request::TenantImport { .. } => Err(Error::internal("a file has a way of its own")),
             Request::SetupLink {} => self.set_up_link().await,
             Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,

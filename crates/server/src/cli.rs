@@ -195,6 +195,17 @@ pub(crate) enum TenantCommand {
         #[arg(long)]
         with_passwords: bool,
     },
+    /// Move a tenant to another place of this installation, while it is served or while no server runs; home is where control is.
+    Move {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Short name of the tenant.
+        #[arg(long, value_name = "SLUG")]
+        tenant: String,
+        /// Name of the place, as in the setting `places`, or home.
+        #[arg(long, value_name = "PLACE")]
+        to: String,
+    },
     /// Take a tenant in from such a file on stdin and print its id; all of it or nothing.
     Import {
         #[command(flatten)]

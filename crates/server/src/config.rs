@@ -9,6 +9,7 @@ use serde::Deserialize;
 use steward_base::{Error, ErrorKind, Result, Secret};
 use toml::{Table, Value};
 
+use crate::places::{self, PlaceSetting};
 use crate::split::Runs;
 
 /// One setting: what `config explain` shows and what the three upper layers may name.
@@ -31,6 +32,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         doc: "PostgreSQL to keep records in; empty keeps them in SQLite files under `data_dir`.",
         default: "\"\"",
     },
+    Setting {
+        key: "places",
+        doc: "Places for tenants beside `home`, which is where the settings above say: a list of `{ name = \"…\", folder = \"…\" }`, or with `database_url_file` (a file that holds the address) or `database_url`, and `layout = \"shared\"` for one schema that all its tenants share.",
+        default: "[]",
+    },
+    Setting { key: "newcomers", doc: "Place that new tenants are put in: `home`, or a name of `places`.", default: "\"home\"" },
     Setting {
         key: "master_key_file",
         doc: "File with the master key, one key per line and the current one first; empty is `master.key` under `data_dir`. Made at the first start.",
@@ -158,6 +165,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) public_url: String,
     pub(crate) database_url: String,
+    pub(crate) places: Vec<PlaceSetting>,
+    pub(crate) newcomers: String,
     pub(crate) master_key_file: String,
     pub(crate) master_key: Secret<String>,
     pub(crate) master_key_command: String,
@@ -257,6 +266,7 @@ impl Layers {
             let value = match setting.key {
                 "database_url" | "redis_url" | "smtp_url" => hide_password(&self.values[setting.key]),
                 "master_key" | "s3_secret_access_key" if self.values[setting.key].as_str() != Some("") => "\"hidden\"".to_owned(),
+                "places" => places::shown(&self.values["places"]),
                 key => self.values[key].to_string(),
             };
             (setting, value, source)
@@ -290,6 +300,10 @@ impl Layers {
             // Text settings need no quotes there; lists may be separated by commas.
             let value = match literal(setting.default) {
                 Some(Value::String(_)) => Value::String(text.clone()),
+                // Places are no plain texts: there they are written as in the file.
+                Some(Value::Array(_)) if text.trim_start().starts_with('[') => {
+                    literal(text).ok_or_else(|| invalid(format!("{name} is not a list: it is written as in the file.")))?
+                }
                 Some(Value::Array(_)) => list(text),
                 _ => literal(text).ok_or_else(|| invalid(format!("{name} is not a value: {text}")))?,
             };
@@ -354,6 +368,7 @@ impl Config {
             return Err(invalid("import_max_mb is at least 1, and import_waiting_mb at least as much.".to_owned()));
         }
         self.runs()?.check(self)?;
+        places::check(self)?;
         if !self.public_url.is_empty() {
             let url = url::Url::parse(&self.public_url).map_err(|error| invalid(format!("public_url is not a URL: {error}.")))?;
             let plain = matches!(url.scheme(), "http" | "https") && url.path() == "/" && url.query().is_none() && url.fragment().is_none();
@@ -382,7 +397,7 @@ fn list(text: &str) -> Value {
     Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
 }
 
-fn hide_password(value: &Value) -> String {
+pub(crate) fn hide_password(value: &Value) -> String {
     let Some(text) = value.as_str() else { return value.to_string() };
     match url::Url::parse(text) {
         _ if text.is_empty() => value.to_string(),
@@ -444,6 +459,12 @@ mod tests {
             ("STEWARD_TRUSTED_PROXIES", "10.0.0.0/33", "trusted_proxies"),
             ("STEWARD_CONNECTIONS_PER_ADDRESS", "0", "connections_per_address"),
             ("STEWARD_IMPORT_WAITING_MB", "1", "import_max_mb"),
+            ("STEWARD_PLACES", "[{ name = \"home\", folder = \"x\" }]", "home"),
+            ("STEWARD_PLACES", "[{ name = \"a\" }]", "database_url_file"),
+            ("STEWARD_PLACES", "[{ name = \"a\", folder = \"x\", layout = \"shared\" }]", "layout"),
+            ("STEWARD_PLACES", "[{ name = \"a\", folder = \"x\" }, { name = \"a\", folder = \"y\" }]", "twice"),
+            ("STEWARD_PLACES", "a,b", "places"),
+            ("STEWARD_NEWCOMERS", "somewhere", "newcomers"),
             ("STEWARD_S3_BUCKET", "objects", "s3_secret_access_key"),
             ("STEWARD_S3_ADDRESSING", "both", "s3_addressing"),
         ] {
@@ -464,6 +485,7 @@ mod tests {
         let secrets = environment(&[
             ("STEWARD_MASTER_KEY", "open-sesame"),
             ("STEWARD_REDIS_URL", "redis://:open-sesame@localhost/0"),
+            ("STEWARD_PLACES", "[{ name = \"a\", database_url = \"postgres://me:open-sesame@db/x\" }]"),
             ("STEWARD_S3_BUCKET", "objects"),
             ("STEWARD_S3_ACCESS_KEY_ID", "me"),
             ("STEWARD_S3_SECRET_ACCESS_KEY", "open-sesame"),

@@ -12,6 +12,7 @@ mod console;
 mod fabric;
 mod logs;
 mod master;
+mod places;
 mod problems;
 mod roles;
 mod rotate;
@@ -103,6 +104,7 @@ async fn tenant_command(command: TenantCommand) -> Result<()> {
                 refused => tell(refused),
             }
         }
+        TenantCommand::Move { data, tenant, to } => administer(&data, Request::TenantMove { tenant, place: to }).await,
         TenantCommand::Import { data, passphrase_file, renamed } => {
             let config = config(data.file.config.as_deref(), &data.flags())?;
             let passphrase = tenant::passphrase(&passphrase_file)?;

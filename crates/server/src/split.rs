@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{kinds, make_data_dir};
 use crate::config::{Config, invalid};
-use crate::{logs, master, serve};
+use crate::{logs, master, places, serve};
 
 /// Most PostgreSQL connections of one process.
 const DATABASE_CONNECTIONS: usize = 16;
@@ -96,10 +96,11 @@ pub(crate) fn backend(config: &Config, master: &MasterKey) -> Result<Backend> {
     if !config.data_url.is_empty() {
         return Ok(Backend::Remote { url: config.data_url.clone(), key: key(config, master)? });
     }
-    Ok(match config.database_url.as_str() {
+    let home = match config.database_url.as_str() {
         "" => Backend::Sqlite { dir: config.data_dir.join("records") },
         url => Backend::Postgres { url: Secret::new(url.to_owned()), connections: DATABASE_CONNECTIONS },
-    })
+    };
+    places::with_home(config, home)
 }
 
 /// Serves the records and nothing else until SIGTERM or SIGINT.

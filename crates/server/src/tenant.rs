@@ -119,6 +119,19 @@ pub(crate) async fn receive(
     ended(app, saga).await.map(|()| Answer::Done(tenant.to_string()))
 }
 
+/// Moves a tenant by the saga, and waits for it.
+pub(crate) async fn relocate(app: &App, slug: &str, place: &str) -> Result<Answer> {
+    let tenant = app.identity().named_tenant(slug).await?;
+    let ctx = system(TenantId::OPERATOR, "command-line");
+    let (saga, _) = app.identity().move_tenant(&ctx, tenant.record(), place).await?;
+    let run = finished(app.store(), &ctx, saga, PATIENCE).await?;
+    if run.state == SagaState::Done {
+        return Ok(Answer::Done(format!("{tenant} {place}")));
+    }
+    let detail = format!("The tenant was not moved and is where it was: {}", run.error.unwrap_or_default());
+    Err(Error::new(ErrorKind::Unavailable, "tenant_not_moved", detail))
+}
+
 async fn ended(app: &App, saga: RecordId) -> Result<()> {
     let run = finished(app.store(), &system(TenantId::OPERATOR, "import"), saga, PATIENCE).await?;
     if run.state == SagaState::Done {

@@ -283,6 +283,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("tenant_being_deleted", &[409], "The tenant is being deleted already.", "Look at its saga under /api/v1/sagas."),
     code("tenant_being_imported", &[409], "The tenant is being imported already.", "Look at its saga under /api/v1/sagas."),
     code("tenant_being_made", &[503], "The tenant takes longer to make than the answer may take.", WAIT),
+    code("tenant_being_moved", &[409], "The tenant is being moved already.", "Look at its saga under /api/v1/sagas."),
     code("tenant_busy", &[409], "The tenant is being loaded or moved.", "Wait until that has ended."),
     code("tenant_exists", &[409], "The tenant is in this installation already.", "Erase it first, or load it into another installation."),
     code("tenant_fixed", &[409], "The operator's tenant can be neither moved nor erased.", "Nothing: it is the installation itself."),
@@ -434,6 +435,7 @@ pub(crate) const COMMANDS: &[Code] = &[
         "The tenant was not taken in, and nothing of it stays.",
         "Mend what the message names and import it again.",
     ),
+    said("tenant_not_moved", "The tenant was not moved and is where it was.", "Mend what the message names and move it again."),
     said("transfer_broken", "A tenant's file broke off on its way out or in.", "Do it again; what there is of the file is of no use."),
     said("unknown_setting", "There is no such setting.", "steward config explain lists them all."),
 ];

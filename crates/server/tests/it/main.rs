@@ -10,6 +10,7 @@ mod first_run;
 mod generated;
 mod ledger;
 mod outages;
+mod places;
 mod postgres;
 mod problems;
 mod split;

@@ -1,0 +1,147 @@
+//! Tenants moved between the places of an installation while they are written to: nothing is lost, and places that are not there are refused.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
+use crate::support::{OWNER, PASSWORD, Served, bootstrapped, client, eventually, run, succeed};
+
+/// Writes until it is told to stop; only an answer that says to try again later may refuse.
+async fn write(url: String, key: String, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
+    let client = client();
+    for number in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            return;
+        }
+        let name = format!("record {number}");
+        ledger.lock().expect("is whole").records.insert(name.clone(), false);
+        let answer = client.post(format!("{url}/api/v1/projects")).bearer_auth(&key).json(&json!({ "name": name })).send().await;
+        let answer = answer.expect("the server goes on");
+        match answer.status().as_u16() {
+            201 => drop(ledger.lock().expect("is whole").records.insert(name, true)),
+            503 => {}
+            status => panic!("{status}: {}", answer.text().await.expect("is text")),
+        }
+    }
+}
+
+async fn move_to(served: &Served, operator: &str, tenant: &str, (from, to): (&str, &str)) {
+    let asked = served.post(operator, &format!("/api/v1/tenants/{tenant}/move")).json(&json!({ "place": to }));
+    let begun = served.json(asked).await;
+    assert_eq!((&begun["from"], &begun["to"]), (&json!(from), &json!(to)));
+    let saga = begun["saga"].as_str().expect("an id").to_owned();
+    eventually("the end of the move", Duration::from_secs(120), async || {
+        let saga: Value = served.json(served.get(operator, &format!("/api/v1/sagas/{saga}"))).await;
+        assert!(saga["state"] != "parked" && saga["state"] != "undone", "{saga}");
+        (saga["state"] == "done").then_some(())
+    })
+    .await;
+    let place = served.json(served.get(operator, &format!("/api/v1/tenants/{tenant}/place"))).await;
+    assert_eq!(place["place"], to);
+}
+
+async fn there_and_back(place: &str) {
+    let data = tempfile::tempdir().expect("a folder");
+    let config = data.path().join("steward.toml");
+    std::fs::write(&config, format!("places = [{place}]\n")).expect("is written");
+    let (folder, config) = (data.path().to_str().expect("is text"), config.to_str().expect("is text"));
+    let key = bootstrapped(data.path());
+    let operator = ["admin", "api-key", "--data", folder, "--tenant", "operator", "--permissions", "tenants:*,admin:*"];
+    let operator = succeed(&operator, "");
+    let served = Served::start(data.path(), &["--config", config]);
+    let tenants = served.json(served.get(&operator, "/api/v1/tenants?filter=slug:acme")).await;
+    let tenant = tenants["data"][0]["id"].as_str().expect("an id").to_owned();
+
+    let (ledger, stop) = (Arc::new(Mutex::new(Ledger::default())), Arc::new(AtomicBool::new(false)));
+    let writer = tokio::spawn(write(served.url.clone(), key.clone(), ledger.clone(), stop.clone()));
+    for way in [("home", "beside"), ("beside", "home"), ("home", "beside")] {
+        let before = acked(&ledger.lock().expect("is whole").records);
+        eventually("writes", Duration::from_secs(30), async || {
+            (acked(&ledger.lock().expect("is whole").records) > before + 20).then_some(())
+        })
+        .await;
+        move_to(&served, &operator, &tenant, way).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    writer.await.expect("meets no refusal that it could not wait for");
+    let sent = std::mem::take(&mut ledger.lock().expect("is whole").records);
+    let read = async |served: &Served| {
+        agree("records", &sent, &pages(served, &key, "/api/v1/projects?limit=500", "name").await);
+        assert_positions_are_gapless(served, &key).await;
+    };
+    read(&served).await;
+
+    for (place, status, code) in [("nowhere", 422, "place_unknown"), ("", 422, "")] {
+        let asked = served.post(&operator, &format!("/api/v1/tenants/{tenant}/move")).json(&json!({ "place": place }));
+        let answer = asked.send().await.expect("is answered");
+        assert_eq!(answer.status().as_u16(), status);
+        let problem: Value = answer.json().await.expect("is a problem");
+        assert!(code.is_empty() || problem["code"] == code, "{problem}");
+    }
+    assert!(served.terminate().success());
+
+    // It stays there over a start, and a start without the place says so.
+    let served = Served::start(data.path(), &["--config", config]);
+    read(&served).await;
+    assert!(served.terminate().success());
+    let served = Served::start(data.path(), &[]);
+    let away = served.get(&key, "/api/v1/projects").send().await.expect("is answered");
+    assert_eq!((away.status().as_u16(), away.json::<Value>().await.expect("is a problem")["code"].clone()), (503, json!("place_missing")));
+    assert!(served.terminate().success());
+
+    // The command line moves it while no server runs, too, and while one does.
+    let moved = ["admin", "tenant", "move", "--config", config, "--data", folder, "--tenant", "acme", "--to"];
+    succeed(&[&moved[..], &["home"]].concat(), "");
+    let served = Served::start(data.path(), &["--config", config]);
+    read(&served).await;
+    succeed(&[&moved[..], &["beside"]].concat(), "");
+    read(&served).await;
+    let unknown = run(&[&moved[..], &["nowhere"]].concat(), "");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("place_unknown"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_moves_to_another_folder_and_back_while_it_is_written_to() {
+    let beside = tempfile::tempdir().expect("a folder");
+    there_and_back(&format!("{{ name = \"beside\", folder = \"{}\" }}", beside.path().display())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the suite's server is handed over in a variable")]
+async fn a_tenant_moves_to_a_shared_schema_and_back_while_it_is_written_to() {
+    let Ok(server) = std::env::var("STEWARD_TEST_POSTGRES") else {
+        println!("not run: STEWARD_TEST_POSTGRES names no server; make test brings one up");
+        return;
+    };
+    let name = format!("places_{}", std::process::id());
+    let made = Command::new("psql").args([&server, "-XAtqc", &format!("CREATE DATABASE {name}")]).status().expect("psql is there");
+    assert!(made.success());
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secret.path(), server.replacen("/postgres?", &format!("/{name}?"), 1)).expect("is written");
+    let file = secret.path().display();
+    there_and_back(&format!("{{ name = \"beside\", database_url_file = \"{file}\", layout = \"shared\" }}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_tenants_are_put_where_the_settings_say() {
+    let (data, beside) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let config = data.path().join("steward.toml");
+    let places = format!("places = [{{ name = \"beside\", folder = \"{}\" }}]\nnewcomers = \"beside\"\n", beside.path().display());
+    std::fs::write(&config, places).expect("is written");
+    let (folder, config) = (data.path().to_str().expect("is text"), config.to_str().expect("is text"));
+    let bootstrap = ["admin", "bootstrap", "--config", config, "--data", folder, "--tenant", "acme", "--owner", OWNER, "--password-stdin"];
+    succeed(&bootstrap, PASSWORD);
+    let operator = ["admin", "api-key", "--config", config, "--data", folder, "--tenant", "operator", "--permissions", "tenants:read"];
+    let operator = succeed(&operator, "");
+    let served = Served::start(data.path(), &["--config", config]);
+    let tenants = served.json(served.get(&operator, "/api/v1/tenants")).await;
+    for tenant in tenants["data"].as_array().expect("a list") {
+        let path = format!("/api/v1/tenants/{}/place", tenant["id"].as_str().expect("an id"));
+        let place = served.json(served.get(&operator, &path)).await;
+        assert_eq!(place["place"], if tenant["slug"] == "operator" { "home" } else { "beside" });
+    }
+}
