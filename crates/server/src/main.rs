@@ -43,7 +43,7 @@ use crate::split::Runs;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit code of `audit verify` when something does not hold.
+/// Exit code of `audit verify` when something does not hold, and of `rotate-keys` when something had to be left.
 const UNSOUND: i32 = 4;
 
 fn main() -> ExitCode {
