@@ -96,7 +96,8 @@ impl Identity {
 
     /// Begins to delete a tenant; answers the saga's id. `confirm` must be its slug.
     ///
-    /// Fails with `not_found`, `confirmation_wrong`, `tenant_fixed` for the operator's, `tenant_being_deleted`.
+    /// Fails with `not_found`, `confirmation_wrong`, `tenant_fixed` for the operator's, `tenant_being_deleted`, or `tenant_not_ready` for one that
+    /// is being made: who makes it would go on in what is erased.
     pub(crate) async fn delete_tenant(&self, ctx: &Ctx, tenant: RecordId, confirm: &str) -> Result<RecordId> {
         if tenant == TenantId::OPERATOR.record() {
             return Err(Error::new(
@@ -107,9 +108,13 @@ impl Identity {
         }
         let store = &self.0.store;
         let record = store.get(ctx, Tenant::KIND, tenant).await?.ok_or_else(|| Error::not_found("tenant"))?;
-        if record.decode::<Tenant>()?.slug != confirm {
+        let doomed: Tenant = record.decode()?;
+        if doomed.slug != confirm {
             let detail = "Say the tenant's short name in `confirm`: everything in it will be gone.";
             return Err(Error::new(ErrorKind::Conflict, "confirmation_wrong", detail));
+        }
+        if doomed.status == TenantStatus::Provisioning {
+            return Err(not_ready());
         }
         let saga = store.mint_id();
         let doomed = serde_json::to_value(Doomed { tenant: tenant.into() }).map_err(Error::internal)?;
@@ -135,9 +140,7 @@ impl Identity {
                 tenant.status = status;
                 Ok(())
             }
-            TenantStatus::Provisioning | TenantStatus::Deleting => {
-                Err(Error::new(ErrorKind::Conflict, "tenant_not_ready", "This tenant is being made or deleted."))
-            }
+            TenantStatus::Provisioning | TenantStatus::Deleting => Err(not_ready()),
         };
         self.0.store.update::<Tenant>(ctx, tenant, change).await
     }
@@ -182,13 +185,15 @@ impl Identity {
         let tenant = record.decode()?;
         Ok(Some((record, tenant)))
     }
+}
 
-    /// The unit that gives a tenant another status.
-    async fn status_unit(&self, at: &At, tenant: TenantId, status: TenantStatus) -> Result<UnitOfWork, Failure> {
-        let Some((record, tenant)) = self.tenant_record(&at.ctx, tenant).await? else { return Ok(UnitOfWork::new()) };
-        let changed = Tenant { status, ..tenant };
-        Ok(UnitOfWork::new().put_model(record.id, &changed, Expect::Version(record.version)))
-    }
+pub(crate) fn not_ready() -> Error {
+    Error::new(ErrorKind::Conflict, "tenant_not_ready", "This tenant is being made or deleted.")
+}
+
+/// The unit that gives a tenant another status.
+fn with_status(record: &Record, tenant: Tenant, status: TenantStatus) -> UnitOfWork {
+    UnitOfWork::new().put_model(record.id, &Tenant { status, ..tenant }, Expect::Version(record.version))
 }
 
 /// Takes the short name.
@@ -231,19 +236,28 @@ impl Step for Provision {
     }
 }
 
-/// Lets requests in.
+/// Lets requests in, unless the tenant is not being made any more.
 struct Open(Identity);
 
 impl Step for Open {
     const NAME: &'static str = "open";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let unit = self.0.status_unit(&at, at.input::<Wanted>()?.tenant, TenantStatus::Active).await?;
-        Ok(Done { unit, ..Done::default() })
+        match self.0.tenant_record(&at.ctx, at.input::<Wanted>()?.tenant).await? {
+            Some((record, tenant)) if tenant.status == TenantStatus::Provisioning => {
+                Ok(Done { unit: with_status(&record, tenant, TenantStatus::Active), ..Done::default() })
+            }
+            _ => Err(Failure::Never(not_ready())),
+        }
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        self.0.status_unit(&at, at.input::<Wanted>()?.tenant, TenantStatus::Provisioning).await
+        match self.0.tenant_record(&at.ctx, at.input::<Wanted>()?.tenant).await? {
+            Some((record, tenant)) if matches!(tenant.status, TenantStatus::Active | TenantStatus::Suspended) => {
+                Ok(with_status(&record, tenant, TenantStatus::Provisioning))
+            }
+            _ => Ok(UnitOfWork::new()),
+        }
     }
 }
 
@@ -254,12 +268,19 @@ impl Step for Close {
     const NAME: &'static str = "close";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let unit = self.0.status_unit(&at, at.input::<Doomed>()?.tenant, TenantStatus::Deleting).await?;
-        Ok(Done { unit, ..Done::default() })
+        match self.0.tenant_record(&at.ctx, at.input::<Doomed>()?.tenant).await? {
+            // Whoever makes it was called off after it was open, and erases it.
+            Some((_, tenant)) if tenant.status == TenantStatus::Provisioning => Err(Failure::Never(not_ready())),
+            Some((record, tenant)) => Ok(Done { unit: with_status(&record, tenant, TenantStatus::Deleting), ..Done::default() }),
+            None => Ok(Done::default()),
+        }
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        self.0.status_unit(&at, at.input::<Doomed>()?.tenant, TenantStatus::Suspended).await
+        match self.0.tenant_record(&at.ctx, at.input::<Doomed>()?.tenant).await? {
+            Some((record, tenant)) if tenant.status == TenantStatus::Deleting => Ok(with_status(&record, tenant, TenantStatus::Suspended)),
+            _ => Ok(UnitOfWork::new()),
+        }
     }
 }
 

@@ -218,6 +218,7 @@ fn tenant_operations(identity: &Identity) -> [Operation; 3] {
             .error(StatusCode::CONFLICT, "tenant_fixed")
             .error(StatusCode::CONFLICT, "confirmation_wrong")
             .error(StatusCode::CONFLICT, "tenant_being_deleted")
+            .error(StatusCode::CONFLICT, "tenant_not_ready")
             .handle(identity.clone(), delete_tenant),
     ]
 }

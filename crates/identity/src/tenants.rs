@@ -4,6 +4,7 @@ use steward_auth::{system, system_for};
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, TenantId};
 use steward_store::{Model, Record, UnitOfWork};
 
+use crate::lifecycle::not_ready;
 use crate::{Identity, Tenant, TenantStatus};
 
 /// Slugs that are words of the console's own paths, or the operator's.
@@ -43,12 +44,15 @@ impl Identity {
         Ok(tenant.into())
     }
 
-    /// Opens a tenant to requests.
+    /// Opens a tenant to requests. Fails with `tenant_not_ready` for one that is being deleted.
     pub async fn activate(&self, cause: &Ctx, tenant: TenantId) -> Result<Record> {
         let control = system_for(cause, TenantId::OPERATOR, "create-tenant");
-        let active = |tenant: &mut Tenant| {
-            tenant.status = TenantStatus::Active;
-            Ok(())
+        let active = |tenant: &mut Tenant| match tenant.status {
+            TenantStatus::Provisioning | TenantStatus::Active => {
+                tenant.status = TenantStatus::Active;
+                Ok(())
+            }
+            TenantStatus::Suspended | TenantStatus::Deleting => Err(not_ready()),
         };
         self.0.store.update::<Tenant>(&control, tenant.record(), active).await
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use steward_auth::system;
 use steward_base::TenantId;
-use steward_store::ListQuery;
+use steward_identity::{Tenant, TenantStatus};
+use steward_store::{Expect, JobDraft, ListQuery, Model as _, UnitOfWork};
 use steward_testkit::{Setup, TestApp, TestTenant};
-use steward_work::{Options, Work};
+use steward_work::{Options, SagaRun, Work};
 
 /// With the operations of sagas.
 async fn app() -> TestApp {
@@ -87,4 +88,45 @@ async fn whoever_belongs_nowhere_else_goes_with_the_tenant() {
     sign_in("first@example.com").await.expect(200);
     let refused = app.delete(&format!("/api/v1/tenants/{}?confirm=operator", TenantId::OPERATOR)).key(&operator.key).send().await;
     assert_eq!(refused.expect(409).json()["code"], "tenant_fixed");
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_being_made_is_not_deleted() {
+    let app = app().await;
+    let operator = app.operator().await;
+    let tenant = app.parts.identity.create_tenant(&operator.ctx, "acme", "Acme").await.expect("is begun");
+    let delete = async || app.delete(&format!("/api/v1/tenants/{tenant}?confirm=acme")).key(&operator.key).send().await;
+    assert_eq!(delete().await.expect(409).code(), "tenant_not_ready");
+    app.parts.identity.activate(&operator.ctx, tenant).await.expect("is opened");
+    let begun = delete().await.expect(202).json();
+    assert_eq!(ended(&app, &operator, begun["saga"].as_str().expect("an id")).await["state"], "done");
+}
+
+#[tokio::test]
+async fn a_saga_opens_only_a_tenant_that_is_still_being_made() {
+    let app = app().await;
+    let operator = app.operator().await;
+    let store = &app.parts.store;
+    for (number, status) in [TenantStatus::Deleting, TenantStatus::Suspended].into_iter().enumerate() {
+        let slug = format!("acme-{number}");
+        let tenant = app.parts.identity.create_tenant(&operator.ctx, &slug, "Acme").await.expect("is begun");
+        // What a process left that ended before the last step, and what happened to the tenant since.
+        let steps = json!({ "claim": { "state": "done", "tries": 1 }, "provision": { "state": "done", "tries": 1 } });
+        let wanted = json!({ "tenant": tenant, "slug": slug, "name": "Acme" });
+        let run = json!({ "saga": "create_tenant", "key": slug, "running": format!("create_tenant:{slug}"), "state": "running",
+            "steps": steps, "input": wanted });
+        let run: SagaRun = serde_json::from_value(run).expect("is one");
+        let now = Tenant { name: "Acme".to_owned(), slug: slug.clone(), status };
+        let (saga, position) = (store.mint_id(), store.head(&operator.ctx).await.expect("reads"));
+        let job = JobDraft::new("run_saga", json!({ "saga": saga.wire(SagaRun::PREFIX) }));
+        let unit = UnitOfWork::new().create(saga, &run).put_model(tenant.record(), &now, Expect::Any).enqueue(saga, job);
+        store.commit(&operator.ctx, unit).await.expect("commits");
+        let ended = ended(&app, &operator, &saga.wire(SagaRun::PREFIX)).await;
+        assert_eq!(ended["state"], "undone", "{ended}");
+        assert!(ended["error"].as_str().is_some_and(|error| error.contains("tenant_not_ready")), "{ended}");
+        let events = store.events(&operator.ctx, position, 500).await.expect("reads");
+        let opened = events.iter().any(|event| event.data.get("after").is_some_and(|after| after["status"] == "active"));
+        assert!(!opened, "no request was let in");
+        app.get(&format!("/api/v1/tenants/{tenant}")).key(&operator.key).send().await.expect(404);
+    }
 }
