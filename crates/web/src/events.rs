@@ -108,9 +108,9 @@ async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<Ev
     let (order, limit) = (call.query.order_by.unwrap_or_default(), usize::from(call.query.limit.unwrap_or(50)));
     let (mut data, mut scanned) = (Vec::new(), 0);
     let mut position = match (call.query.after, order) {
-        (Some(after), _) => after,
-        (None, EventOrder::OldestFirst) => 0,
-        (None, EventOrder::NewestFirst) => store.head(&call.ctx).await? + 1,
+        (after, EventOrder::OldestFirst) => after.unwrap_or(0),
+        // Beyond the newest there is nothing that a page could step over.
+        (after, EventOrder::NewestFirst) => after.unwrap_or(i64::MAX).min(store.head(&call.ctx).await? + 1),
     };
     let has_more = loop {
         let (batch, complete) = batch(&store, &call.ctx, position, order).await?;

@@ -126,6 +126,10 @@ async fn the_newest_come_first_when_asked_and_pages_join() {
     let gadgets = read("order_by=position%20desc&limit=2&filter=type%3Dgadget.created").await;
     assert_eq!(gadgets["data"][0]["data"]["after"]["name"], "g6");
     assert_eq!(read("order_by=position%20desc&after=0").await["data"], json!([]));
+    for beyond in [joined[0] + 1, joined[0] + 100_000, (1 << 53) - 1] {
+        let page = read(&format!("order_by=position%20desc&limit=3&after={beyond}")).await;
+        assert_eq!((positions(&page), &page["has_more"]), (joined[..3].to_vec(), &json!(true)), "after {beyond}");
+    }
     let refused = app.get("/api/v1/events?order_by=time").key(&tenant.key).send().await.expect(422);
     assert_eq!(refused.fields()[0].0, "/order_by");
 }
