@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, RecordId, Result, Secret, Timestamp};
 
-use crate::signing_key::Loaded;
+use crate::signing_key::Signing;
 
 /// How long an access token lives.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(600);
@@ -46,7 +46,7 @@ pub(crate) struct Terms<'a> {
     pub(crate) audience: &'a str,
 }
 
-pub(crate) fn sign(key: &Loaded, terms: &Terms<'_>, device: RecordId, jti: RecordId, now: Timestamp) -> Result<AccessToken> {
+pub(crate) fn sign(key: &Signing, terms: &Terms<'_>, device: RecordId, jti: RecordId, now: Timestamp) -> Result<AccessToken> {
     let device = device.wire("dev");
     let issued = now.micros() / 1_000_000;
     let claims = Claims {
@@ -70,8 +70,8 @@ pub(crate) fn kid(token: &str) -> Option<String> {
 }
 
 /// The device that a token speaks for, and until when; `None` when it is not valid now.
-pub(crate) fn verify(token: &str, key: &Loaded, audience: &str, now: Timestamp) -> Option<(RecordId, Timestamp)> {
-    let claims: Claims = decode(token, &key.decoding, &own_time(Algorithm::ES256)).ok()?.claims;
+pub(crate) fn verify(token: &str, key: &DecodingKey, audience: &str, now: Timestamp) -> Option<(RecordId, Timestamp)> {
+    let claims: Claims = decode(token, key, &own_time(Algorithm::ES256)).ok()?.claims;
     let now = now.micros() / 1_000_000;
     let current = claims.exp > now && claims.iat <= now + SKEW.as_secs().cast_signed();
     let device = (current && claims.aud == audience).then(|| RecordId::parse("dev", &claims.sub)).flatten()?;

@@ -12,8 +12,8 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use parking_lot::RwLock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use steward_base::{Clock, Error, Random, RecordId, Result, TenantId, base32};
-use steward_store::{ListQuery, MasterKey, Model, Store, UnitOfWork};
+use steward_base::{Clock, Ctx, Error, Random, RecordId, Result, TenantId, base32};
+use steward_store::{ListQuery, MasterKey, Model, Record, Store, UnitOfWork};
 
 use crate::system;
 
@@ -38,58 +38,68 @@ impl Model for SigningKey {
     const PREFIX: &'static str = "sgk";
 }
 
-/// A key ready to sign and verify with.
-pub(crate) struct Loaded {
+/// A key ready to sign with.
+pub(crate) struct Signing {
     pub(crate) kid: String,
     pub(crate) encoding: EncodingKey,
-    pub(crate) decoding: DecodingKey,
 }
 
-/// The signing keys of all tenants, opened as they are needed.
+/// A key as it was opened, good for as long as its record has this version.
+#[derive(Clone)]
+struct Opened {
+    id: RecordId,
+    version: i64,
+    key: Arc<Signing>,
+}
+
+/// The signing keys of all tenants. Their records are read at every use, so that one that was ended is used no more; only what opening the
+/// private half of one came to is kept.
 pub(crate) struct SigningKeys {
     store: Store,
     master: MasterKey,
     clock: Clock,
     random: Random,
-    by_kid: RwLock<HashMap<String, Arc<Loaded>>>,
-    current: RwLock<HashMap<TenantId, Arc<Loaded>>>,
+    opened: RwLock<HashMap<TenantId, Opened>>,
 }
 
-/// Opened keys kept at once; beyond it the cache starts anew, since an opened key costs some 50 µs.
+/// Opened keys kept at once; beyond it the cache starts anew, since to open one costs some 50 µs.
 const KEPT: usize = 20_000;
 
 impl SigningKeys {
     pub(crate) fn new(store: Store, master: MasterKey, clock: Clock, random: Random) -> Self {
-        Self { store, master, clock, random, by_kid: RwLock::default(), current: RwLock::default() }
+        Self { store, master, clock, random, opened: RwLock::default() }
     }
 
     /// The key that `tenant` signs with now; made at first need.
-    pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<Loaded>> {
-        if let Some(loaded) = self.current.read().get(&tenant) {
-            return Ok(loaded.clone());
-        }
+    pub(crate) async fn current(&self, tenant: TenantId) -> Result<Arc<Signing>> {
         let ctx = system(tenant, "signing-key");
-        let page = self.store.list(&ctx, ListQuery { limit: 1, kind: SigningKey::KIND.to_owned(), ..ListQuery::default() }).await?;
-        let loaded = match page.records.first() {
-            Some(record) => self.load(tenant, record.id, &record.decode()?)?,
-            None => self.create(tenant).await?,
-        };
-        let mut current = self.current.write();
-        if current.len() >= KEPT {
-            current.clear();
+        let known = self.opened.read().get(&tenant).cloned();
+        if let Some(known) = known
+            && self.store.get(&ctx, SigningKey::KIND, known.id).await?.is_some_and(|record| record.version == known.version)
+        {
+            return Ok(known.key);
         }
-        current.insert(tenant, loaded.clone());
-        Ok(loaded)
+        let page = self.store.list(&ctx, ListQuery { limit: 1, kind: SigningKey::KIND.to_owned(), ..ListQuery::default() }).await?;
+        let record = match page.records.into_iter().next() {
+            Some(record) => record,
+            None => self.create(&ctx).await?,
+        };
+        let opened = self.open(tenant, &record)?;
+        let key = opened.key.clone();
+        let mut all = self.opened.write();
+        if all.len() >= KEPT {
+            all.clear();
+        }
+        all.insert(tenant, opened);
+        Ok(key)
     }
 
-    /// The key that `kid` names; `None` when there is none.
-    pub(crate) async fn by_kid(&self, kid: &str) -> Result<Option<(TenantId, Arc<Loaded>)>> {
-        let Some((tenant, record)) = read_kid(kid) else { return Ok(None) };
-        if let Some(loaded) = self.by_kid.read().get(kid) {
-            return Ok(Some((tenant, loaded.clone())));
-        }
-        let Some(record) = self.store.get(&system(tenant, "signing-key"), SigningKey::KIND, record).await? else { return Ok(None) };
-        Ok(Some((tenant, self.load(tenant, record.id, &record.decode()?)?)))
+    /// The public half of the key that `kid` names; `None` when there is none.
+    pub(crate) async fn by_kid(&self, kid: &str) -> Result<Option<(TenantId, DecodingKey)>> {
+        let Some((tenant, id)) = read_kid(kid) else { return Ok(None) };
+        let Some(record) = self.store.get(&system(tenant, "signing-key"), SigningKey::KIND, id).await? else { return Ok(None) };
+        let key: SigningKey = record.decode()?;
+        Ok(Some((tenant, DecodingKey::from_ec_components(&key.x, &key.y).map_err(Error::internal)?)))
     }
 
     /// Seals the keys of a tenant under the current master key; answers how many were not.
@@ -120,7 +130,7 @@ impl SigningKeys {
         }
     }
 
-    async fn create(&self, tenant: TenantId) -> Result<Arc<Loaded>> {
+    async fn create(&self, ctx: &Ctx) -> Result<Record> {
         let id = RecordId::new(&self.clock, &self.random);
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(Error::internal)?;
         let private = pair.to_pkcs8v1().map_err(Error::internal)?;
@@ -132,21 +142,15 @@ impl SigningKeys {
             y: URL_SAFE_NO_PAD.encode(&point[33..65]),
             sealed: self.master.seal(LABEL, &id.bytes(), private.as_ref(), &self.random),
         };
-        self.store.commit(&system(tenant, "signing-key"), UnitOfWork::new().create(id, &key)).await?;
-        self.load(tenant, id, &key)
+        let committed = self.store.commit(ctx, UnitOfWork::new().create(id, &key)).await?;
+        committed.records.into_iter().next().ok_or_else(|| Error::internal("what was created was not answered"))
     }
 
-    fn load(&self, tenant: TenantId, id: RecordId, key: &SigningKey) -> Result<Arc<Loaded>> {
-        let private = self.master.open(LABEL, &id.bytes(), &key.sealed).ok_or_else(wrong_master)?;
-        let kid = write_kid(tenant, id);
-        let decoding = DecodingKey::from_ec_components(&key.x, &key.y).map_err(Error::internal)?;
-        let loaded = Arc::new(Loaded { kid: kid.clone(), encoding: EncodingKey::from_ec_der(&private), decoding });
-        let mut by_kid = self.by_kid.write();
-        if by_kid.len() >= KEPT {
-            by_kid.clear();
-        }
-        by_kid.insert(kid, loaded.clone());
-        Ok(loaded)
+    fn open(&self, tenant: TenantId, record: &Record) -> Result<Opened> {
+        let sealed = record.decode::<SigningKey>()?.sealed;
+        let private = self.master.open(LABEL, &record.id.bytes(), &sealed).ok_or_else(wrong_master)?;
+        let key = Arc::new(Signing { kid: write_kid(tenant, record.id), encoding: EncodingKey::from_ec_der(&private) });
+        Ok(Opened { id: record.id, version: record.version, key })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Signed assertions become access tokens, each once.
 
 use serde_json::{Value, json};
+use steward_auth::SigningKey;
+use steward_store::{Expect, ListQuery, Model as _, UnitOfWork};
 
 use crate::world::{Device, Machine, World};
 
@@ -80,6 +82,21 @@ async fn a_key_that_lost_its_device_and_a_removed_device_get_no_token() {
     assert_eq!(status, 400, "the device was removed");
     let refused = world.beat(&access).await;
     assert!([401, 404].contains(&refused.status), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn what_an_ended_signing_key_signed_is_refused_at_once_and_devices_get_tokens_of_a_new_one() {
+    let world = World::new().await;
+    let device = world.enrolled("m-1").await;
+    let old = world.access(&device).await;
+    let _ = world.beat(&old).await.expect(200);
+    let (store, ctx) = (&world.app.parts.store, &world.tenant.ctx);
+    let keys = store.list(ctx, ListQuery { kind: SigningKey::KIND.to_owned(), limit: 10, ..ListQuery::default() }).await.expect("lists");
+    let [key] = &keys.records[..] else { panic!("one key signed: {}", keys.records.len()) };
+    store.commit(ctx, UnitOfWork::new().delete(SigningKey::KIND, key.id, Expect::Any)).await.expect("is deleted");
+    assert_eq!(world.beat(&old).await.expect(401).code(), "invalid_credential");
+    let new = world.access(&device).await;
+    let _ = world.beat(&new).await.expect(200);
 }
 
 #[tokio::test]
