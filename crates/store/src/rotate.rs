@@ -2,10 +2,12 @@
 //!
 //! Everything here may stop at any point and be done again: what is done already is passed over.
 
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, RecordId};
 
+use crate::chain::hex;
 use crate::keys::{DataKey, Rewrapped, Sealer, Which, bound, each, key_of, sealed, sealed_text, texts, unreadable};
 use crate::kind::Kind;
 use crate::places::ask;
@@ -45,6 +47,22 @@ impl Store {
             match rows.last() {
                 Some(last) if rows.len() == STEP => after = Some(last.id),
                 _ => return Ok(done),
+            }
+        }
+    }
+
+    /// A digest of the tenant's data keys as they are wrapped now, which is another one once they are wrapped anew: that tells no event.
+    pub async fn wrapped_keys(&self, ctx: &Ctx) -> Result<String, Error> {
+        let (mut after, mut digest) = (None, digest::Context::new(&digest::SHA256));
+        loop {
+            let rows = ask!(self.0.places, ctx.tenant(), engine => engine.data_keys(ctx.tenant(), Which::After(after, STEP)))?;
+            for row in &rows {
+                digest.update(&row.id.bytes());
+                digest.update(row.wrapped.as_bytes());
+            }
+            match rows.last() {
+                Some(last) if rows.len() == STEP => after = Some(last.id),
+                _ => return Ok(hex(digest.finish().as_ref())),
             }
         }
     }

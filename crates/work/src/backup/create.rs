@@ -72,21 +72,22 @@ async fn known(blob: &Blob) -> Result<HashMap<TenantId, Copied>> {
 async fn copy(store: &Store, blob: &Blob, name: &str, subject: &Subject, known: Option<&Copied>) -> Result<Copied> {
     let ctx = system(subject.tenant, "backup");
     let now = store.chain_head(&ctx).await?;
+    // Before anything is read: keys that are wrapped anew meanwhile make the next backup look again.
+    let keys = Some(store.wrapped_keys(&ctx).await?);
     let about = subject.about.clone();
+    if let Some(known) = known.filter(|known| known.head == now && known.keys == keys) {
+        return Ok(Copied { about, ..known.clone() });
+    }
     // One that was erased and came anew, or restored from an older copy, does not go on from there.
-    let goes_on = known.filter(|known| known.parts.len() < MOST_PARTS || known.head == now);
-    if let Some(known) = goes_on {
-        if known.head == now {
-            return Ok(Copied { about, ..known.clone() });
-        }
-        if store.hash_at(&ctx, known.head.position).await?.as_deref() == Some(&known.head.hash) {
-            let (part, head) = write(store, blob, name, subject.tenant, Some(known.head.position)).await?;
-            let parts = known.parts.iter().cloned().chain([part]).collect();
-            return Ok(Copied { tenant: subject.tenant, about, head, parts });
-        }
+    if let Some(known) = known.filter(|known| known.parts.len() < MOST_PARTS)
+        && store.hash_at(&ctx, known.head.position).await?.as_deref() == Some(&known.head.hash)
+    {
+        let (part, head) = write(store, blob, name, subject.tenant, Some(known.head.position)).await?;
+        let parts = known.parts.iter().cloned().chain([part]).collect();
+        return Ok(Copied { tenant: subject.tenant, about, head, keys, parts });
     }
     let (part, head) = write(store, blob, name, subject.tenant, None).await?;
-    Ok(Copied { tenant: subject.tenant, about, head, parts: vec![part] })
+    Ok(Copied { tenant: subject.tenant, about, head, keys, parts: vec![part] })
 }
 
 async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: Option<i64>) -> Result<(Part, steward_store::Position)> {

@@ -55,6 +55,9 @@ pub struct Copied {
     pub about: Value,
     /// Where it ends.
     pub head: Position,
+    /// A digest of the keys in it as they are wrapped; older backups do not say.
+    #[serde(default)]
+    keys: Option<String>,
     /// The whole dump, then increments in their order.
     pub parts: Vec<Part>,
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use steward_auth::system;
-use steward_base::{Clock, Ctx, TenantId};
+use steward_base::{Clock, Ctx, Random, TenantId};
 use steward_fabric::blob::Blob;
-use steward_store::{Store, UnitOfWork};
+use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Sealed, Store, UnitOfWork};
 use steward_work::backup::{self, Subject};
 use tempfile::TempDir;
 
@@ -159,4 +161,54 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     let next = backup::create(&world.store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
     backup::verify(&blob, &next).await.expect("holds");
     world.store.close().await;
+}
+
+/// Something with a secret.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Safe {
+    pin: Sealed,
+}
+
+impl Model for Safe {
+    const KIND: &'static str = "safe";
+    const PREFIX: &'static str = "saf";
+}
+
+async fn open_with(folder: &TempDir, master: MasterKey) -> Store {
+    let backend = Backend::Sqlite { dir: folder.path().join("records") };
+    let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Safe>()), Kinds::with);
+    Store::open(Options { backend, master }, kinds, Clock::system(), Random::system()).await.expect("opens")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
+    let (folder, objects) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (blob, file, random) = (blob(&objects).await, folder.path().join("master.key"), Random::system());
+    let master = MasterKey::load_or_create(&file, &random).expect("is made");
+    let store = open_with(&folder, master.clone()).await;
+    let tenant = TenantId::new(store.clock(), &random);
+    store.provision(tenant).await.expect("provisions");
+    let (ctx, id) = (system(tenant, "test"), store.mint_id());
+    let unit = UnitOfWork::new().create(id, &Safe { pin: Sealed::new("1234".to_owned()) });
+    store.commit(&ctx, unit).await.expect("commits");
+    let create = async || {
+        let made = backup::create(&store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+        made.tenant(tenant).expect("is in it").parts.len()
+    };
+    assert_eq!((create().await, create().await), (1, 1), "nothing happened in it");
+    master.rotate(&file, &random).expect("rotates");
+    assert_eq!(store.rewrap_keys(&ctx).await.expect("wraps"), 1);
+    assert_eq!((create().await, create().await), (2, 2), "its keys are others now");
+    store.close().await;
+
+    let text = std::fs::read_to_string(&file).expect("is there");
+    let new = MasterKey::parse(text.lines().next().expect("the current one"), "the test").expect("is a key");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let store = open_with(&elsewhere, new).await;
+    let read = backup::read(&blob, None).await.expect("reads");
+    backup::restore_tenant(&store, &blob, &read, tenant).await.expect("restores");
+    assert_eq!(store.verify_chain(&ctx).await.expect("holds"), read.tenant(tenant).expect("is in it").head.position);
+    let pin = store.reveal(&ctx, "safe", id, "pin").await.expect("reveals").expect("has one");
+    assert_eq!(*pin.expose(), "1234");
+    store.close().await;
 }
