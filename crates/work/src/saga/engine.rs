@@ -18,6 +18,8 @@ use crate::job::{Failure, JobHandler, Policy, Running};
 
 /// How long one try of a step may take.
 const LONGEST: Duration = Duration::from_secs(1_800);
+/// A longer wait gives the worker's place back: many sagas that wait for one thing must not stand in the way of all others.
+const AT_HAND: Duration = Duration::from_secs(2);
 /// Bytes of an error that are kept.
 const SAID: usize = 2_000;
 
@@ -36,6 +38,8 @@ impl JobHandler for RunSaga {
 
     async fn run(&self, job: Running, payload: Which) -> Result<UnitOfWork, Failure> {
         let id = payload.saga.record();
+        // A run begins when its time has come.
+        let mut waited = true;
         loop {
             let Some(record) = job.store.get(job.ctx(), SagaRun::KIND, id).await? else { return Ok(UnitOfWork::new()) };
             let run: SagaRun = record.decode()?;
@@ -44,6 +48,18 @@ impl JobHandler for RunSaga {
                 return Err(Failure::Again(Error::internal(format!("no saga is called {}", run.saga))));
             };
             let walk = Walk { saga, job: &job, record: &record };
+            match walk.pause(&run) {
+                Some(pause) if !waited && pause > AT_HAND => {
+                    let later = super::job(id).at(walk.now().plus(pause));
+                    return Ok(UnitOfWork::new().enqueue(job.store.mint_id(), later));
+                }
+                Some(pause) if !waited => {
+                    tokio::time::sleep(pause).await;
+                    waited = true;
+                    continue;
+                }
+                _ => waited = false,
+            }
             let ended = match run.state {
                 SagaState::Running => walk.forward(run).await?,
                 SagaState::Undoing => walk.back(run).await?,
@@ -91,7 +107,6 @@ impl Walk<'_> {
             }
         }
         self.job.commit(self.put(self.record, UnitOfWork::new(), &run, "saga.updated"), None).await?;
-        self.wait(&run, &ready).await;
         let at = self.at(&run);
         let outcomes = join_all(ready.iter().map(|node| caught((node.run)(at.clone())))).await;
         for (node, outcome) in ready.iter().zip(outcomes) {
@@ -144,7 +159,6 @@ impl Walk<'_> {
         if interrupted {
             return self.park(node, "interrupted: the process ended while it ran, every time").await.map(|()| None);
         }
-        self.wait(&run, &[node]).await;
         let failure = match caught((node.undo)(self.at(&run))).await {
             Ok(unit) => {
                 let done = self.change(unit, |run| {
@@ -190,13 +204,19 @@ impl Walk<'_> {
         self.change(UnitOfWork::new(), park).await.map_err(Failure::from)
     }
 
-    /// Before a step that failed is tried again.
-    async fn wait(&self, run: &SagaRun, nodes: &[&Node]) {
-        let failures = nodes.iter().map(|node| run.steps.get(node.name).map_or(0, |step| step.failures)).max().unwrap_or(0);
-        if failures > 0 {
-            let policy = Policy { first_wait: self.saga.wait, ..Policy::default() };
-            tokio::time::sleep(backoff::wait(&policy, failures, self.job.store.random())).await;
+    /// How long what failed waits before it is tried again.
+    fn pause(&self, run: &SagaRun) -> Option<Duration> {
+        let open: &[NodeState] = match run.state {
+            SagaState::Running => &[NodeState::Begun],
+            SagaState::Undoing => &[NodeState::Begun, NodeState::Done],
+            SagaState::Done | SagaState::Undone | SagaState::Parked => &[],
+        };
+        let failures = run.steps.values().filter(|step| open.contains(&step.state)).map(|step| step.failures).max()?;
+        if failures == 0 {
+            return None;
         }
+        let policy = Policy { first_wait: self.saga.wait, ..Policy::default() };
+        Some(backoff::wait(&policy, failures, self.job.store.random()))
     }
 
     fn failed(&self, step: &mut NodeRun, failure: &Failure) -> String {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::json;
-use steward_base::{Ctx, RecordId};
-use steward_store::{Expect, Model, UnitOfWork};
+use steward_base::{Clock, Ctx, RecordId};
+use steward_store::{Expect, JobQuery, JobState, Model, UnitOfWork};
 use steward_work::{At, Done, Failure, NodeState, Saga, SagaRun, SagaState, Step, Work, Worker, begin, finished};
 
 use crate::support::{Trace, World, options, unavailable, until};
@@ -98,7 +98,7 @@ async fn start(world: &World, ctx: &Ctx, key: &str) -> RecordId {
 }
 
 async fn end(world: &World, ctx: &Ctx, id: RecordId) -> SagaRun {
-    let run = finished(&world.store, ctx, id, Duration::from_secs(30)).await.expect("reads");
+    let run = finished(&world.store, ctx, id, Duration::from_secs(60)).await.expect("reads");
     assert!(run.state.is_finished(), "{run:?}");
     run
 }
@@ -178,4 +178,46 @@ async fn what_one_worker_began_another_ends() {
     assert_eq!(end(&world, &ctx, id).await.state, SagaState::Done);
     assert_eq!(world.traces(&ctx).await, 4, "no effect twice: a second one would be refused");
     second.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sagas_that_wait_hold_no_place() {
+    let clock = Clock::manual("2026-03-01T00:00:00Z".parse().expect("a time"));
+    let world = World::at(clock.clone()).await;
+    let (ctx, faults) = (world.tenant().await, Faults::default());
+    *faults.0.lock() = vec![(("right", false), Fault::Again(usize::MAX))];
+    let waiting = saga(&faults).patience(i32::MAX, Duration::from_secs(600));
+    let other = Saga::new("leave_one").then(Leave::<1>(Faults::default()));
+    let worker = Work::new(world.store.clone(), options()).saga(waiting).saga(other).start().await.expect("starts");
+    let mut sagas = Vec::new();
+    // More than one tenant has places for, and than the process has.
+    for number in 0..options().at_once * 2 {
+        sagas.push(start(&world, &ctx, &number.to_string()).await);
+    }
+    let run =
+        async |id| world.store.get(&ctx, SagaRun::KIND, id).await.expect("reads").expect("is there").decode::<SagaRun>().expect("decodes");
+    for id in &sagas {
+        until(async || run(*id).await.steps.get("right").is_some_and(|step| step.failures == 1)).await;
+    }
+    let id = world.store.mint_id();
+    let unit = begin(UnitOfWork::new(), id, "leave_one", "other", json!({ "for": "test" }));
+    world.store.commit(&ctx, unit).await.expect("begins");
+    assert_eq!(end(&world, &ctx, id).await.state, SagaState::Done);
+    until(async || worker.in_hand() == 0).await;
+    // A worker that ends has nothing to wait for, and the next one finds them in their time.
+    worker.stop(Duration::from_secs(30)).await;
+    let queued = JobQuery { kind: Some("run_saga".to_owned()), state: Some(JobState::Queued), limit: 500, ..JobQuery::default() };
+    let queued = world.store.jobs(&ctx, queued).await.expect("lists");
+    assert_eq!(queued.len(), sagas.len());
+    assert!(queued.iter().all(|job| job.due_at.is_some_and(|due| due > clock.now().plus(Duration::from_secs(400)))), "{queued:?}");
+
+    faults.0.lock().clear();
+    clock.advance(Duration::from_secs(600));
+    let patient = saga(&faults).patience(i32::MAX, Duration::from_secs(600));
+    let worker = Work::new(world.store.clone(), options()).saga(patient).start().await.expect("starts");
+    for id in sagas {
+        let run = end(&world, &ctx, id).await;
+        assert_eq!((run.state, run.steps["right"].failures), (SagaState::Done, 1), "a wait is no failure: {run:?}");
+    }
+    worker.stop(Duration::from_secs(5)).await;
 }
