@@ -49,6 +49,10 @@ pub struct Schedule {
     #[serde(default = "yes")]
     #[schemars(extend("indexed" = true))]
     pub enabled: bool,
+    /// When `cron`, `time_zone` or `enabled` was last said: no time before it is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("readOnly" = true))]
+    pub holds_since: Option<Timestamp>,
 }
 
 /// What becomes of times that were missed by more than a minute.
@@ -145,8 +149,7 @@ impl JobHandler for Tick {
         }
         let when = When::parse(&schedule.cron, &schedule.time_zone).map_err(Failure::Never)?;
         let now = store.clock().now();
-        // What it says now holds from when it was said.
-        let due = schedule.due(&when, payload.after.max(record.updated_at), now);
+        let due = schedule.due(&when, payload.after.max(schedule.held_since(&record)), now);
         let unit = UnitOfWork::new().guard(Schedule::KIND, record.id, record.version);
         let unit = due.into_iter().fold(unit, |unit, time| unit.enqueue(store.mint_id(), schedule.job(&record, time)));
         Ok(queue(&store, unit, record.id, &when, now))
@@ -159,6 +162,16 @@ impl JobHandler for Tick {
 }
 
 impl Schedule {
+    /// What it says holds from when it was said; of one that was stored without that, from its last change.
+    fn held_since(&self, record: &Record) -> Timestamp {
+        self.holds_since.unwrap_or(record.updated_at)
+    }
+
+    /// Whether it is due at the same times.
+    fn same_times(&self, other: &Self) -> bool {
+        (&self.cron, &self.time_zone, self.enabled) == (&other.cron, &other.time_zone, other.enabled)
+    }
+
     /// While one is queued there is no second one, unless each time counts.
     fn job(&self, record: &Record, time: Timestamp) -> JobDraft {
         let key = record.id.wire(Self::PREFIX);
@@ -177,8 +190,8 @@ fn queue(store: &Store, unit: UnitOfWork, schedule: RecordId, when: &When, now: 
 /// The standard operations of schedules.
 pub(crate) fn operations(store: &Store, schedulable: &Schedulable) -> Vec<Operation> {
     let hook = || {
-        let schedulable = Arc::new(schedulable.clone());
-        move |ctx: Ctx, change: Change| std::future::ready(check(&schedulable, &ctx, change))
+        let (schedulable, clock) = (Arc::new(schedulable.clone()), store.clock().clone());
+        move |ctx: Ctx, change: Change| std::future::ready(check(&schedulable, &ctx, change, clock.now()))
     };
     let example = json!({ "name": "Nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "job": "back_up" });
     let schedules = Resource::<Schedule>::new("schedules").example(example);
@@ -186,11 +199,23 @@ pub(crate) fn operations(store: &Store, schedulable: &Schedulable) -> Vec<Operat
     resource(store, schedules.without_restore().on_create(hook()).on_update(hook()))
 }
 
-fn check(schedulable: &Schedulable, ctx: &Ctx, change: Change) -> Result<Change, Error> {
+fn check(schedulable: &Schedulable, ctx: &Ctx, mut change: Change, now: Timestamp) -> Result<Change, Error> {
     let schedule: Schedule = serde_json::from_value(Value::Object(change.body.clone())).map_err(Error::internal)?;
     schedulable.check(ctx, &schedule.job)?;
     When::parse(&schedule.cron, &schedule.time_zone)?;
+    let before = change.before.as_ref().map(|record| Ok::<_, Error>((record, record.decode::<Schedule>()?))).transpose()?;
+    let since = match before {
+        Some((record, before)) if before.same_times(&schedule) => before.held_since(record),
+        _ => now,
+    };
+    change.body.insert("holds_since".to_owned(), json!(since));
     Ok(change)
+}
+
+/// Whether an event changes when a schedule is due. Of any other the tick that waits or runs needs to know nothing.
+fn says_when(event: &Event) -> bool {
+    let said = |after: &Value| ["cron", "time_zone", "enabled", "holds_since"].iter().any(|name| after.get(name).is_some());
+    event.event_type != "schedule.updated" || event.data.get("after").is_none_or(said)
 }
 
 /// Queues the first tick of a schedule, however it came to be: created, changed, restored or imported.
@@ -202,14 +227,14 @@ impl Consumer for Ticking {
 
     async fn handle(&self, at: Handling, events: Vec<Event>) -> Result<UnitOfWork, Failure> {
         let mut unit = UnitOfWork::new();
-        let subjects: BTreeSet<RecordId> = events.iter().filter_map(Event::subject_record).collect();
+        let subjects: BTreeSet<RecordId> = events.iter().filter(|event| says_when(event)).filter_map(Event::subject_record).collect();
         for id in subjects {
             let Some(record) = at.store.get(&at.ctx, Schedule::KIND, id).await? else { continue };
             let schedule: Schedule = record.decode()?;
             if schedule.enabled {
                 let when = When::parse(&schedule.cron, &schedule.time_zone).map_err(Failure::Never)?;
                 // From when it was said: it may be due already.
-                unit = queue(&at.store, unit, id, &when, record.updated_at);
+                unit = queue(&at.store, unit, id, &when, schedule.held_since(&record));
             }
         }
         Ok(unit)

@@ -106,7 +106,7 @@ async fn a_schedule_is_refused_with_what_is_wrong_about_it() {
 }
 
 /// A job that people may schedule.
-struct Nightly;
+pub(crate) struct Nightly;
 
 impl JobHandler for Nightly {
     const KIND: &'static str = "nightly";

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use steward_base::{Clock, Ctx, RecordId, Timestamp};
-use steward_store::{Expect, JobDraft, JobQuery, JobState, Model, UnitOfWork};
-use steward_work::{Misfire, Schedule};
+use steward_store::{Expect, Job, JobDraft, JobQuery, JobState, Model, Store, UnitOfWork};
+use steward_testkit::{Setup, TestApp};
+use steward_work::{Misfire, Options, Schedule, Work};
 
+use crate::generated::Nightly;
 use crate::support::{Number, World, tracing_work, until};
 
 fn time(text: &str) -> Timestamp {
@@ -16,7 +18,16 @@ fn time(text: &str) -> Timestamp {
 fn hourly(misfire: Misfire) -> Schedule {
     let (name, cron, payload) = ("Hourly".to_owned(), "0 * * * *".to_owned(), json!(Number { number: 7 }));
     let payload = payload.as_object().cloned().expect("an object");
-    Schedule { name, cron, time_zone: "Europe/Berlin".to_owned(), job: "work".to_owned(), payload, misfire, enabled: true }
+    Schedule {
+        name,
+        cron,
+        time_zone: "Europe/Berlin".to_owned(),
+        job: "work".to_owned(),
+        payload,
+        misfire,
+        enabled: true,
+        holds_since: None,
+    }
 }
 
 async fn schedule(world: &World, ctx: &Ctx, schedule: &Schedule) -> RecordId {
@@ -32,10 +43,14 @@ async fn advance(world: &World, ctx: &Ctx, clock: &Clock, to: &str) {
     world.store.commit(ctx, UnitOfWork::new().enqueue(world.store.mint_id(), later)).await.expect("commits");
 }
 
+async fn queued(store: &Store, ctx: &Ctx, kind: &str) -> Vec<Job> {
+    let query = JobQuery { kind: Some(kind.to_owned()), state: Some(JobState::Queued), ..JobQuery::default() };
+    store.jobs(ctx, query).await.expect("lists")
+}
+
 /// When the waiting tick is due.
 async fn tick(world: &World, ctx: &Ctx) -> Option<Timestamp> {
-    let query = JobQuery { kind: Some("tick".to_owned()), state: Some(JobState::Queued), ..JobQuery::default() };
-    world.store.jobs(ctx, query).await.expect("lists").first().and_then(|job| job.due_at)
+    queued(&world.store, ctx, "tick").await.first().and_then(|job| job.due_at)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,4 +101,34 @@ async fn a_schedule_that_is_off_or_gone_queues_nothing() {
     until(async || world.store.jobs(&ctx, running.clone()).await.expect("lists").is_empty()).await;
     assert_eq!(world.traces(&ctx).await, 0);
     worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_change_of_the_times_lets_those_before_it_go() {
+    let clock = Clock::manual(time("2026-03-01T00:30:00Z"));
+    let setup = Setup { clock: Some(clock.clone()), ..Setup::default() };
+    let app = TestApp::start(setup, |parts| Work::new(parts.store.clone(), Options::default()).with(Nightly).operations()).await;
+    let acme = app.tenant("acme").await;
+    let body = json!({ "name": "Hourly", "cron": "0 * * * *", "job": "nightly" });
+    let made = app.post("/api/v1/schedules").key(&acme.key).json(&body).send().await.expect(201).json();
+    let path = format!("/api/v1/schedules/{}", made["id"].as_str().expect("an id"));
+    let change = async |change: serde_json::Value| {
+        app.patch(&path).key(&acme.key).header("if-match", "*").json(&change).send().await.expect(200).json()["holds_since"].clone()
+    };
+    let queued = async |kind: &str| queued(&app.parts.store, &acme.ctx, kind).await;
+    let waits_for = async |at: &str| until(async || queued("tick").await.first().and_then(|job| job.due_at) == Some(time(at))).await;
+    waits_for("2026-03-01T01:00:00Z").await;
+
+    // It is due, and nobody has looked yet.
+    clock.set(time("2026-03-01T01:00:30Z"));
+    assert_eq!(change(json!({ "name": "Every hour" })).await, made["holds_since"]);
+    until(async || queued("nightly").await.len() == 1).await;
+    waits_for("2026-03-01T02:00:00Z").await;
+
+    let unit = UnitOfWork::new().cancel(queued("nightly").await[0].id);
+    app.parts.store.commit(&acme.ctx, unit).await.expect("calls off");
+    clock.set(time("2026-03-01T02:00:30Z"));
+    assert_eq!(change(json!({ "cron": "30 * * * *" })).await, json!("2026-03-01T02:00:30Z"));
+    waits_for("2026-03-01T02:30:00Z").await;
+    assert_eq!(queued("nightly").await.len(), 0, "two o'clock is no time of it any more");
 }
