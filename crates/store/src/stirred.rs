@@ -26,7 +26,7 @@ impl Stirred {
     }
 
     /// A set of its own for another reader, told the same from now on.
-    pub(crate) fn branch(&self) -> Arc<Stirred> {
+    pub fn branch(&self) -> Arc<Stirred> {
         let branch = Arc::new(Stirred::default());
         let mut branches = self.branches.write();
         branches.retain(|known| known.strong_count() > 0);

@@ -435,12 +435,12 @@ impl Store {
         Ok(())
     }
 
-    /// The tenants whose jobs changed since it was last asked: for the one task of this process that hands out work.
+    /// The tenants whose jobs changed since it was last asked; each task that hands out work asks a branch of its own.
     pub fn stirred(&self) -> &Stirred {
         &self.0.stirred
     }
 
-    /// The tenants with new events since it was last asked: for the one task of this process that hands them to consumers.
+    /// The tenants with new events since it was last asked; each task that hands them to consumers asks a branch of its own.
     pub fn told(&self) -> &Stirred {
         &self.0.told
     }

@@ -282,6 +282,6 @@ impl TestApp {
 
 #[expect(clippy::disallowed_methods, reason = "this is the one client of the tests")]
 fn client() -> reqwest::Client {
-    let patience = std::time::Duration::from_secs(30);
+    let patience = Duration::from_secs(60);
     reqwest::Client::builder().no_proxy().timeout(patience).build().expect("the client's settings are valid")
 }

@@ -7,7 +7,7 @@ use futures_util::stream::BoxStream;
 use tokio::time::timeout;
 
 /// A wait longer than this is a failure.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One event of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

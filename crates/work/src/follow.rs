@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use steward_base::{Ctx, Error, ErrorKind, Event, TenantId, Timestamp};
-use steward_store::{ListQuery, Mark, Store, UnitOfWork};
+use steward_store::{ListQuery, Mark, Stirred, Store, UnitOfWork};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -78,6 +78,8 @@ pub(crate) struct Follower {
     pub(crate) store: Store,
     pub(crate) consumers: Arc<Vec<Known>>,
     pub(crate) followed: Arc<Followed>,
+    /// Where there are new events.
+    pub(crate) told: Arc<Stirred>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -109,7 +111,7 @@ impl Follower {
             let wait = turns.next_time().map_or(LOOK, |time| time.since(clock.now()).min(LOOK));
             tokio::select! {
                 () = self.stopping.cancelled() => {}
-                tenants = self.store.told().next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
+                tenants = self.told.next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
                 Some((tenant, when)) = ends.recv() => {
                     busy.remove(&tenant);
                     match when {

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
 use steward_base::{Ctx, Error, ErrorKind, Parts, Principal, TenantId};
-use steward_store::{Claim, Job, Lease, Mark, Store, UnitOfWork};
+use steward_store::{Claim, Job, Lease, Mark, Stirred, Store, UnitOfWork};
 use steward_web::Operation;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -188,12 +188,15 @@ impl Work {
             self.store.commit(&steward_auth::system(TenantId::OPERATOR, "start"), unit).await?;
         }
         let stopping = CancellationToken::new();
-        let follower = Follower { store: self.store.clone(), consumers, followed: self.followed.clone(), stopping: stopping.clone() };
+        // Before the marks are read: what is told from now on is heard here, whoever else in this process listens.
+        let (told, stirred) = (self.store.told().branch(), self.store.stirred().branch());
+        let follower = Follower { store: self.store.clone(), consumers, followed: self.followed.clone(), told, stopping: stopping.clone() };
         let shared = Arc::new(Shared {
             kinds: self.handlers.keys().map(|kind| (*kind).to_owned()).collect(),
             store: self.store,
             options: self.options,
             handlers: self.handlers,
+            stirred,
             running: Mutex::default(),
             held_up: Mutex::default(),
             freed: Notify::new(),
@@ -246,6 +249,8 @@ struct Shared {
     options: Options,
     handlers: HashMap<&'static str, Handler>,
     kinds: Vec<String>,
+    /// Where jobs changed.
+    stirred: Arc<Stirred>,
     /// By lease: a job that was claimed anew must not be taken for the one before.
     running: Mutex<HashMap<(TenantId, Lease), Running>>,
     /// Tenants that have as many jobs in hand as one tenant may, and more waiting.
@@ -277,7 +282,7 @@ async fn hand_out(shared: Arc<Shared>, mut turns: Turns) {
         let wait = turns.next_time().map_or(LOOK, |time| time.since(clock.now()).min(LOOK));
         tokio::select! {
             () = shared.stopping.cancelled() => return,
-            tenants = shared.store.stirred().next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
+            tenants = shared.stirred.next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
             () = shared.freed.notified() => {}
             () = tokio::time::sleep(wait), if shared.room().is_some() => {}
         }

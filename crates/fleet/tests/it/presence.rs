@@ -104,7 +104,7 @@ async fn a_start_looks_only_into_tenants_with_a_device_that_is_not_offline() {
             world.clock.advance(Duration::from_secs(10));
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), settled).await.expect("the tenant's only device falls silent");
+    tokio::time::timeout(Duration::from_secs(60), settled).await.expect("the tenant's only device falls silent");
     assert_eq!(world.read(&device.path()).await["status"], "offline");
 
     let access = world.access(&device).await;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Number, Trace, World, open, tracing_work, until};
+use crate::support::{Number, Trace, World, open, short_leases, tracing_with, until};
 
 fn key() -> LinkKey {
     LinkKey::derived(&MasterKey::new([7; 32]))
@@ -76,7 +76,7 @@ async fn jobs_and_consumers_run_where_the_records_are_not() {
     let records = DataRole::start(&folder, &format!("127.0.0.1:{}", crate::ports::own())).await;
     let world = World { store: records.asked().await, folder: folder.clone() };
     let ctx = world.tenant().await;
-    let worker = tracing_work(&world.store).consumer(Counting::default()).start().await.expect("starts");
+    let worker = tracing_with(&world.store, short_leases()).consumer(Counting::default()).start().await.expect("starts");
     let done = async |many: u64| {
         until(async || world.store.count(&ctx, "trace", None).await.is_ok_and(|count| count == many)).await;
         until(async || world.store.counter(&ctx, "counted").await.is_ok_and(|count| count == many as i64)).await;

@@ -100,9 +100,14 @@ pub(crate) async fn until(condition: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(60), met).await.expect("comes true in time");
 }
 
-/// Leases that a busy machine can keep: a worker that cannot renew one in time does the job again, and that counts as another attempt.
+/// Few places. No lease ends while its worker lives, however busy the machine is.
 pub(crate) fn options() -> Options {
-    Options { at_once: 8, lease: Duration::from_secs(2), idle: Duration::from_secs(60) }
+    Options { at_once: 8, ..Options::default() }
+}
+
+/// The same with short leases, for those who wait for one to be renewed or to end.
+pub(crate) fn short_leases() -> Options {
+    Options { lease: Duration::from_millis(600), ..options() }
 }
 
 /// Handles `work` with a function.
@@ -137,9 +142,13 @@ pub(crate) fn trace(store: &Store, number: i64) -> UnitOfWork {
 
 /// Handlers that leave a trace for each job.
 pub(crate) fn tracing_work(store: &Store) -> Work {
+    tracing_with(store, options())
+}
+
+pub(crate) fn tracing_with(store: &Store, options: Options) -> Work {
     let own = store.clone();
     let handle = move |_: Running, payload: Number| std::future::ready(Ok(trace(&own, payload.number)));
-    Work::new(store.clone(), options()).with(Handle(handle))
+    Work::new(store.clone(), options).with(Handle(handle))
 }
 
 /// An error as an outside service gives it.
