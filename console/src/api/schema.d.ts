@@ -351,7 +351,7 @@ export interface paths {
         put?: never;
         /**
          * Import devices
-         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `devices:write`.
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. When something on our side fails in the middle of an answer at once, the rows before it stay: `stopped` names the last of them, and those behind it are `failed` with the reason, to be sent again with a new Idempotency-Key. Under the same key nothing is done twice: it gets the same answer. Needs the permission `devices:write`.
          */
         post: operations["devices.import"];
         delete?: never;
@@ -557,7 +557,7 @@ export interface paths {
         };
         /**
          * One job with its progress
-         * @description Needs the permission `jobs:read`.
+         * @description For whoever queued it, and for whoever may read all jobs (`jobs:read`). Needs a valid credential.
          */
         get: operations["jobs.get"];
         put?: never;
@@ -617,7 +617,7 @@ export interface paths {
         };
         /**
          * Follow a job until it is finished
-         * @description Server-sent events, each the job as it is: `progress` whenever it has changed, and `finished` as the last one. A client that connects again is told how the job stands. Needs the permission `jobs:read`.
+         * @description Server-sent events, each the job as it is: `progress` whenever it has changed, and `finished` as the last one. A client that connects again is told how the job stands. For whoever queued it, and for whoever may read all jobs (`jobs:read`). Needs a valid credential.
          */
         get: operations["jobs.stream"];
         put?: never;
@@ -871,7 +871,7 @@ export interface paths {
         put?: never;
         /**
          * Import organizations
-         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `organizations:write`.
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. When something on our side fails in the middle of an answer at once, the rows before it stay: `stopped` names the last of them, and those behind it are `failed` with the reason, to be sent again with a new Idempotency-Key. Under the same key nothing is done twice: it gets the same answer. Needs the permission `organizations:write`.
          */
         post: operations["organizations.import"];
         delete?: never;
@@ -1063,7 +1063,7 @@ export interface paths {
         put?: never;
         /**
          * Import projects
-         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `projects:write`.
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. When something on our side fails in the middle of an answer at once, the rows before it stay: `stopped` names the last of them, and those behind it are `failed` with the reason, to be sent again with a new Idempotency-Key. Under the same key nothing is done twice: it gets the same answer. Needs the permission `projects:write`.
          */
         post: operations["projects.import"];
         delete?: never;
@@ -1359,7 +1359,7 @@ export interface paths {
         put?: never;
         /**
          * Import schedules
-         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `schedules:write`.
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. When something on our side fails in the middle of an answer at once, the rows before it stay: `stopped` names the last of them, and those behind it are `failed` with the reason, to be sent again with a new Idempotency-Key. Under the same key nothing is done twice: it gets the same answer. Needs the permission `schedules:write`.
          */
         post: operations["schedules.import"];
         delete?: never;
@@ -1551,7 +1551,7 @@ export interface paths {
         put?: never;
         /**
          * Import services
-         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. Needs the permission `services:write`.
+         * @description Lines of JSON, or a table as exports write it. A row with the id of a record, or with the value of its unique field that `match` names, is a merge patch of that record; any other makes a new one, with its id if it has one. What the platform writes itself is passed over, so that an export can be sent back. Each row is checked as its own operation would. Up to 1,000 rows and 4 MiB are answered at once; more are answered 202 with a job that works through them and whose progress says how far it is. When something on our side fails in the middle of an answer at once, the rows before it stay: `stopped` names the last of them, and those behind it are `failed` with the reason, to be sent again with a new Idempotency-Key. Under the same key nothing is done twice: it gets the same answer. Needs the permission `services:write`.
          */
         post: operations["services.import"];
         delete?: never;
@@ -1628,6 +1628,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell a tenant into one file that another installation can import
+         * @description Records, recycle bin, history, jobs, members and the persons they are, and objects, while the tenant is served: suspend it first for a file behind which nothing is written. Secrets open wherever the file does. Sessions and signing keys are not in it, nor logs and metrics. A transfer that breaks off is not complete. Needs the permission `tenants:execute`.
+         */
+        post: operations["tenants.export_file"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/history": {
         parameters: {
             query?: never;
@@ -1640,6 +1660,46 @@ export interface paths {
          * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `tenants:read`.
          */
         get: operations["tenants.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move a tenant to another place of the installation while it is served
+         * @description A place is a folder or a database that the settings name; home is where control is. Events keep their positions, reads never wait, and commits wait for the last of it only. When the saga is called off or fails, the tenant is where it was. Needs the permission `tenants:execute`.
+         */
+        post: operations["tenants.move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/{id}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * In which place of the installation a tenant is
+         * @description Needs the permission `tenants:read`.
+         */
+        get: operations["tenants.place"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1702,6 +1762,26 @@ export interface paths {
         get: operations["tenants.export"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tenants/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a tenant of a file that an export wrote
+         * @description The file is read to its end before anything is written; then a saga takes it in, and the tenant is let in when all of it is there. It is the tenant that it was, with its ids and its history. Persons whom this installation knows by their address keep their password; the others have one only if the export was asked for it. Needs the permission `tenants:write`.
+         */
+        post: operations["tenants.import_file"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2024,11 +2104,11 @@ export interface components {
              */
             atomic?: boolean;
             items: {
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -2397,11 +2477,11 @@ export interface components {
             atomic?: boolean;
             items: {
                 body?: components["schemas"]["update3"];
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "update" | "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -2491,11 +2571,11 @@ export interface components {
              */
             atomic?: boolean;
             items: {
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -2744,6 +2824,13 @@ export interface components {
             /** @description Give it as `cursor` for the next page; null at the end. */
             next_cursor: string | null;
         };
+        /** @description What goes on in the background. */
+        Import: {
+            /** @description The saga's id; `/api/v1/sagas/{id}` says how far it is. */
+            saga: string;
+            /** @description The tenant that there will be. */
+            tenant: string;
+        };
         /** @description What became of one item. */
         ItemResult: {
             /** @description The record. */
@@ -2935,6 +3022,25 @@ export interface components {
             /** @description UCUM; empty when there are no points. */
             unit: string;
         };
+        /** @description What goes on in the background. */
+        Moving: {
+            /** @description Where the tenant is. */
+            from: string;
+            /** @description The saga's id; `/api/v1/sagas/{id}` says how far it is. */
+            saga: string;
+            /** @description Where it will be. */
+            to: string;
+        };
+        /** @description A place, by the name that the settings give it. */
+        Named: {
+            /** @description `home`, or a name of the settings. */
+            place: string;
+        };
+        /** @description A place, by the name that the settings give it. */
+        NamedInput: {
+            /** @description `home`, or a name of the settings. */
+            place: string;
+        };
         /** @description A key to be. */
         NewApiKey: {
             /**
@@ -3061,11 +3167,11 @@ export interface components {
             items: {
                 /** @description For creating, the record; for updating, a merge patch. */
                 body?: components["schemas"]["create"] | components["schemas"]["update"];
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "create" | "update" | "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -3381,11 +3487,11 @@ export interface components {
             items: {
                 /** @description For creating, the record; for updating, a merge patch. */
                 body?: components["schemas"]["createInput"] | components["schemas"]["updateInput"];
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "create" | "update" | "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -3454,6 +3560,8 @@ export interface components {
             progress: components["schemas"]["Progress"];
             /** @description What became of each row. */
             results?: components["schemas"]["RowResult"][];
+            /** @description Something on our side failed in the middle: the rows behind this one are among those that failed, each to be sent again. */
+            stopped?: components["schemas"]["Stopped"] | null;
         };
         /** @description A record that is as it was before. */
         Reversed: {
@@ -3775,6 +3883,11 @@ export interface components {
              * @default true
              */
             enabled?: boolean;
+            /**
+             * Format: date-time
+             * @description When `cron`, `time_zone` or `enabled` was last said: no time before it is due.
+             */
+            readonly holds_since?: string | null;
             readonly id: string;
             /** @description The kind of job. */
             job?: string;
@@ -4035,6 +4148,11 @@ export interface components {
              * @default true
              */
             enabled?: boolean;
+            /**
+             * Format: date-time
+             * @description When `cron`, `time_zone` or `enabled` was last said: no time before it is due.
+             */
+            readonly holds_since?: string | null;
             readonly id: string;
             /** @description The kind of job. */
             job: string;
@@ -4074,11 +4192,11 @@ export interface components {
             items: {
                 /** @description For creating, the record; for updating, a merge patch. */
                 body?: components["schemas"]["create3"] | components["schemas"]["update4"];
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "create" | "update" | "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -4219,11 +4337,11 @@ export interface components {
             items: {
                 /** @description For creating, the record; for updating, a merge patch. */
                 body?: components["schemas"]["create2"] | components["schemas"]["update2"];
-                /** @description The record to change or delete. */
+                /** @description The record to change or delete; one that is created gets its id from the platform. */
                 id?: string;
                 /** @enum {string} */
                 op: "create" | "update" | "delete";
-                /** @description The version that it must have, as If-Match; whatever it has when absent. */
+                /** @description The version that it must have, as If-Match; whatever it has when absent. Not for creating. */
                 revision?: number;
             }[];
         };
@@ -4346,6 +4464,16 @@ export interface components {
         SetUp: {
             /** @description True until the first owner is made. */
             open: boolean;
+        };
+        /** @description Where the server had to stop. */
+        Stopped: {
+            /**
+             * Format: uint64
+             * @description The last row that was worked through.
+             */
+            after_row: number;
+            /** @description Why it went no further. */
+            problem: components["schemas"]["Problem"];
         };
         /**
          * Tenant
@@ -4718,6 +4846,11 @@ export interface components {
         IfNoneMatch: string;
         /** @description The id of the last message that arrived; the stream goes on after it. */
         LastEventId: string;
+        /**
+         * @description What the file is sealed under: whoever has the file and this reads all of it. 422 passphrase_required when it is absent or shorter than 12 characters.
+         * @example correct horse battery staple
+         */
+        Passphrase: string;
     };
     requestBodies: never;
     headers: {
@@ -5857,10 +5990,33 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
-            413: components["responses"]["TooLarge"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `import_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
-            429: components["responses"]["Limited"];
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -7390,10 +7546,33 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
-            413: components["responses"]["TooLarge"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `import_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
-            429: components["responses"]["Limited"];
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -8029,10 +8208,33 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
-            413: components["responses"]["TooLarge"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `import_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
-            429: components["responses"]["Limited"];
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -8988,10 +9190,33 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
-            413: components["responses"]["TooLarge"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `import_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
-            429: components["responses"]["Limited"];
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -9657,10 +9882,33 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
-            413: components["responses"]["TooLarge"];
+            /** @description The body, or path and query, are too large. Codes of this operation: `import_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
-            429: components["responses"]["Limited"];
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
@@ -9928,7 +10176,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The state of things forbids it. Codes of this operation: `tenant_fixed`, `confirmation_wrong`, `tenant_being_deleted`. */
+            /** @description The state of things forbids it. Codes of this operation: `tenant_fixed`, `confirmation_wrong`, `tenant_being_deleted`, `tenant_not_ready`. */
             409: {
                 headers: {
                     traceparent: components["headers"]["traceparent"];
@@ -9945,6 +10193,93 @@ export interface operations {
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.export_file": {
+        parameters: {
+            query?: {
+                /**
+                 * @description Whether the members' password hashes are in the file, so that they can sign in elsewhere as they do here; whoever opens the file can guess
+                 *     at them.
+                 */
+                passwords?: boolean;
+            };
+            header: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description What the file is sealed under: whoever has the file and this reads all of it. 422 passphrase_required when it is absent or shorter than 12 characters.
+                 * @example correct horse battery staple
+                 */
+                "Steward-Passphrase": components["parameters"]["Passphrase"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `tenant_fixed`, `tenant_not_ready`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `passphrase_required`. */
+            422: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            /** @description Not now; Retry-After says when. Codes of this operation: `sign_in_busy`. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "tenants.history": {
@@ -9997,6 +10332,125 @@ export interface operations {
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.move": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NamedInput"];
+            };
+        };
+        responses: {
+            /** @description It was taken on. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moving"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `tenant_being_moved`, `tenant_fixed`, `tenant_not_ready`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `place_unknown`. */
+            422: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Named"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            /** @description Not now; Retry-After says when. Codes of this operation: `place_missing`. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "tenants.resume": {
@@ -10150,6 +10604,115 @@ export interface operations {
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    "tenants.import_file": {
+        parameters: {
+            query?: {
+                /** @description The short name that the tenant gets; its own unless said. */
+                slug?: string;
+            };
+            header: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+                /**
+                 * @description What the file is sealed under: whoever has the file and this reads all of it. 422 passphrase_required when it is absent or shorter than 12 characters.
+                 * @example correct horse battery staple
+                 */
+                "Steward-Passphrase": components["parameters"]["Passphrase"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description It was taken on. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Import"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `slug_taken`, `tenant_being_imported`, `tenant_exists`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body, or path and query, are too large. Codes of this operation: `import_too_large`. */
+            413: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            415: components["responses"]["UnsupportedMedia"];
+            /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `dump_cut`, `dump_damaged`, `dump_newer`, `not_an_export`, `passphrase_required`, `passphrase_wrong`. */
+            422: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
+            429: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            /** @description Not now; Retry-After says when. Codes of this operation: `sign_in_busy`. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "undo.create": {
