@@ -1,16 +1,80 @@
 //! The client's side of the promise: what was sent, what was acknowledged, and what the server has afterwards.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
-use crate::support::Served;
+use crate::support::{Served, client, eventually};
 
 /// What was sent, and whether the server said that it has it.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) records: HashMap<String, bool>,
     pub(crate) logs: HashMap<String, bool>,
+}
+
+/// Writers of records that go on until they are told to stop, whatever the server may be excused for refusing meanwhile.
+pub(crate) struct Load {
+    ledger: Arc<Mutex<Ledger>>,
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Begins. `excuses` are the codes with which a write may be refused.
+    pub(crate) fn begin(served: &Served, key: &str, excuses: &'static [&'static str]) -> Self {
+        let (ledger, stop) = (Arc::<Mutex<Ledger>>::default(), Arc::<AtomicBool>::default());
+        let writer = |writer: usize| {
+            let (url, key, ledger, stop) = (served.url.clone(), key.to_owned(), ledger.clone(), stop.clone());
+            tokio::spawn(async move {
+                let client = client();
+                for number in 0.. {
+                    if stop.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let name = format!("record {writer}-{number}");
+                    ledger.lock().expect("is whole").records.insert(name.clone(), false);
+                    let request = client.post(format!("{url}/api/v1/projects")).bearer_auth(&key).json(&json!({ "name": name }));
+                    let answer = request.send().await.expect("the process itself goes on");
+                    if answer.status() == 201 {
+                        ledger.lock().expect("is whole").records.insert(name, true);
+                        continue;
+                    }
+                    let (status, problem) = (answer.status(), answer.json::<Value>().await.expect("is a problem"));
+                    assert!(status == 503 && excuses.contains(&problem["code"].as_str().expect("has a code")), "{status}: {problem}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            })
+        };
+        let writers = (0..4).map(writer).collect();
+        Self { ledger, stop, writers }
+    }
+
+    /// Waits until some more writes were acknowledged.
+    pub(crate) async fn goes_on(&self, when: &str) {
+        let many = || acked(&self.ledger.lock().expect("is whole").records);
+        let before = many();
+        eventually(&format!("writes {when}"), Duration::from_secs(60), async || (many() > before + 20).then_some(())).await;
+    }
+
+    /// What is acknowledged by now.
+    pub(crate) fn acknowledged(&self) -> Vec<String> {
+        let ledger = self.ledger.lock().expect("is whole");
+        ledger.records.iter().filter(|(_, acked)| **acked).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Ends, and answers what was sent.
+    pub(crate) async fn end(self) -> HashMap<String, bool> {
+        self.stop.store(true, Ordering::SeqCst);
+        for writer in self.writers {
+            writer.await.expect("a writer meets only refusals that say why");
+        }
+        std::mem::take(&mut self.ledger.lock().expect("is whole").records)
+    }
 }
 
 /// How often each value of `field` is there, over all pages.

@@ -1,58 +1,15 @@
 //! Redis and a bucket that cannot be reached or go away under the real binary: it starts, stays ready, says which part is down, and finds it again.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Served, bootstrapped, client, eventually, now};
+use crate::redis::Redis;
+use crate::support::{Served, bootstrapped, client, eventually};
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server of this test's own, to be stopped and frozen.
-struct Redis {
-    port: u16,
-    dir: tempfile::TempDir,
-    child: Option<Child>,
-}
-
-impl Redis {
-    fn new() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("is bound").port();
-        Self { port, dir: tempfile::tempdir().expect("a folder"), child: None }
-    }
-
-    fn start(&mut self) {
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &self.port.to_string(), "--dir"]);
-        self.child = Some(command.arg(self.dir.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("is installed"));
-        let deadline = now() + PATIENCE;
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(now() < deadline, "Redis does not start");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("is killed");
-            child.wait().expect("is gone");
-        }
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.as_ref().expect("runs").id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().expect("runs").success());
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 /// The line of a part in `/readyz?verbose`, which is ready whatever happens.
 async fn part(served: &Served, name: &str) -> Value {

@@ -3,14 +3,9 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
-use crate::support::{OWNER, PASSWORD, Served, client, eventually, succeed};
+use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
+use crate::support::{OWNER, PASSWORD, Served, succeed};
 
 /// What a write may be refused with while the database is away.
 const EXCUSES: [&str; 2] = ["database_unavailable", "outcome_unknown"];
@@ -50,31 +45,16 @@ async fn a_database_that_crashes_under_load_loses_nothing_and_is_found_again() {
     let key = succeed(&["admin", "api-key", "--config", &config, "--data", folder, "--tenant", "acme", "--permissions", "admin:*"], "");
     let served = Served::start(data.path(), &["--config", &config]);
 
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let load: Vec<_> =
-        (0..4).map(|writer| tokio::spawn(write(served.url.clone(), key.clone(), writer, ledger.clone(), stop.clone()))).collect();
+    let load = Load::begin(&served, &key, &EXCUSES);
     for _ in 0..3 {
-        let before = acked(&ledger.lock().expect("is whole").records);
-        eventually("progress", Duration::from_secs(30), async || {
-            (acked(&ledger.lock().expect("is whole").records) > before + 20).then_some(())
-        })
-        .await;
+        load.goes_on("before a crash").await;
         crash(&url);
-        let during = acked(&ledger.lock().expect("is whole").records);
-        eventually("writes after the restart", Duration::from_secs(60), async || {
-            (acked(&ledger.lock().expect("is whole").records) > during + 20).then_some(())
-        })
-        .await;
+        load.goes_on("after the restart").await;
     }
-    stop.store(true, Ordering::SeqCst);
-    for writer in load {
-        writer.await.expect("a writer meets only refusals that say why");
-    }
+    let sent = load.end().await;
     let ready = served.client.get(format!("{}/readyz", served.url)).send().await.expect("is answered");
     assert_eq!(ready.status(), 200);
     let records = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
-    let sent = std::mem::take(&mut ledger.lock().expect("is whole").records);
     agree("records", &sent, &records);
     assert_positions_are_gapless(&served, &key).await;
 }
@@ -84,24 +64,4 @@ fn crash(url: &str) {
     let busy = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() LIMIT 1";
     let pid = psql(url, busy).expect("the database answers");
     assert!(Command::new("kill").args(["-KILL", &pid]).status().expect("runs").success());
-}
-
-async fn write(url: String, key: String, writer: usize, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
-    let client = client();
-    for number in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            return;
-        }
-        let name = format!("record {writer}-{number}");
-        ledger.lock().expect("is whole").records.insert(name.clone(), false);
-        let request = client.post(format!("{url}/api/v1/projects")).bearer_auth(&key).json(&json!({ "name": name }));
-        let answer = request.send().await.expect("the server itself goes on");
-        if answer.status() == 201 {
-            ledger.lock().expect("is whole").records.insert(name, true);
-            continue;
-        }
-        let (status, problem) = (answer.status(), answer.json::<Value>().await.expect("is a problem"));
-        assert!(status == 503 && EXCUSES.contains(&problem["code"].as_str().expect("has a code")), "{status}: {problem}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -1,14 +1,12 @@
 //! Two processes over SQLite: one has the records, the other everything else.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
+use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
 use crate::support::{Served, bootstrapped, client, eventually, run};
 
 /// What a request may be refused with while the data role is away.
@@ -28,53 +26,23 @@ fn address(served: &Served) -> String {
     served.url.strip_prefix("http://").expect("is plain HTTP").to_owned()
 }
 
-async fn write(url: String, key: String, writer: usize, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
-    let client = client();
-    for number in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            return;
-        }
-        let name = format!("record {writer}-{number}");
-        ledger.lock().expect("is whole").records.insert(name.clone(), false);
-        let request = client.post(format!("{url}/api/v1/projects")).bearer_auth(&key).json(&json!({ "name": name }));
-        let answer = request.send().await.expect("the process itself goes on");
-        if answer.status() == 201 {
-            ledger.lock().expect("is whole").records.insert(name, true);
-            continue;
-        }
-        let (status, problem) = (answer.status(), answer.json::<Value>().await.expect("is a problem"));
-        assert!(status == 503 && EXCUSES.contains(&problem["code"].as_str().expect("has a code")), "{status}: {problem}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_role_killed_under_load_loses_nothing_and_is_found_again() {
     let data = tempfile::tempdir().expect("a folder");
     let key = bootstrapped(data.path());
-    let mut records = data_role(data.path(), "127.0.0.1:0");
+    let mut records = data_role(data.path(), &format!("127.0.0.1:{}", crate::ports::own()));
     let place = address(&records);
     let served = rest(data.path(), &records.url);
 
-    let ledger = Arc::new(Mutex::new(Ledger::default()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let load: Vec<_> =
-        (0..4).map(|writer| tokio::spawn(write(served.url.clone(), key.clone(), writer, ledger.clone(), stop.clone()))).collect();
-    let many = || acked(&ledger.lock().expect("is whole").records);
+    let load = Load::begin(&served, &key, &EXCUSES);
     for _ in 0..3 {
-        let before = many();
-        eventually("progress", PATIENCE, async || (many() > before + 20).then_some(())).await;
+        load.goes_on("before a kill").await;
         records.kill();
         records = data_role(data.path(), &place);
     }
-    let before = many();
-    eventually("writes after the last kill", PATIENCE, async || (many() > before + 20).then_some(())).await;
-    stop.store(true, Ordering::SeqCst);
-    for writer in load {
-        writer.await.expect("a writer meets only refusals that say why");
-    }
+    load.goes_on("after the last kill").await;
+    let sent = load.end().await;
     let found = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
-    let sent = std::mem::take(&mut ledger.lock().expect("is whole").records);
     agree("records", &sent, &found);
     assert_positions_are_gapless(&served, &key).await;
     assert_eq!(served.terminate().code(), Some(0));
@@ -85,7 +53,7 @@ async fn a_data_role_killed_under_load_loses_nothing_and_is_found_again() {
 async fn what_happens_arrives_live_and_readiness_says_when_the_records_are_away() {
     let data = tempfile::tempdir().expect("a folder");
     let key = bootstrapped(data.path());
-    let records = data_role(data.path(), "127.0.0.1:0");
+    let records = data_role(data.path(), &format!("127.0.0.1:{}", crate::ports::own()));
     let place = address(&records);
     let served = rest(data.path(), &records.url);
     let mut stream = served.get(&key, "/api/v1/events/stream").send().await.expect("is answered").bytes_stream();

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 
+use crate::bucket::BucketServer;
+
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 pub(crate) const OWNER: &str = "owner@example.com";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command, without the variables of whoever runs the tests.
 pub(crate) fn steward(arguments: &[&str]) -> Command {
@@ -123,6 +125,19 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The lines of a settings file that name a bucket.
+pub(crate) fn bucket_settings(server: &BucketServer) -> String {
+    let bucket = server.bucket(PATIENCE);
+    format!(
+        "s3_bucket = \"{}\"\ns3_endpoint = \"{}\"\ns3_region = \"{}\"\ns3_access_key_id = \"{}\"\ns3_secret_access_key = \"{}\"\n",
+        bucket.name,
+        bucket.endpoint.unwrap_or_default(),
+        bucket.region,
+        bucket.access_key_id,
+        bucket.secret_access_key.expose()
+    )
 }
 
 /// A data folder with a tenant, its owner and a key that may do everything in it.

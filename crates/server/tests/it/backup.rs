@@ -1,0 +1,150 @@
+//! Backups in a bucket, by the command line: taken beside writers, read again, read back elsewhere, and what is said when the bucket is not there.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::bucket::{BucketServer, Mood};
+use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
+use crate::support::{Served, bootstrapped, bucket_settings, eventually, run, succeed};
+
+/// A settings file that names the bucket.
+fn configured(folder: &Path, bucket: &BucketServer) -> String {
+    let path = folder.join("steward.toml");
+    std::fs::write(&path, bucket_settings(bucket)).expect("is written");
+    path.to_str().expect("is text").to_owned()
+}
+
+/// `steward backup …` beside the runtime that has the bucket.
+async fn backup(config: &str, data: &Path, more: &[&str]) -> Output {
+    let mut arguments = vec!["backup".to_owned()];
+    arguments.extend(more.iter().map(|&word| word.to_owned()));
+    arguments.extend(["--config".to_owned(), config.to_owned(), "--data".to_owned(), data.display().to_string()]);
+    let ran = move || run(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    tokio::task::spawn_blocking(ran).await.expect("ends")
+}
+
+async fn done(config: &str, data: &Path, more: &[&str]) -> String {
+    let output = backup(config, data, more).await;
+    assert!(output.status.success(), "{more:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("is text")
+}
+
+/// How many objects a bucket has of backups.
+fn parts(bucket: &BucketServer) -> usize {
+    let folder = std::fs::read_dir(bucket.folder().join("steward-test/platform/backup-parts"));
+    folder.map_or(0, Iterator::count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_in_a_bucket_is_read_back_into_an_installation_that_has_nothing() {
+    let (bucket, data) = (BucketServer::start().await, tempfile::tempdir().expect("a folder"));
+    let config = configured(data.path(), &bucket);
+    let key = bootstrapped(data.path());
+    let served = Served::start(data.path(), &["--config", &config]);
+    let load = Load::begin(&served, &key, &[]);
+    load.goes_on("before the first backup").await;
+    let known = load.acknowledged();
+    let first = done(&config, data.path(), &["create"]).await;
+    assert!(first.contains(": 2 tenants, "), "{first}");
+    load.goes_on("before the second one").await;
+    let between = load.acknowledged();
+    let whole = parts(&bucket);
+    done(&config, data.path(), &["create"]).await;
+    assert!(parts(&bucket) > whole, "what happened since is an increment");
+    load.goes_on("after it").await;
+    let sent = load.end().await;
+    let before = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
+    agree("records", &sent, &before);
+    let verified = done(&config, data.path(), &["verify"]).await;
+    assert!(verified.contains(": 2 tenants, ") && verified.contains(" hold"), "{verified}");
+    let drilled = done(&config, data.path(), &["restore", "--drill"]).await;
+    assert!(drilled.contains("recovery time"), "{drilled}");
+    assert_eq!(served.terminate().code(), Some(0));
+
+    for (named, all) in [(Some(first.split(':').next().expect("a name")), known), (None, between)] {
+        // Another machine, with the key and nothing else.
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        std::fs::copy(data.path().join("master.key"), elsewhere.path().join("master.key")).expect("is kept elsewhere");
+        let wanted: Vec<&str> = ["restore"].into_iter().chain(named.iter().flat_map(|name| ["--backup", *name])).collect();
+        done(&config, elsewhere.path(), &wanted).await;
+        let again = backup(&config, elsewhere.path(), &["restore"]).await;
+        assert!(String::from_utf8_lossy(&again.stderr).contains("tenant_exists"), "{again:?}");
+        let served = Served::start(elsewhere.path(), &["--config", &config]);
+        let found = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
+        let lost: Vec<&String> = all.iter().filter(|name| !found.contains_key(*name)).collect();
+        assert!(lost.is_empty() && !all.is_empty(), "acknowledged before the backup began, and not in it: {lost:?}");
+        assert!(found.iter().all(|(name, count)| *count == 1 && sent.contains_key(name)), "nothing is doubled or made up");
+        assert_positions_are_gapless(&served, &key).await;
+        served.json(served.post(&key, "/api/v1/projects").json(&json!({ "name": "it goes on" }))).await;
+        assert_eq!(served.terminate().code(), Some(0));
+        succeed(&["audit", "verify", "--data", elsewhere.path().to_str().expect("is text")], "");
+    }
+}
+
+/// The records of a tenant that goes are erased from the bucket, and the backups that are kept in the same bucket stay whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_tenant_takes_nothing_from_backups_in_the_same_bucket() {
+    let (bucket, data) = (BucketServer::start().await, tempfile::tempdir().expect("a folder"));
+    let config = configured(data.path(), &bucket);
+    bootstrapped(data.path());
+    let folder = data.path().to_str().expect("is text");
+    let operator = succeed(&["admin", "api-key", "--data", folder, "--tenant", "operator", "--permissions", "tenants:*,admin:*"], "");
+    let served = Served::start(data.path(), &["--config", &config]);
+    let made = served.json(served.post(&operator, "/api/v1/tenants").json(&json!({ "name": "Doomed", "slug": "doomed" }))).await;
+    done(&config, data.path(), &["create"]).await;
+    let address = format!("{}/api/v1/tenants/{}?confirm=doomed", served.url, made["id"].as_str().expect("an id"));
+    let begun = served.json(served.client.delete(address).bearer_auth(&operator)).await;
+    let saga = format!("/api/v1/sagas/{}", begun["saga"].as_str().expect("an id"));
+    eventually("the end of the saga", Duration::from_secs(60), async || {
+        let saga: Value = served.json(served.get(&operator, &saga)).await;
+        (saga["state"] == "done").then_some(())
+    })
+    .await;
+    let verified = done(&config, data.path(), &["verify"]).await;
+    assert!(verified.contains(": 3 tenants, ") && verified.contains(" hold"), "{verified}");
+    done(&config, data.path(), &["restore", "--tenant", "doomed"]).await;
+    let tenants = served.json(served.get(&operator, "/api/v1/tenants")).await;
+    assert!(tenants["data"].as_array().expect("a list").iter().any(|tenant| tenant["slug"] == "doomed"), "{tenants}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_not_there_or_broken_is_told_as_such() {
+    let (mut bucket, data) = (BucketServer::start().await, tempfile::tempdir().expect("a folder"));
+    let config = configured(data.path(), &bucket);
+    bootstrapped(data.path());
+    done(&config, data.path(), &["create"]).await;
+    let refused = async |more: &[&str], code: &str| {
+        let output = backup(&config, data.path(), more).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{more:?}");
+        assert!(said.contains(code) && !said.contains(crate::bucket::PASSWORD), "{more:?}: {said}");
+    };
+    bucket.turn(Mood::Broken);
+    for command in [&["create"][..], &["verify"], &["restore", "--drill"]] {
+        refused(command, "blob_unavailable").await;
+    }
+    bucket.turn(Mood::Cutting);
+    refused(&["verify"], "blob_unavailable").await;
+    bucket.turn(Mood::Well);
+    done(&config, data.path(), &["verify"]).await;
+    bucket.stop().await;
+    for command in [&["create"][..], &["verify"], &["restore", "--drill"]] {
+        refused(command, "blob_unavailable").await;
+    }
+    bucket.start_again().await;
+    done(&config, data.path(), &["verify"]).await;
+
+    // An object that somebody took away or changed.
+    let folder = bucket.folder().join("steward-test/platform/backup-parts");
+    let part = std::fs::read_dir(&folder).expect("lists").next().expect("a part").expect("an entry").path();
+    let mut bytes = std::fs::read(&part).expect("is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&part, bytes).expect("is changed");
+    refused(&["verify"], "backup_damaged").await;
+    std::fs::remove_file(&part).expect("is removed");
+    refused(&["verify"], "backup_missing").await;
+}
