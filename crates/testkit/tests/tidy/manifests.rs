@@ -26,6 +26,8 @@ impl Manifest {
     }
 }
 
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 /// The sections that name dependencies.
 pub(crate) const SECTIONS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -112,6 +114,27 @@ fn the_workspace_table_is_sorted_and_holds_nothing_unused() {
             findings.add("Cargo.toml", format!("[workspace.dependencies]: {name} belongs before {previous}"));
         }
         previous = name;
+    }
+    findings.assert_none();
+}
+
+/// The fuzz targets are a workspace of their own, so that no daily build tells that its versions are to be locked anew.
+#[test]
+fn the_fuzz_targets_lock_what_our_crates_depend_on() {
+    let mut findings = Findings::default();
+    let lock: Table = read(Path::new("fuzz/Cargo.lock")).parse().unwrap();
+    let manifests: BTreeMap<String, Manifest> =
+        all().into_iter().map(|manifest| (format!("steward-{}", manifest.name), manifest)).collect();
+    for package in lock["package"].as_array().unwrap() {
+        let Some(manifest) = manifests.get(package["name"].as_str().unwrap()) else { continue };
+        let locked = package.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+        // Where there are several versions, the line names one.
+        let locked: BTreeSet<&str> = locked.filter_map(|line| line.as_str()?.split(' ').next()).collect();
+        let wanted = ["dependencies", "build-dependencies"].into_iter().flat_map(|section| manifest.dependencies(section).into_keys());
+        if locked != wanted.collect() {
+            let told = format!("has other dependencies than fuzz/Cargo.lock says: run `cargo update --workspace --manifest-path {FUZZ}`");
+            findings.add(manifest.path.display().to_string(), told);
+        }
     }
     findings.assert_none();
 }
