@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use steward_base::{Clock, Random, RecordId, TenantId};
-use steward_store::{Backend, ListQuery, MasterKey, Options, Store, UnitOfWork};
+use steward_store::{Backend, MasterKey, Options, Store, UnitOfWork};
 
-use crate::support::{Thing, ctx, kinds};
+use crate::support::{Thing, ctx, everything, kinds};
 
 const TENANT: [u8; 16] = [9; 16];
 pub(crate) const FOLDER: &str = "STEWARD_TEST_WRITER";
@@ -83,7 +83,7 @@ async fn what_was_answered_survives_a_kill() {
             spoil_the_end_of_the_log(dir.path());
         }
         let store = open(dir.path()).await;
-        let found = everything(&store).await;
+        let found = everything(&store, &ctx(tenant())).await;
         assert!(acked.is_subset(&found), "round {round}: {:?} were answered and are gone", acked.difference(&found));
         assert!(found.is_subset(&sent), "round {round}: {:?} were never asked for", found.difference(&sent));
         assert_eq!(store.verify_chain(&ctx(tenant())).await.expect("holds"), found.len() as i64, "one event per record");
@@ -96,17 +96,4 @@ fn spoil_the_end_of_the_log(dir: &std::path::Path) {
     let log = dir.join("tenants").join(format!("{}.db-wal", tenant()));
     let mut file = std::fs::File::options().append(true).open(log).expect("a killed writer leaves its log");
     file.write_all(&[0xab; 5_000]).expect("writes");
-}
-
-async fn everything(store: &Store) -> BTreeSet<RecordId> {
-    let mut found = BTreeSet::new();
-    let mut query = ListQuery { kind: "thing".into(), limit: 500, ..ListQuery::default() };
-    loop {
-        let page = store.list(&ctx(tenant()), query.clone()).await.expect("lists");
-        found.extend(page.records.into_iter().map(|record| record.id));
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return found,
-        }
-    }
 }

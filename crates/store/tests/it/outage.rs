@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use steward_base::{ErrorKind, RecordId, Secret};
-use steward_store::{Backend, ListQuery, UnitOfWork};
+use steward_store::{Backend, UnitOfWork};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Bench, Thing, bench_on, postgres_url};
+use crate::support::{Thing, bench_on, everything, postgres_url};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -110,7 +110,7 @@ async fn restarts_under_load_lose_and_double_nothing() {
     while writers.join_next().await.transpose().expect("no panic").is_some() {}
 
     bench.store.health().await.expect("is well again");
-    let found = everything(&bench).await;
+    let found = everything(&bench.store, &bench.ctx).await;
     let (acked, refused) = (ledger.acked.lock().clone(), ledger.refused.lock().clone());
     assert!(acked.is_subset(&found), "{:?} were answered and are gone", acked.difference(&found));
     assert!(refused.is_disjoint(&found), "{:?} were refused and are there", refused.intersection(&found));
@@ -243,17 +243,4 @@ async fn answered_again(ledger: &Ledger, more: usize) {
         }
     };
     tokio::time::timeout(SOON, reached).await.expect("commits go on by themselves");
-}
-
-async fn everything(bench: &Bench) -> BTreeSet<RecordId> {
-    let mut found = BTreeSet::new();
-    let mut query = ListQuery { kind: "thing".into(), limit: 500, ..ListQuery::default() };
-    loop {
-        let page = bench.store.list(&bench.ctx, query.clone()).await.expect("lists");
-        found.extend(page.records.into_iter().map(|record| record.id));
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return found,
-        }
-    }
 }

@@ -12,14 +12,12 @@ use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use serde_json::json;
 use steward_base::{Clock, ErrorKind, Random, RecordId, TenantId};
-use steward_store::{
-    Backend, Claim, Expect, JobDraft, JobState, Kind, Kinds, LinkKey, ListQuery, MasterKey, Options, Store, UnitOfWork, serve_port,
-};
+use steward_store::{Backend, Claim, Expect, JobDraft, JobState, Kind, Kinds, LinkKey, MasterKey, Options, Store, UnitOfWork, serve_port};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, Served, Team, Thing, ctx, kinds, link_key, remote, reopened};
+use crate::support::{Bench, Served, Team, Thing, ctx, everything, kinds, link_key, remote, reopened};
 
 const SOON: Duration = Duration::from_secs(60);
 const FOLDER: &str = "STEWARD_TEST_DATA_ROLE";
@@ -49,19 +47,6 @@ async fn open(url: &str, key: LinkKey, kinds: Kinds, master: u8) -> Result<Store
 
 fn tenant() -> TenantId {
     RecordId::from_bytes([9; 16]).into()
-}
-
-async fn everything(store: &Store) -> BTreeSet<RecordId> {
-    let mut found = BTreeSet::new();
-    let mut query = ListQuery { kind: "thing".into(), limit: 500, ..ListQuery::default() };
-    loop {
-        let page = store.list(&ctx(tenant()), query.clone()).await.expect("lists");
-        found.extend(page.records.into_iter().map(|record| record.id));
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return found,
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -444,7 +429,7 @@ async fn a_data_role_that_is_killed_loses_nothing_and_doubles_nothing() {
     for writer in writers {
         writer.await.expect("meets no other refusal");
     }
-    let found = everything(&store).await;
+    let found = everything(&store, &ctx(tenant())).await;
     let (sent, acked) = (ledger.sent.lock().clone(), ledger.acked.lock().clone());
     assert!(acked.is_subset(&found), "{:?} were answered and are gone", acked.difference(&found));
     assert!(found.is_subset(&sent), "{:?} were never asked for", found.difference(&sent));

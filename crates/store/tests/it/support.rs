@@ -1,5 +1,6 @@
 //! Stores to test on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
-use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, Secret, TenantId, Timestamp};
-use steward_store::{Backend, Kind, Kinds, Layout, LinkKey, MasterKey, Model, Options, Record, Sealed, Store, serve_port};
+use steward_base::{Clock, Ctx, Origin, Parts, Principal, Random, RecordId, Secret, TenantId, Timestamp};
+use steward_store::{Backend, Kind, Kinds, Layout, LinkKey, ListQuery, MasterKey, Model, Options, Record, Sealed, Store, serve_port};
 use tokio_util::sync::CancellationToken;
 
 /// A group of things; a thing may not outlive it unnoticed.
@@ -253,4 +254,18 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
 /// The body of a record, read.
 pub(crate) fn members(record: &Record) -> Map<String, Value> {
     record.body.object().expect("is an object")
+}
+
+/// The things of a tenant, live ones.
+pub(crate) async fn everything(store: &Store, ctx: &Ctx) -> BTreeSet<RecordId> {
+    let mut found = BTreeSet::new();
+    let mut query = ListQuery { kind: "thing".into(), limit: 500, ..ListQuery::default() };
+    loop {
+        let page = store.list(ctx, query.clone()).await.expect("lists");
+        found.extend(page.records.into_iter().map(|record| record.id));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return found,
+        }
+    }
 }
