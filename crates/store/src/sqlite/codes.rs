@@ -1,7 +1,9 @@
 //! The small numbers that stand for tenant, kinds and fields in one file, and the tables they are used in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use steward_base::{Clock, RecordId, TenantId};
 
@@ -13,6 +15,7 @@ use crate::kind::{Kind, Kinds};
 use crate::rows::{CREATED_AT, IndexField, SEARCH};
 
 /// The numbers of one file.
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct Codes {
     pub(super) tenant: i64,
     kinds: Vec<i64>,
@@ -43,24 +46,24 @@ impl Codes {
     }
 }
 
-/// Brings a file up to date: tables, numbers, and the index of fields that became indexed since it was last open.
-pub(super) fn migrate(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<(Codes, Building), Failure> {
-    // Most opens change nothing, and a file on a full or read-only disk must still open for reading.
-    if let Some(current) = current(connection, kinds, tenant)? {
-        return Ok(current);
+/// The numbers of all files that were open: those that were made by the same version have the same, which are kept once.
+#[derive(Default)]
+pub(super) struct Known(Mutex<HashSet<Arc<Codes>>>);
+
+impl Known {
+    pub(super) fn keep(&self, codes: Codes) -> Arc<Codes> {
+        let mut known = self.0.lock();
+        if let Some(same) = known.get(&codes) {
+            return same.clone();
+        }
+        let codes = Arc::new(codes);
+        known.insert(codes.clone());
+        codes
     }
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let done = migrate_inside(connection, kinds, clock, tenant);
-    let ended = connection.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" });
-    let done = done?;
-    if let Err(error) = ended {
-        let _ = connection.execute_batch("ROLLBACK");
-        return Err(error.into());
-    }
-    Ok(done)
 }
 
-fn current(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<Option<(Codes, Building)>, Failure> {
+/// What a file says, unless it must be brought up to date.
+pub(super) fn current(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<Option<(Codes, Building)>, Failure> {
     let has_tables = connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'migration'", [], |row| row.get::<_, i64>(0))?;
     if has_tables == 0 {
         return Ok(None);
@@ -83,6 +86,19 @@ fn current(connection: &Connection, kinds: &Kinds, tenant: TenantId) -> Result<O
         open.extend(building::numbered(kind, &building).into_iter().map(|(field, role)| (number, field, role)));
     }
     Ok(Some((codes, Building::of(open))))
+}
+
+/// Brings a file up to date: tables, numbers, and the index of fields that became indexed since it was last open.
+pub(super) fn migrate(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<(Codes, Building), Failure> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let done = migrate_inside(connection, kinds, clock, tenant);
+    let ended = connection.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" });
+    let done = done?;
+    if let Err(error) = ended {
+        let _ = connection.execute_batch("ROLLBACK");
+        return Err(error.into());
+    }
+    Ok(done)
 }
 
 fn migrate_inside(connection: &Connection, kinds: &Kinds, clock: &Clock, tenant: TenantId) -> Result<(Codes, Building), Failure> {

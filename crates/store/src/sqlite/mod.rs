@@ -10,6 +10,7 @@ mod namespace;
 mod read;
 mod reader;
 mod remove;
+mod shelf;
 mod tables;
 mod write;
 mod writer;
@@ -20,7 +21,7 @@ use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
@@ -43,11 +44,10 @@ use codes::Codes;
 use failure::{Failure, system};
 use namespace::{Namespace, Open, Pending};
 pub(crate) use reader::Reader;
+use shelf::Shelf;
 pub(crate) use writer::Writer;
 use writers::Line;
 
-/// Most files open at once.
-const OPEN_FILES: usize = 128;
 /// Lists, counts and event reads that run at once; point reads and short scans run where they are asked for.
 const LONG_READS: usize = 8;
 /// The folder of files that are not whole.
@@ -67,12 +67,13 @@ struct Shared {
     ready: Line,
     checkpoints: Line,
     builds: Line,
+    shelf: Shelf,
+    codes: codes::Known,
     long_reads: Semaphore,
     /// Namespaces whose last write the disk refused, and why.
     failing: Mutex<HashMap<TenantId, &'static str>>,
     /// Tenants whose files are being loaded or removed: nobody opens them.
     aside: Mutex<HashSet<TenantId>>,
-    turn: AtomicU64,
     closed: AtomicBool,
     /// The threads have ended.
     gone: CancellationToken,
@@ -91,10 +92,11 @@ impl Sqlite {
             ready: Line::default(),
             checkpoints: Line::default(),
             builds: Line::default(),
+            shelf: Shelf::default(),
+            codes: codes::Known::default(),
             long_reads: Semaphore::new(LONG_READS),
             failing: Mutex::default(),
             aside: Mutex::default(),
-            turn: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             gone: CancellationToken::new(),
             lock: Mutex::new(Some(lock)),
@@ -105,6 +107,7 @@ impl Sqlite {
         }
         threads.push(spawn("store-checkpoint".into(), &shared, writers::checkpoint)?);
         threads.push(spawn("store-build".into(), &shared, writers::build)?);
+        threads.push(spawn("store-close".into(), &shared, shelf::run)?);
         Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
@@ -112,8 +115,9 @@ impl Sqlite {
         let shared = self.shared.clone();
         blocking(move || {
             let namespace = shared.new_namespace(tenant)?;
-            namespace.create(&shared.surroundings).map_err(|failure| failure.into_error(&shared.dir))?;
-            shared.opened(&namespace);
+            if namespace.create(&shared.surroundings, &shared.codes).map_err(|failure| failure.into_error(&shared.dir))? {
+                shared.opened(namespace);
+            }
             Ok(())
         })
         .await
@@ -225,9 +229,11 @@ impl Sqlite {
         blocking(move || {
             let namespace = shared.namespace(tenant)?;
             let open = shared.open(&namespace).map_err(|failure| failure.into_error(&shared.dir))?;
-            let writer = open.writer.lock();
-            let emptied = writer.execute_batch("VACUUM").and_then(|()| writer.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE));
-            emptied.map(drop).map_err(|error| Failure::from(error).into_error(&shared.dir))
+            let emptied = open.writer().and_then(|writer| {
+                writer.execute_batch("VACUUM")?;
+                Ok(writer.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE)?)
+            });
+            emptied.map(drop).map_err(|failure| failure.into_error(&shared.dir))
         })
         .await
     }
@@ -320,7 +326,7 @@ impl Sqlite {
             asked.push(TenantId::OPERATOR);
             for tenant in asked {
                 let namespace = shared.namespace(tenant)?;
-                let probe = |open: Arc<Open>| open.writer.lock().execute(dialect::PROBE, []).map_err(Failure::from);
+                let probe = |open: Arc<Open>| Ok(open.writer()?.execute(dialect::PROBE, [])?);
                 if let Err(failure) = shared.open(&namespace).and_then(probe) {
                     let error = failure.into_error(&shared.dir);
                     shared.failing(tenant, &error);
@@ -400,19 +406,18 @@ impl Shared {
     }
 
     fn open(&self, namespace: &Arc<Namespace>) -> Result<Arc<Open>, Failure> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (open, opened_now) = namespace.open(&self.surroundings, turn)?;
+        let (open, opened_now) = namespace.open(&self.surroundings, &self.codes)?;
         if opened_now {
-            self.opened(namespace);
+            self.opened(namespace.clone());
         }
         Ok(open)
     }
 
-    fn opened(&self, namespace: &Arc<Namespace>) {
+    fn opened(&self, namespace: Arc<Namespace>) {
         if namespace.opened().is_some_and(|open| !open.building.is_empty()) {
             self.builds.push(namespace.clone());
         }
-        self.close_some();
+        self.shelf.put(namespace);
     }
 
     /// The file of a tenant when it can be had without waiting.
@@ -421,7 +426,7 @@ impl Shared {
             return None;
         }
         let namespace = self.namespaces.read().get(&tenant)?.clone();
-        namespace.at_hand(self.turn.fetch_add(1, Ordering::Relaxed))
+        namespace.at_hand()
     }
 
     fn read<T>(&self, tenant: TenantId, read: impl FnOnce(&rusqlite::Connection, &Codes) -> Result<T, Failure>) -> Result<T, Error> {
@@ -430,21 +435,6 @@ impl Shared {
         }
         let namespace = self.namespace(tenant)?;
         self.open(&namespace).and_then(|open| open.read(read)).map_err(|failure| failure.into_error(&self.dir))
-    }
-
-    /// Keeps the number of open files in bounds: whoever was used longest ago goes.
-    fn close_some(&self) {
-        let all: Vec<Arc<Namespace>> = self.namespaces.read().values().cloned().collect();
-        let mut open = all.iter().filter(|namespace| namespace.is_open()).count();
-        let mut idle: Vec<_> = all.iter().filter_map(|namespace| Some((namespace.closable()?, namespace))).collect();
-        idle.sort_by_key(|(used, _)| *used);
-        for (_, namespace) in idle {
-            if open <= OPEN_FILES {
-                break;
-            }
-            drop(namespace.close());
-            open -= 1;
-        }
     }
 
     fn failing(&self, tenant: TenantId, error: &Error) {
@@ -465,6 +455,7 @@ impl Shared {
         self.ready.end();
         self.checkpoints.end();
         self.builds.end();
+        self.shelf.end();
         for thread in threads {
             let _ = thread.join();
         }

@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use steward_base::{Error, TenantId};
 use tokio::sync::{oneshot, watch};
 
-use super::codes::{self, Codes};
+use super::codes::{self, Codes, Known};
 use super::failure::{Failure, system};
 use crate::building::Building;
 use crate::engine::{Surroundings, no_namespace};
@@ -23,6 +23,11 @@ use crate::prepare::Prepared;
 /// Idle reader connections kept per open file.
 const READERS: usize = 4;
 const STATEMENTS: usize = 64;
+/// Of a connection that writes. After a burst the log file shrinks back to its limit.
+const WRITING: &str = "PRAGMA query_only = OFF; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048; \
+                       PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864";
+/// Of one that reads. A writer's commit empties the cache anyway: a large one would only cost memory.
+const READING: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -256";
 /// A batch should take this long at most.
 const BATCH_NANOS: u64 = 8_000_000;
 /// Before anything was measured: a page write and a tree descent.
@@ -51,8 +56,10 @@ pub(super) struct Namespace {
     pub(super) path: PathBuf,
     queue: Mutex<Queue>,
     open: Mutex<Option<Arc<Open>>>,
-    /// Turn of the last use, for choosing whom to close.
-    used: AtomicU64,
+    /// Of a file that was found to be up to date: nobody else changes it, so it need not be read again.
+    codes: OnceLock<Arc<Codes>>,
+    /// Whether it was used after it was opened, or since it was last asked whether it can be closed.
+    used: AtomicBool,
     /// Nanoseconds per row written, smoothed.
     pace: AtomicU64,
     pub(super) heat: Heat,
@@ -63,19 +70,25 @@ pub(super) struct Namespace {
 
 /// An open file.
 pub(super) struct Open {
-    pub(super) codes: Codes,
+    pub(super) codes: Arc<Codes>,
     pub(super) building: Arc<Building>,
-    pub(super) writer: Mutex<Connection>,
+    /// None before anything is written: most openings are for one read, and a connection is half of their cost.
+    writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
-    pub(super) checkpointer: Mutex<Option<Connection>>,
+    pub(super) copier: Mutex<Option<Copier>>,
     pub(super) path: PathBuf,
     /// The checkpoint thread has been asked.
     pub(super) checkpoint_asked: AtomicBool,
     /// The checkpoint thread is done: what it left, the writer finishes, so that the log starts over.
     pub(super) checkpoint_finish: AtomicBool,
     pub(super) hot: AtomicBool,
-    /// The same file once more, for syncing it beside SQLite. It comes last: closing any handle of a file ends the locks that SQLite holds on
-    /// it, so the connections must be gone by then.
+}
+
+/// What the checkpoint thread has of a file.
+pub(super) struct Copier {
+    pub(super) connection: Connection,
+    /// The same file once more, for syncing it beside SQLite. It is the last of the last: closing any handle of a file ends the locks that
+    /// SQLite holds on it, so the connections must be gone by then.
     pub(super) file: File,
 }
 
@@ -105,7 +118,8 @@ impl Namespace {
             path,
             queue: Mutex::default(),
             open: Mutex::default(),
-            used: AtomicU64::new(0),
+            codes: OnceLock::new(),
+            used: AtomicBool::new(false),
             pace: AtomicU64::new(FIRST_PACE),
             heat: Heat::default(),
             position,
@@ -157,72 +171,115 @@ impl Namespace {
     }
 
     /// The open file; opens it when it is not. Answers also whether it was opened just now.
-    pub(super) fn open(&self, surroundings: &Surroundings, turn: u64) -> Result<(Arc<Open>, bool), Failure> {
-        self.used.store(turn, Ordering::Relaxed);
+    pub(super) fn open(&self, surroundings: &Surroundings, known: &Known) -> Result<(Arc<Open>, bool), Failure> {
         let mut slot = self.open.lock();
         if let Some(open) = &*slot {
+            self.used.store(true, Ordering::Relaxed);
             return Ok((open.clone(), false));
         }
         if self.gone.load(Ordering::Acquire) || !self.path.exists() {
             return Err(no_namespace().into());
         }
-        let open = Arc::new(self.open_file(surroundings)?);
+        let open = Arc::new(self.open_file(surroundings, known)?);
         *slot = Some(open.clone());
         Ok((open, true))
     }
 
     /// The file when it is open and nobody is about to open or close it.
-    pub(super) fn at_hand(&self, turn: u64) -> Option<Arc<Open>> {
+    pub(super) fn at_hand(&self) -> Option<Arc<Open>> {
         let open = self.open.try_lock()?.clone()?;
-        self.used.store(turn, Ordering::Relaxed);
+        self.used.store(true, Ordering::Relaxed);
         Some(open)
     }
 
-    /// Makes the file when there is none.
-    pub(super) fn create(&self, surroundings: &Surroundings) -> Result<(), Failure> {
+    /// Makes the file when there is none, and opens it; answers whether it was opened just now.
+    pub(super) fn create(&self, surroundings: &Surroundings, known: &Known) -> Result<bool, Failure> {
         let mut slot = self.open.lock();
-        if slot.is_none() {
-            *slot = Some(Arc::new(self.open_file(surroundings)?));
-            // The file's name is part of what must survive.
-            let folder = self.path.parent().unwrap_or(Path::new("."));
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
+        if slot.is_some() {
+            return Ok(false);
         }
-        Ok(())
+        *slot = Some(Arc::new(self.open_file(surroundings, known)?));
+        // The file's name is part of what must survive.
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
+        Ok(true)
     }
 
-    fn open_file(&self, surroundings: &Surroundings) -> Result<Open, Failure> {
-        let writer = connect(&self.path)?;
-        writer.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048; PRAGMA secure_delete = ON;",
-        )?;
-        // After a burst the log file shrinks back to this.
-        writer.execute_batch("PRAGMA journal_size_limit = 67108864")?;
-        let (codes, building) = codes::migrate(&writer, &surroundings.kinds, &surroundings.clock, self.tenant)?;
-        let (position, _) = super::read::head(&writer, &codes)?;
-        self.position.send_if_modified(|known| std::mem::replace(known, position) != position);
+    fn open_file(&self, surroundings: &Surroundings, known: &Known) -> Result<Open, Failure> {
+        let connection = connect(&self.path)?;
+        // A file that was loaded has another one.
+        connection.execute_batch("PRAGMA journal_mode = WAL")?;
+        let (mut writer, mut readers) = (None, Vec::new());
+        let (codes, building) = match self.current(&connection, surroundings, known)? {
+            Some(current) => {
+                connection.execute_batch(READING)?;
+                readers.push(connection);
+                current
+            }
+            None => {
+                connection.execute_batch(WRITING)?;
+                let (codes, building) = codes::migrate(&connection, &surroundings.kinds, &surroundings.clock, self.tenant)?;
+                self.learn_position(&connection, &codes)?;
+                writer = Some(connection);
+                (known.keep(codes), building)
+            }
+        };
         Ok(Open {
             codes,
             building: Arc::new(building),
             writer: Mutex::new(writer),
-            readers: Mutex::default(),
-            checkpointer: Mutex::default(),
+            readers: Mutex::new(readers),
+            copier: Mutex::default(),
             path: self.path.clone(),
             checkpoint_asked: AtomicBool::new(false),
             checkpoint_finish: AtomicBool::new(false),
             hot: AtomicBool::new(false),
-            file: File::open(&self.path).map_err(system)?,
         })
     }
 
-    /// The turn of its last use, when the file is open and nobody is using it.
-    pub(super) fn closable(&self) -> Option<u64> {
-        let slot = self.open.try_lock()?;
-        let unused = slot.as_ref().is_some_and(|open| Arc::strong_count(open) == 1);
-        (unused && self.is_idle()).then(|| self.used.load(Ordering::Relaxed))
+    /// What is known of the file, unless it must be brought up to date. Most openings change nothing, and a file on a full or read-only disk must
+    /// still open for reading.
+    fn current(
+        &self,
+        connection: &Connection,
+        surroundings: &Surroundings,
+        known: &Known,
+    ) -> Result<Option<(Arc<Codes>, Building)>, Failure> {
+        // As one read: each statement of its own would lock the file anew, and that costs more than the statement.
+        let read = connection.unchecked_transaction()?;
+        let (codes, building) = match self.codes.get() {
+            Some(codes) => (codes.clone(), Building::default()),
+            None => {
+                let Some((codes, building)) = codes::current(&read, &surroundings.kinds, self.tenant)? else { return Ok(None) };
+                let codes = known.keep(codes);
+                if building.is_empty() {
+                    let _ = self.codes.set(codes.clone());
+                }
+                (codes, building)
+            }
+        };
+        self.learn_position(&read, &codes)?;
+        Ok(Some((codes, building)))
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.open.lock().is_some()
+    fn learn_position(&self, connection: &Connection, codes: &Codes) -> Result<(), Failure> {
+        let (position, _) = super::read::head(connection, codes)?;
+        self.position.send_if_modified(|known| std::mem::replace(known, position) != position);
+        Ok(())
+    }
+
+    /// Closes the file, unless somebody has it or had it since this was last asked; answers whether it is closed. Whoever wants it meanwhile
+    /// waits, so that it is never opened while it is being closed.
+    pub(super) fn close_unused(&self) -> bool {
+        let Some(mut slot) = self.open.try_lock() else { return false };
+        let Some(open) = &*slot else { return true };
+        let again = self.used.swap(false, Ordering::Relaxed);
+        if again || Arc::strong_count(open) > 1 || !self.is_idle() {
+            return false;
+        }
+        // Closing the last connection copies the log and removes it.
+        drop(slot.take());
+        true
     }
 
     /// The open file without opening it.
@@ -251,6 +308,18 @@ impl Namespace {
 }
 
 impl Open {
+    /// The one connection that writes.
+    pub(super) fn writer(&self) -> Result<MappedMutexGuard<'_, Connection>, Failure> {
+        let mut slot = self.writer.lock();
+        if slot.is_none() {
+            let idle = self.readers.lock().pop();
+            let connection = idle.map_or_else(|| connect(&self.path), Ok)?;
+            connection.execute_batch(WRITING)?;
+            *slot = Some(connection);
+        }
+        Ok(MutexGuard::map(slot, |slot| slot.as_mut().expect("it was there or made just now")))
+    }
+
     /// Runs a read on a connection of its own.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Connection, &Codes) -> Result<T, Failure>) -> Result<T, Failure> {
         let pooled = self.readers.lock().pop();
@@ -258,8 +327,7 @@ impl Open {
             Some(connection) => connection,
             None => {
                 let connection = connect(&self.path)?;
-                // A writer's commit empties the cache anyway: a large one would only cost memory.
-                connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -256")?;
+                connection.execute_batch(READING)?;
                 connection
             }
         };

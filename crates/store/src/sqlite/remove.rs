@@ -99,7 +99,7 @@ async fn closed(mut leaving: Leaving<'_>) -> Result<(), Error> {
 pub(super) fn empty_log(shared: &Arc<Shared>) -> Result<(), Error> {
     let namespace = shared.namespace(TenantId::OPERATOR)?;
     let truncated =
-        shared.open(&namespace).and_then(|open| Ok(open.writer.lock().wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE)?));
+        shared.open(&namespace).and_then(|open| Ok(open.writer()?.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE)?));
     truncated.map(|_| ()).map_err(|failure: Failure| failure.into_error(&shared.dir))
 }
 

@@ -1,17 +1,18 @@
 //! The writer threads: four for all namespaces, each taking one namespace's batch at a time.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, MappedMutexGuard, Mutex};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::{Failure, system};
-use super::namespace::{Namespace, Open, Pending};
+use super::namespace::{Copier, Namespace, Open, Pending};
 use super::{Shared, write};
 use crate::plan::Planner;
 use crate::prepare::Prepared;
@@ -120,7 +121,10 @@ fn serve(shared: &Arc<Shared>, namespace: &Arc<Namespace>, batch: Vec<Pending>) 
         Ok(open) => open,
         Err(failure) => return refuse(shared, namespace, batch, failure),
     };
-    let writer = open.writer.lock();
+    let writer = match open.writer() {
+        Ok(writer) => writer,
+        Err(failure) => return refuse(shared, namespace, batch, failure),
+    };
     if open.checkpoint_finish.swap(false, Ordering::AcqRel) {
         // A passive checkpoint waits for nobody; with the rest of the log copied, the next commit begins it anew.
         let _ = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
@@ -223,20 +227,20 @@ pub(super) fn checkpoint(shared: &Arc<Shared>) {
 /// Copies the log into the file until little of it is left. SQLite itself syncs the file only when nothing was written meanwhile, which under
 /// load is never: the writer would then wait for the disk to take everything that was copied here.
 fn copy_log(namespace: &Namespace, open: &Open) {
-    let mut slot = open.checkpointer.lock();
-    let connected = match slot.take() {
-        Some(connection) => Ok(connection),
+    let mut slot = open.copier.lock();
+    let ready = match slot.take() {
+        Some(copier) => Ok(copier),
         None => copier(&namespace.path),
     };
-    let done = connected.map_err(Failure::from).and_then(|connection| {
+    let done = ready.and_then(|copier| {
         for _ in 0..PASSES {
-            let (frames, copied) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-            open.file.sync_data().map_err(system)?;
+            let (frames, copied) = copier.connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+            copier.file.sync_data().map_err(system)?;
             if i64::from(frames - copied) * PAGE <= LAST_PART {
                 break;
             }
         }
-        *slot = Some(connection);
+        *slot = Some(copier);
         Ok(())
     });
     match done {
@@ -247,10 +251,10 @@ fn copy_log(namespace: &Namespace, open: &Open) {
 }
 
 /// A connection that can copy the log: one that has read nothing does not know of it, and its checkpoint copies nothing without a word.
-fn copier(path: &Path) -> Result<Connection, rusqlite::Error> {
+fn copier(path: &Path) -> Result<Copier, Failure> {
     let connection = super::namespace::connect(path)?;
     connection.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
-    Ok(connection)
+    Ok(Copier { connection, file: File::open(path).map_err(system)? })
 }
 
 /// The life of the thread that builds keys. What failed is tried again after a while.
@@ -278,13 +282,13 @@ fn build_keys(shared: &Arc<Shared>, namespace: &Arc<Namespace>) -> Result<(), Fa
         if shared.closed.load(Ordering::Acquire) {
             return Ok(());
         }
-        let mut writer = open.writer.lock();
+        let mut writer = open.writer()?;
         let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
         after = super::codes::build(&transaction, &open.codes, &shared.surroundings.kinds, kind, &keys, after)?;
         transaction.commit()?;
         keep_log_short(shared, namespace, &open, &writer);
         // Commits that wait go first.
-        MutexGuard::unlock_fair(writer);
+        MappedMutexGuard::unlock_fair(writer);
         if after.is_none() {
             open.building.done(kind);
             tracing::info!(tenant.id = %namespace.tenant, record.kind = shared.surroundings.kinds.at(kind).name(), "new keys are built");
@@ -301,7 +305,7 @@ fn cool(namespace: &Namespace) {
     if let Some(open) = namespace.opened()
         && open.hot.swap(false, Ordering::Relaxed)
     {
-        let _ = open.writer.lock().execute_batch("PRAGMA cache_size = -2048; PRAGMA shrink_memory");
+        let _ = open.writer().and_then(|writer| Ok(writer.execute_batch("PRAGMA cache_size = -2048; PRAGMA shrink_memory")?));
     }
 }
 
@@ -317,7 +321,7 @@ mod tests {
         writer
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a); INSERT INTO t VALUES (1)")
             .expect("writes");
-        let copied = copier(&path).expect("opens").wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).expect("copies");
+        let copied = copier(&path).expect("opens").connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).expect("copies");
         assert!(copied.0 > 0 && copied.0 == copied.1, "{copied:?}");
     }
 }

@@ -21,6 +21,7 @@ mod lists;
 mod marks;
 mod model;
 mod moves;
+mod open_files;
 mod outage;
 mod personal;
 #[path = "../../../fabric/tests/it/platters.rs"]
