@@ -59,6 +59,12 @@ of() { printf '[.[] | select(.workload == "%s" and (.connections // 0) == %s)][0
   alone "  RSS, MB" "$(figure tenants "$(of tenants-reads 0 rss_mb)")" "<= 400 MB"
   alone "  files open" "$(figure tenants "$(of tenants-reads 0 open_files)")" "bounded"
   alone "  start, ms" "$(figure tenants "$(of tenants-start 0 milliseconds)")" "<= 1000 ms"
+  alone "a tenant made, shared schema, p50, ms" "$(figure tenants-shared "$(of tenants-made 0 p50_ms)")" "<= 10 ms"
+  alone "start after kill -9, ms" "$(figure crash "$(of crash-start 0 milliseconds)")" "<= 3000 ms"
+  alone "  every dirty tenant read, ms" "$(figure crash "$(of crash-start 0 all_read_ms)")" ""
+  alone "  logs, MB" "$(figure crash "$(of crash-start 0 log_mb)")" "256"
+  alone "  dirty tenants" "$(figure crash "$(of crash-start 0 dirty)")" ""
+  alone "  tenants' files opened" "$(figure crash "$(of crash-start 0 files_opened)")" "the dirty ones"
   while IFS=$'\t' read -r name p50 p99; do
     alone "$name, p50, ms" "$p50" ""
     alone "  p99, ms" "$p99" ""

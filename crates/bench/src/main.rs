@@ -4,6 +4,7 @@
 //! latencies and what the measured process spent: CPU seconds and bytes written. Over HTTP it talks to anything that serves the routes of
 //! Steward's projects, so that a peer is measured by the same code.
 
+mod crash;
 mod jobs;
 mod kernel;
 mod live;
@@ -50,6 +51,8 @@ enum Command {
     Queries(queries::Queries),
     /// Make many tenants in this process and spread requests over them.
     Tenants(tenants::Tenants),
+    /// Kill a process that has written, and start on what it left.
+    Crash(crash::Crash),
     /// Follow the live events of a server and time what is created until it is told.
     Live(live::Live),
 }
@@ -92,6 +95,9 @@ fn main() -> ExitCode {
         }
         Command::Tenants(tenants) => {
             runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { tenants::measure(&tenants).await.map(|()| 0) })
+        }
+        Command::Crash(crash) => {
+            runtime(tokio::runtime::Builder::new_multi_thread()).block_on(async { crash::measure(&crash).await.map(|()| 0) })
         }
         Command::Live(live) => {
             runtime(tokio::runtime::Builder::new_current_thread()).block_on(async { live::measure(&live).await.map(|()| 0) })

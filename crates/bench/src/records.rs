@@ -6,7 +6,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
-use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Store, UnitOfWork};
+use steward_store::{Backend, Kind, Kinds, Layout, MasterKey, Model, Options, Store, UnitOfWork};
 
 use crate::Failure;
 
@@ -22,9 +22,17 @@ pub(crate) struct Place {
     /// A file that holds the address of a PostgreSQL database.
     #[arg(long)]
     postgres_file: Option<PathBuf>,
+    /// All tenants in one schema of that database, instead of one each.
+    #[arg(long, requires = "postgres_file")]
+    shared: bool,
 }
 
 impl Place {
+    /// A folder for SQLite files.
+    pub(crate) fn folder(dir: PathBuf) -> Self {
+        Self { dir: Some(dir), postgres_file: None, shared: false }
+    }
+
     /// Opens a store there with a tenant of its own.
     pub(crate) async fn open(&self, clock: Clock) -> Result<(Store, Ctx), Failure> {
         let store = self.reopen(clock).await?;
@@ -39,9 +47,15 @@ impl Place {
             (None, Some(file)) => Backend::Postgres { url: Secret::new(std::fs::read_to_string(file)?.trim().to_owned()), connections: 16 },
             (None, None) => return Err("name a folder or a database".into()),
         };
+        let backend = if self.shared { shared(backend) } else { backend };
         let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Asset>()), Kinds::with);
         Ok(Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds, clock, Random::system()).await?)
     }
+}
+
+fn shared(backend: Backend) -> Backend {
+    let name = "shared".to_owned();
+    Backend::Places { newcomers: name.clone(), places: vec![steward_store::Place { name, backend, layout: Layout::Shared }] }
 }
 
 /// Makes a tenant.
