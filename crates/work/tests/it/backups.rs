@@ -91,7 +91,7 @@ async fn a_backup_under_load_is_restored_to_its_position() {
 
     // Another machine, which has nothing.
     let folder = tempfile::tempdir().expect("a folder");
-    let store = open(&folder, Clock::system()).await;
+    let store = open(folder.path(), Clock::system()).await;
     backup::restore_control(&store, &blob, &read).await.expect("restores");
     for ctx in &tenants {
         let restored = backup::restore_tenant(&store, &blob, &read, ctx.tenant()).await.expect("restores");
@@ -108,7 +108,7 @@ async fn a_backup_under_load_is_restored_to_its_position() {
     // Its marks are those of this installation, so that a start looks into what was restored.
     assert_eq!(store.marked().await.expect("reads").len(), 2);
     store.close().await;
-    let store = open(&folder, Clock::system()).await;
+    let store = open(folder.path(), Clock::system()).await;
     assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
     store.close().await;
 }
@@ -129,7 +129,7 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     let refused = async |what: &str| {
         let verified = backup::verify(&blob, &made).await.map(|_| ()).expect_err(what);
         let folder = tempfile::tempdir().expect("a folder");
-        let store = open(&folder, Clock::system()).await;
+        let store = open(folder.path(), Clock::system()).await;
         let restored = backup::restore_tenant(&store, &blob, &made, ctx.tenant()).await.map(|_| ()).expect_err(what);
         for error in [verified, restored] {
             assert!(["backup_damaged", "backup_missing", "dump_damaged", "dump_cut"].contains(&error.code()), "{what}: {error:?}");

@@ -27,7 +27,7 @@ struct DataRole {
 
 impl DataRole {
     async fn start(folder: &TempDir, address: &str) -> Self {
-        let store = open(folder, Clock::system()).await;
+        let store = open(folder.path(), Clock::system()).await;
         let listener = TcpListener::bind(address).await.expect("listens");
         let address = listener.local_addr().expect("is bound").to_string();
         let stop = CancellationToken::new();

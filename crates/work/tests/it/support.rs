@@ -1,5 +1,6 @@
 //! A store with one small kind, and handlers that tests steer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ pub(crate) struct World {
     pub(crate) folder: Arc<TempDir>,
 }
 
-pub(crate) async fn open(folder: &TempDir, clock: Clock) -> Store {
-    let backend = Backend::Sqlite { dir: folder.path().to_owned() };
+pub(crate) async fn open(folder: &Path, clock: Clock) -> Store {
+    let backend = Backend::Sqlite { dir: folder.to_owned() };
     let kinds = steward_work::kinds().into_iter().fold(Kinds::new().with(Kind::of::<Trace>()), Kinds::with);
     Store::open(steward_store::Options { backend, master: MasterKey::new([7; 32]) }, kinds, clock, Random::system()).await.expect("opens")
 }
@@ -49,13 +50,13 @@ impl World {
     /// With a clock of the test's own.
     pub(crate) async fn at(clock: Clock) -> Self {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-        Self { store: open(&folder, clock).await, folder }
+        Self { store: open(folder.path(), clock).await, folder }
     }
 
     /// The same folder after everything let go of it.
     pub(crate) async fn reopened(self) -> Self {
         self.store.close().await;
-        Self { store: open(&self.folder, self.store.clock().clone()).await, folder: self.folder }
+        Self { store: open(self.folder.path(), self.store.clock().clone()).await, folder: self.folder }
     }
 
     pub(crate) async fn tenant(&self) -> Ctx {
