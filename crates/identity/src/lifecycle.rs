@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use steward_base::filter;
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, TenantId};
 use steward_store::{Expect, ListQuery, Model, Record, UnitOfWork};
-use steward_work::{At, Done, Failure, Saga, SagaState, Step, begin, finished};
+use steward_work::{At, Done, Failure, Saga, SagaState, Step, begin, finished, is_unfinished};
 
 use crate::moving;
 use crate::tenants::{check_slug, slug_taken};
+use crate::transfer::IMPORT;
 use crate::{Identity, Person, Tenant, TenantStatus};
 
 /// How long whoever makes a tenant waits for it.
@@ -113,7 +114,7 @@ impl Identity {
             let detail = "Say the tenant's short name in `confirm`: everything in it will be gone.";
             return Err(Error::new(ErrorKind::Conflict, "confirmation_wrong", detail));
         }
-        if doomed.status == TenantStatus::Provisioning {
+        if self.being_made(ctx, tenant.into(), &doomed).await? {
             return Err(not_ready());
         }
         let saga = store.mint_id();
@@ -178,6 +179,13 @@ impl Identity {
                 }
             }
         }
+    }
+
+    /// Whether a saga is at work on a tenant that is not open yet. One that nobody goes on to make was left behind by whoever did.
+    async fn being_made(&self, ctx: &Ctx, id: TenantId, tenant: &Tenant) -> Result<bool> {
+        let store = &self.0.store;
+        Ok(tenant.status == TenantStatus::Provisioning
+            && (is_unfinished(store, ctx, CREATE, &tenant.slug).await? || is_unfinished(store, ctx, IMPORT, &id.to_string()).await?))
     }
 
     async fn tenant_record(&self, ctx: &Ctx, tenant: TenantId) -> Result<Option<(Record, Tenant)>, Failure> {
@@ -270,7 +278,7 @@ impl Step for Close {
     async fn run(&self, at: At) -> Result<Done, Failure> {
         match self.0.tenant_record(&at.ctx, at.input::<Doomed>()?.tenant).await? {
             // Whoever makes it was called off after it was open, and erases it.
-            Some((_, tenant)) if tenant.status == TenantStatus::Provisioning => Err(Failure::Never(not_ready())),
+            Some((record, tenant)) if self.0.being_made(&at.ctx, record.id.into(), &tenant).await? => Err(Failure::Never(not_ready())),
             Some((record, tenant)) => Ok(Done { unit: with_status(&record, tenant, TenantStatus::Deleting), ..Done::default() }),
             None => Ok(Done::default()),
         }

@@ -29,7 +29,7 @@ pub use job::{Failure, JobHandler, Policy, Running};
 pub use operations::JobView;
 pub use reconcile::{Reconciler, signal};
 pub use run::{Options, Work, Worker};
-pub use saga::{At, Done, NodeState, Saga, SagaRun, SagaState, Step, begin, finished};
+pub use saga::{At, Done, NodeState, Saga, SagaRun, SagaState, Step, begin, finished, is_unfinished};
 pub use schedules::{Misfire, Schedule};
 
 /// The kinds this crate owns.

@@ -24,6 +24,7 @@ use steward_store::{Elsewhere, MasterKey, Model as _};
 use crate::{Identity, Session};
 
 pub use export::{Credentials, Exported};
+pub(crate) use import::IMPORT;
 
 /// Fewer characters are guessed from the file alone.
 const SHORTEST: usize = 12;

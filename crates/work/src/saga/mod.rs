@@ -162,6 +162,11 @@ fn job(saga: RecordId) -> JobDraft {
     JobDraft::new(RunSaga::KIND, which).priority(Priority::Urgent).unique(saga.wire(SagaRun::PREFIX))
 }
 
+/// Whether a saga that was begun with this name and key is unfinished.
+pub async fn is_unfinished(store: &Store, ctx: &Ctx, saga: &str, key: &str) -> Result<bool, Error> {
+    Ok(store.find(ctx, SagaRun::KIND, "running", &model::running(saga, key)).await?.is_some())
+}
+
 /// Waits until a saga is finished, at most so long; answers it as it stands then.
 pub async fn finished(store: &Store, ctx: &Ctx, id: RecordId, patience: Duration) -> Result<SagaRun, Error> {
     let mut position = store.watch(ctx.tenant());

@@ -57,6 +57,11 @@ impl Prefix for OfSaga {
 
 pub(crate) type SagaId = Id<OfSaga>;
 
+/// What is claimed while a saga is unfinished.
+pub(super) fn running(saga: &str, key: &str) -> String {
+    format!("{saga}:{key}")
+}
+
 /// Where a saga stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -131,7 +136,7 @@ impl SagaRun {
         Self {
             saga: saga.to_owned(),
             key: key.to_owned(),
-            running: Some(format!("{saga}:{key}")),
+            running: Some(running(saga, key)),
             state: SagaState::Running,
             steps: BTreeMap::new(),
             input,
@@ -161,7 +166,7 @@ impl SagaRun {
     /// Everything that has begun is to be undone, each with fresh patience.
     pub(super) fn turn_back(&mut self) {
         (self.state, self.finished_at) = (SagaState::Undoing, None);
-        self.running = Some(format!("{}:{}", self.saga, self.key));
+        self.running = Some(running(&self.saga, &self.key));
         self.steps.values_mut().for_each(|step| (step.tries, step.failures) = (0, 0));
     }
 }
