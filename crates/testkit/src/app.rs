@@ -59,6 +59,8 @@ pub struct Setup {
     pub clock: Option<Clock>,
     /// Where objects are; a folder of its own unless said.
     pub blob: Option<Blob>,
+    /// Background work is left to the test, tenants being made and deleted too.
+    pub resting: bool,
 }
 
 /// A tenant with a key that may do everything in it.
@@ -87,7 +89,7 @@ pub struct TestApp {
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
-    worker: Worker,
+    worker: Option<Worker>,
     folder: Arc<TempDir>,
 }
 
@@ -176,7 +178,8 @@ impl TestApp {
         });
         let work =
             parts.identity.sagas(Vec::new()).into_iter().fold(Work::new(parts.store.clone(), steward_work::Options::default()), Work::saga);
-        let worker = work.start().await.expect("a fresh installation has nothing that cannot be worked on");
+        let worker =
+            if setup.resting { None } else { Some(work.start().await.expect("a fresh installation has nothing that cannot be worked on")) };
         Self { parts, site, operations, address, client: client(), stop: Some(stop), served, worker, folder }
     }
 
@@ -275,7 +278,9 @@ impl TestApp {
             let _ = stop.send(());
         }
         (&mut self.served).await.expect("the server ends without a panic");
-        self.worker.stop(PATIENCE).await;
+        if let Some(worker) = &self.worker {
+            worker.stop(PATIENCE).await;
+        }
         self.parts.store.close().await;
     }
 }

@@ -13,6 +13,7 @@ use steward_fabric::kv::{self, Kv, Server, When};
 use steward_fabric::mail::{Mail, Message, Sender};
 
 use crate::bucket::BucketServer;
+use crate::database::database;
 use crate::redis::Redis;
 use crate::support::{OWNER, PASSWORD, Served, bucket_settings, eventually, succeed};
 
@@ -138,21 +139,13 @@ async fn nothing_of_a_deleted_tenant_is_left_in_the_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::disallowed_methods, reason = "the suite's server is handed over in a variable")]
 async fn nothing_of_a_deleted_tenant_is_left_in_the_database() {
-    let Ok(server) = std::env::var("STEWARD_TEST_POSTGRES") else {
-        println!("not run: STEWARD_TEST_POSTGRES names no server; make test brings one up");
-        return;
-    };
-    let data = tempfile::tempdir().expect("a folder");
-    let name = format!("erased_{}", std::process::id());
-    let made = Command::new("psql").args([&server, "-XAtqc", &format!("CREATE DATABASE {name}")]).status().expect("psql is there");
-    assert!(made.success());
-    let url = server.replacen("/postgres?", &format!("/{name}?"), 1);
+    let Some(database) = database("erased").await else { return };
+    let (data, url) = (tempfile::tempdir().expect("a folder"), &database.url);
     let config = data.path().join("steward.toml");
     std::fs::write(&config, format!("database_url = \"{url}\"\n")).expect("is written");
     plant_and_erase(data.path(), &["--config", config.to_str().expect("is text")]).await;
-    let dump = Command::new("pg_dump").arg(&url).output().expect("pg_dump is there");
+    let dump = Command::new("pg_dump").arg(url).output().expect("pg_dump is there");
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
     let text = String::from_utf8_lossy(&dump.stdout).to_lowercase();
     let hexadecimal: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -9,6 +9,7 @@ mod bucket;
 mod clock;
 mod command_line;
 mod crash;
+mod database;
 mod erase;
 mod first_run;
 mod generated;

@@ -1,12 +1,12 @@
 //! Tenants moved between the places of an installation while they are written to: nothing is lost, and places that are not there are refused.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::database::database;
 use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
 use crate::support::{OWNER, PASSWORD, Served, bootstrapped, client, eventually, run, succeed};
 
@@ -111,17 +111,10 @@ async fn a_tenant_moves_to_another_folder_and_back_while_it_is_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::disallowed_methods, reason = "the suite's server is handed over in a variable")]
 async fn a_tenant_moves_to_a_shared_schema_and_back_while_it_is_written_to() {
-    let Ok(server) = std::env::var("STEWARD_TEST_POSTGRES") else {
-        println!("not run: STEWARD_TEST_POSTGRES names no server; make test brings one up");
-        return;
-    };
-    let name = format!("places_{}", std::process::id());
-    let made = Command::new("psql").args([&server, "-XAtqc", &format!("CREATE DATABASE {name}")]).status().expect("psql is there");
-    assert!(made.success());
+    let Some(database) = database("places").await else { return };
     let secret = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(secret.path(), server.replacen("/postgres?", &format!("/{name}?"), 1)).expect("is written");
+    std::fs::write(secret.path(), &database.url).expect("is written");
     let file = secret.path().display();
     there_and_back(&format!("{{ name = \"beside\", database_url_file = \"{file}\", layout = \"shared\" }}")).await;
 }

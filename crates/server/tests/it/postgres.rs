@@ -1,54 +1,32 @@
 //! PostgreSQL crashing and restarting under load: what is not acknowledged says why, what is acknowledged is there once, and nobody has to
 //! lend a hand.
 
-use std::path::Path;
 use std::process::Command;
 
+use crate::database::{database_alone, psql};
 use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
 use crate::support::{OWNER, PASSWORD, Served, succeed};
 
 /// What a write may be refused with while the database is away.
 const EXCUSES: [&str; 2] = ["database_unavailable", "outcome_unknown"];
 
-#[expect(clippy::disallowed_methods, reason = "the suite's server is handed over in a variable")]
-fn server() -> Option<String> {
-    std::env::var("STEWARD_TEST_POSTGRES").ok()
-}
-
-fn psql(url: &str, statement: &str) -> Option<String> {
-    let output = Command::new("psql").args([url, "-XAtqc", statement]).output().expect("psql is there");
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Settings that keep records in a database of this test's own.
-fn configured(data: &Path, server: &str) -> (String, String) {
-    let name = format!("restart_{}", std::process::id());
-    psql(server, &format!("CREATE DATABASE {name}")).expect("the database is made");
-    let url = server.replacen("/postgres?", &format!("/{name}?"), 1);
-    assert_ne!(url, server, "the database is named in the address");
-    let path = data.join("steward.toml");
-    std::fs::write(&path, format!("database_url = \"{url}\"\n")).expect("is written");
-    (path.to_str().expect("is text").to_owned(), url)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_crashes_under_load_loses_nothing_and_is_found_again() {
-    let Some(server) = server() else {
-        println!("not run: STEWARD_TEST_POSTGRES names no server; make test brings one up");
-        return;
-    };
+    let Some(database) = database_alone("restart").await else { return };
     let data = tempfile::tempdir().expect("a folder");
-    let (config, url) = configured(data.path(), &server);
+    let config = data.path().join("steward.toml");
+    std::fs::write(&config, format!("database_url = \"{}\"\n", database.url)).expect("is written");
+    let config = config.to_str().expect("is text");
     let folder = data.path().to_str().expect("is text");
-    let bootstrap = ["admin", "bootstrap", "--config", &config, "--data", folder, "--tenant", "acme", "--owner", OWNER, "--password-stdin"];
+    let bootstrap = ["admin", "bootstrap", "--config", config, "--data", folder, "--tenant", "acme", "--owner", OWNER, "--password-stdin"];
     succeed(&bootstrap, PASSWORD);
-    let key = succeed(&["admin", "api-key", "--config", &config, "--data", folder, "--tenant", "acme", "--permissions", "admin:*"], "");
-    let served = Served::start(data.path(), &["--config", &config]);
+    let key = succeed(&["admin", "api-key", "--config", config, "--data", folder, "--tenant", "acme", "--permissions", "admin:*"], "");
+    let served = Served::start(data.path(), &["--config", config]);
 
     let load = Load::begin(&served, &key, &EXCUSES);
     for _ in 0..3 {
         load.goes_on("before a crash").await;
-        crash(&url);
+        crash(&database.url);
         load.goes_on("after the restart").await;
     }
     let sent = load.end().await;

@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+use crate::database::database;
 use crate::support::{OWNER, PASSWORD, Served, client, eventually, run, steward, succeed};
 
 const PASSPHRASE: &str = "nobody guesses this one";
@@ -208,16 +209,9 @@ async fn a_tenant_is_the_same_in_an_installation_that_did_not_know_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::disallowed_methods, reason = "the suite's server is handed over in a variable")]
 async fn a_tenant_is_the_same_on_postgresql() {
-    let Ok(server) = std::env::var("STEWARD_TEST_POSTGRES") else {
-        println!("not run: STEWARD_TEST_POSTGRES names no server; make test brings one up");
-        return;
-    };
-    let name = format!("imported_{}", std::process::id());
-    let made = Command::new("psql").args([&server, "-XAtqc", &format!("CREATE DATABASE {name}")]).status().expect("psql is there");
-    assert!(made.success());
-    there_and_the_same(&format!("database_url = \"{}\"\n", server.replacen("/postgres?", &format!("/{name}?"), 1))).await;
+    let Some(database) = database("imported").await else { return };
+    there_and_the_same(&format!("database_url = \"{}\"\n", database.url)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

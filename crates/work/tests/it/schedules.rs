@@ -106,8 +106,9 @@ async fn a_schedule_that_is_off_or_gone_queues_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_change_of_the_times_lets_those_before_it_go() {
     let clock = Clock::manual(time("2026-03-01T00:30:00Z"));
-    let setup = Setup { clock: Some(clock.clone()), ..Setup::default() };
+    let setup = Setup { clock: Some(clock.clone()), resting: true, ..Setup::default() };
     let app = TestApp::start(setup, |parts| Work::new(parts.store.clone(), Options::default()).with(Nightly).operations()).await;
+    let store = &app.parts.store;
     let acme = app.tenant("acme").await;
     let body = json!({ "name": "Hourly", "cron": "0 * * * *", "job": "nightly" });
     let made = app.post("/api/v1/schedules").key(&acme.key).json(&body).send().await.expect(201).json();
@@ -115,20 +116,24 @@ async fn only_a_change_of_the_times_lets_those_before_it_go() {
     let change = async |change: serde_json::Value| {
         app.patch(&path).key(&acme.key).header("if-match", "*").json(&change).send().await.expect(200).json()["holds_since"].clone()
     };
-    let queued = async |kind: &str| queued(&app.parts.store, &acme.ctx, kind).await;
-    let waits_for = async |at: &str| until(async || queued("tick").await.first().and_then(|job| job.due_at) == Some(time(at))).await;
-    waits_for("2026-03-01T01:00:00Z").await;
+    let queued = async |kind: &str| queued(store, &acme.ctx, kind).await;
+    // Works until the tick waits for a time. Nobody works while the clock and the schedule are changed.
+    let works_until = async |at: &str| {
+        let worker = Work::new(store.clone(), Options::default()).start().await.expect("starts");
+        until(async || queued("tick").await.first().and_then(|job| job.due_at) == Some(time(at))).await;
+        worker.stop(Duration::from_secs(5)).await;
+    };
+    works_until("2026-03-01T01:00:00Z").await;
 
     // It is due, and nobody has looked yet.
     clock.set(time("2026-03-01T01:00:30Z"));
     assert_eq!(change(json!({ "name": "Every hour" })).await, made["holds_since"]);
-    until(async || queued("nightly").await.len() == 1).await;
-    waits_for("2026-03-01T02:00:00Z").await;
+    works_until("2026-03-01T02:00:00Z").await;
+    assert_eq!(queued("nightly").await.len(), 1);
 
-    let unit = UnitOfWork::new().cancel(queued("nightly").await[0].id);
-    app.parts.store.commit(&acme.ctx, unit).await.expect("calls off");
+    store.commit(&acme.ctx, UnitOfWork::new().cancel(queued("nightly").await[0].id)).await.expect("calls off");
     clock.set(time("2026-03-01T02:00:30Z"));
     assert_eq!(change(json!({ "cron": "30 * * * *" })).await, json!("2026-03-01T02:00:30Z"));
-    waits_for("2026-03-01T02:30:00Z").await;
+    works_until("2026-03-01T02:30:00Z").await;
     assert_eq!(queued("nightly").await.len(), 0, "two o'clock is no time of it any more");
 }
