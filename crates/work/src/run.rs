@@ -467,10 +467,14 @@ async fn renew(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(shared.options.lease / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        let stopping = shared.stopping.is_cancelled();
+        if stopping && shared.running.lock().is_empty() {
+            return;
+        }
         tokio::select! {
             _ = tick.tick() => {}
-            () = shared.stopping.cancelled(), if shared.running.lock().is_empty() => return,
-            () = shared.ended.notified(), if shared.stopping.is_cancelled() => continue,
+            () = shared.stopping.cancelled(), if !stopping => continue,
+            () = shared.ended.notified(), if stopping => continue,
         }
         let held: Vec<Running> = shared.running.lock().values().cloned().collect();
         futures_util::future::join_all(held.iter().map(|running| keep(running, shared.options.lease / 3))).await;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use steward_base::Clock;
 use steward_store::{Claim, JobQuery, JobState, UnitOfWork};
-use steward_work::{Failure, Running, Work};
+use steward_work::{Failure, Options, Running, Work};
+use tokio::sync::Notify;
 
 use crate::support::{Handle, Number, World, options, short_leases, trace, tracing_work, unavailable, until};
 
@@ -158,6 +159,29 @@ async fn a_worker_that_stops_gives_back_what_it_has() {
     let worker = tracing_work(&world.store).start().await.expect("starts");
     until(async || world.traces(&ctx).await == 3).await;
     worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_ends_with_the_last_job_and_does_not_wait_for_its_lease() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    world.queue(&ctx, 0..1).await;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait, store) = (begun.clone(), go_on.clone(), world.store.clone());
+    let waits = move |_: Running, number: Number| {
+        let (tell, wait, store) = (tell.clone(), wait.clone(), store.clone());
+        async move {
+            tell.notify_one();
+            wait.notified().await;
+            Ok(trace(&store, number.number))
+        }
+    };
+    let options = Options { lease: Duration::from_secs(3600), ..options() };
+    let worker = Work::new(world.store.clone(), options).with(Handle(waits)).start().await.expect("starts");
+    begun.notified().await;
+    let stopped = async { tokio::join!(worker.stop(Duration::from_secs(3600)), async { go_on.notify_one() }) };
+    tokio::time::timeout(Duration::from_secs(60), stopped).await.expect("ends in time");
+    assert_eq!(world.traces(&ctx).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
