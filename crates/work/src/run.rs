@@ -278,6 +278,8 @@ async fn hand_out(shared: Arc<Shared>, mut turns: Turns) {
             if shared.stopping.is_cancelled() {
                 return;
             }
+            // Whoever has something to do by now gets the next turn, also while others have turns without end.
+            shared.stirred.next().now_or_never().into_iter().flatten().for_each(|tenant| turns.now(tenant));
         }
         let wait = turns.next_time().map_or(LOOK, |time| time.since(clock.now()).min(LOOK));
         tokio::select! {
