@@ -15,7 +15,7 @@ use steward_fabric::mail::{Mail, Message, Sender};
 use crate::bucket::BucketServer;
 use crate::database::database;
 use crate::redis::Redis;
-use crate::support::{OWNER, PASSWORD, Served, bucket_settings, eventually, succeed};
+use crate::support::{OWNER, PASSWORD, Served, bucket_settings, eventually, files_of, succeed};
 
 const CANARY: &str = "kanarienvogel";
 
@@ -35,20 +35,6 @@ fn holding(dir: &Path, text: &str) -> Vec<String> {
 
 fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
-}
-
-/// Files below folders that are named after the tenant.
-fn files_of(dir: &Path, tenant: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_of(&path, tenant));
-        } else if path.display().to_string().contains(tenant) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
 }
 
 async fn plant(served: &Served, key: &str) {

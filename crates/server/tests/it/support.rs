@@ -158,3 +158,17 @@ pub(crate) async fn eventually<T>(what: &str, patience: Duration, mut ask: impl 
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
+
+/// Files below a folder whose path has a name in it, as a tenant's.
+pub(crate) fn files_of(dir: &Path, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_of(&path, name));
+        } else if path.display().to_string().contains(name) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}

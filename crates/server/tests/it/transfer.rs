@@ -1,7 +1,7 @@
 //! A tenant told into a file by one installation and taken in by another: everything is there as it was, or nothing is.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use crate::database::database;
-use crate::support::{OWNER, PASSWORD, Served, client, eventually, run, steward, succeed};
+use crate::support::{OWNER, PASSWORD, Served, client, eventually, files_of, run, steward, succeed};
 
 const PASSPHRASE: &str = "nobody guesses this one";
 const FILE: &str = "application/octet-stream";
@@ -148,20 +148,6 @@ async fn failures(served: &Served, key: &str, job: &str) -> String {
     let told = served.get(key, &format!("/api/v1/projects/imports/{job}/failures")).send().await.expect("is answered");
     assert_eq!(told.status(), 200);
     told.text().await.expect("is text")
-}
-
-/// Files below a folder whose path names the tenant.
-fn files_of(dir: &Path, tenant: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_of(&path, tenant));
-        } else if path.display().to_string().contains(tenant) {
-            found.push(path);
-        }
-    }
-    found
 }
 
 async fn there_and_the_same(settings: &str) {

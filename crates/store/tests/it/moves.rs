@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use steward_base::{Clock, Ctx, Random, RecordId, Secret, TenantId};
 use steward_store::{Backend, Bounds, Expect, JobDraft, Layout, ListQuery, MasterKey, Options, Place, Store, UnitOfWork};
 
-use crate::support::{Team, Thing, ctx, kinds, postgres_url};
+use crate::support::{Team, Thing, ctx, everything, kinds, postgres_url};
 
 const TENANT: [u8; 16] = [11; 16];
 const FOLDER: &str = "STEWARD_TEST_MOVER";
@@ -132,7 +132,7 @@ async fn a_tenant_that_is_moved_under_load_loses_nothing_and_keeps_its_order() {
     over.store(true, Ordering::Release);
     following.await.expect("no panic");
     let written = acked.lock().clone();
-    assert_eq!(things(&store, &its).await, written);
+    assert_eq!(everything(&store, &its).await, written);
     assert_eq!(store.counter(&its, "written").await.expect("counts"), written.len() as i64);
     let head = store.verify_chain(&its).await.expect("holds");
     let events = all_events(&store, &its).await;
@@ -142,7 +142,7 @@ async fn a_tenant_that_is_moved_under_load_loses_nothing_and_keeps_its_order() {
     assert!(!dir.path().join("other/tenants").join(format!("{tenant}.db")).exists());
     store.close().await;
     let (again, _) = open(dir.path()).await;
-    assert_eq!(things(&again, &its).await, written);
+    assert_eq!(everything(&again, &its).await, written);
     again.close().await;
 }
 
@@ -155,19 +155,6 @@ async fn all_events(store: &Store, ctx: &Ctx) -> BTreeMap<i64, String> {
             return found;
         }
         found.extend(events.into_iter().map(|event| (event.position, event.id)));
-    }
-}
-
-async fn things(store: &Store, ctx: &Ctx) -> BTreeSet<RecordId> {
-    let mut found = BTreeSet::new();
-    let mut query = ListQuery { kind: "thing".into(), limit: 500, ..ListQuery::default() };
-    loop {
-        let page = store.list(ctx, query.clone()).await.expect("lists");
-        found.extend(page.records.into_iter().map(|record| record.id));
-        match page.next {
-            Some(next) => query.after = Some(next),
-            None => return found,
-        }
     }
 }
 
@@ -245,7 +232,7 @@ async fn another_process_finds_a_tenant_that_was_moved() {
     writing.await.expect("no panic");
     let written = acked.lock().clone();
     for store in [&mover, &writer] {
-        assert_eq!(things(store, &its).await, written);
+        assert_eq!(everything(store, &its).await, written);
         assert_eq!(store.verify_chain(&its).await.expect("holds"), written.len() as i64);
         store.close().await;
     }
@@ -316,7 +303,7 @@ async fn a_crash_during_a_move_leaves_one_copy_that_has_everything() {
         }
         child.wait().expect("is gone");
         let (store, _) = open(dir.path()).await;
-        let found = things(&store, &its).await;
+        let found = everything(&store, &its).await;
         assert!(acked.is_subset(&found), "round {round}: {:?} were answered and are gone", acked.difference(&found));
         assert_eq!(store.verify_chain(&its).await.expect("holds"), found.len() as i64, "one event per record");
         let id = store.mint_id();
