@@ -9,6 +9,7 @@ use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
 use steward_fleet::{Fleet, NewEnrollmentToken};
 use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus, Transfer};
 use steward_store::{Kinds, ListQuery, MasterKey, Model as _, Options, Store};
+use steward_work::backup::Installation;
 
 use crate::admin::{Answer, Request};
 use crate::config::Config;
@@ -184,12 +185,12 @@ impl App {
             }
             Request::BackupCreate { to, tenant } => {
                 let blob = backup::of_server(&self.0.fabric.blob, to.as_deref()).await?;
-                Box::pin(backup::create(&self.0.store, &self.0.master, &blob, tenant.as_deref())).await
+                Box::pin(backup::create(self.installation(), &self.0.master, &blob, tenant.as_deref())).await
             }
             Request::BackupRestore { from, backup, tenant, renamed } => {
                 let blob = backup::of_server(&self.0.fabric.blob, from.as_deref()).await?;
                 let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed };
-                Box::pin(backup::restore_tenant(&self.0.store, &blob, &wanted)).await
+                Box::pin(backup::restore_tenant(self.installation(), &blob, &wanted)).await
             }
             Request::TenantMove { tenant, place } => {
                 // No worker runs that could do it as a saga.
@@ -203,6 +204,10 @@ impl App {
             Request::EnrollToken { tenant, organization } => self.enroll_token(&tenant, organization).await,
         }
         .map(Answer::Done)
+    }
+
+    fn installation(&self) -> Installation<'_> {
+        Installation { store: &self.0.store, objects: &self.0.fabric.blob }
     }
 
     async fn bootstrap(&self, slug: String, email: String, password: String) -> Result<String> {

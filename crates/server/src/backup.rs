@@ -1,4 +1,4 @@
-//! `steward backup`: copies of the records, in a folder or in the bucket of the settings, and back.
+//! `steward backup`: copies of the tenants, in a folder or in the bucket of the settings, and back.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use steward_base::{Clock, Error, ErrorKind, Random, Result, TenantId};
 use steward_fabric::blob::Blob;
 use steward_identity::{Tenant, TenantStatus};
 use steward_store::{Backend, Expect, ListQuery, MasterKey, Model as _, Options, Store, UnitOfWork};
-use steward_work::backup::{self, Manifest, Subject};
+use steward_work::backup::{self, Installation, Manifest, Subject};
 
 use crate::app::{kinds, make_data_dir, open_store};
 use crate::config::Config;
@@ -44,7 +44,8 @@ pub(crate) async fn of_server(own: &Blob, folder: Option<&Path>) -> Result<Blob>
 }
 
 /// Copies one tenant, or the whole installation, and says what came of it.
-pub(crate) async fn create(store: &Store, master: &MasterKey, blob: &Blob, slug: Option<&str>) -> Result<String> {
+pub(crate) async fn create(from: Installation<'_>, master: &MasterKey, blob: &Blob, slug: Option<&str>) -> Result<String> {
+    let store = from.store;
     let began = store.clock().monotonic();
     let mut subjects = tenants(store).await?;
     match slug {
@@ -58,7 +59,7 @@ pub(crate) async fn create(store: &Store, master: &MasterKey, blob: &Blob, slug:
     if subjects.is_empty() {
         return Err(Error::not_found("tenant"));
     }
-    let made = backup::create(store, blob, subjects).await?;
+    let made = backup::create(from, blob, subjects).await?;
     let took = store.clock().monotonic().saturating_sub(began);
     Ok(format!("{}: {} tenants, {} bytes in all, in {}", made.name, made.tenants.len(), made.length(), seconds(took)))
 }
@@ -68,8 +69,8 @@ pub(crate) async fn verify(blob: &Blob, name: Option<&str>) -> Result<String> {
     let manifest = backup::read(blob, name).await?;
     let read = backup::verify(blob, &manifest).await?;
     Ok(format!(
-        "{} of {}: {} tenants, {} objects, {} bytes and {} events hold",
-        manifest.name, manifest.began_at, read.tenants, read.parts, read.bytes, read.events
+        "{} of {}: {} tenants, {} parts, {} objects, {} bytes and {} events hold",
+        manifest.name, manifest.began_at, read.tenants, read.parts, read.objects, read.bytes, read.events
     ))
 }
 
@@ -80,7 +81,8 @@ pub(crate) async fn restore_all(config: &Config, blob: &Blob, wanted: &Wanted) -
     make_data_dir(&config.data_dir)?;
     let master = master::load(config, &random).await?;
     let store = open_store(config, &master, &clock, &random).await?;
-    let restored = all(&store, blob, &manifest).await;
+    let objects = fabric::blob(config, &clock).await?;
+    let restored = all(Installation { store: &store, objects: &objects }, blob, &manifest).await;
     store.close().await;
     Ok(report(&manifest, &restored?, &clock))
 }
@@ -92,16 +94,18 @@ pub(crate) async fn drill(config: &Config, blob: &Blob, wanted: &Wanted) -> Resu
     let master = master::load(config, &random).await?;
     let folder = config.data_dir.join("drill");
     remove(&folder)?;
-    let backend = Backend::Sqlite { dir: folder.clone() };
+    let backend = Backend::Sqlite { dir: folder.join("records") };
     let store = Store::open(Options { backend, master }, kinds(), clock.clone(), random).await?;
-    let restored = all(&store, blob, &manifest).await;
+    let objects = Blob::directory(&folder.join("blobs")).await?;
+    let restored = all(Installation { store: &store, objects: &objects }, blob, &manifest).await;
     store.close().await;
     remove(&folder)?;
     Ok(report(&manifest, &restored?, &clock))
 }
 
 /// Reads one tenant back into an installation that runs, where it is not; control gets to know it when it does not.
-pub(crate) async fn restore_tenant(store: &Store, blob: &Blob, wanted: &Wanted) -> Result<String> {
+pub(crate) async fn restore_tenant(into: Installation<'_>, blob: &Blob, wanted: &Wanted) -> Result<String> {
+    let store = into.store;
     let slug = wanted.tenant.as_deref().unwrap_or_default();
     let named = |manifest: &Manifest| manifest.tenants.iter().find(|copied| copied.about["slug"] == *slug).cloned();
     let manifest = find(blob, wanted, |manifest| named(manifest).is_some()).await?;
@@ -113,22 +117,22 @@ pub(crate) async fn restore_tenant(store: &Store, blob: &Blob, wanted: &Wanted) 
         let detail = format!("A tenant named \"{slug}\" exists: give this one another name with --as.");
         return Err(Error::new(ErrorKind::Conflict, "slug_taken", detail));
     }
-    let restored = backup::restore_tenant(store, blob, &manifest, copied.tenant).await?;
+    let restored = backup::restore_tenant(into, blob, &manifest, copied.tenant).await?;
     let name = copied.about["name"].as_str().unwrap_or(slug).to_owned();
     let tenant = Tenant { name, slug: slug.to_owned(), status: TenantStatus::Active };
     store.commit(&control, UnitOfWork::new().put_model(copied.tenant.record(), &tenant, Expect::Any)).await?;
     Ok(report(&manifest, &[(copied.tenant, restored.took, restored.position)], store.clock()))
 }
 
-async fn all(store: &Store, blob: &Blob, manifest: &Manifest) -> Result<Vec<(TenantId, Duration, i64)>> {
-    let control = backup::restore_control(store, blob, manifest).await?;
+async fn all(into: Installation<'_>, blob: &Blob, manifest: &Manifest) -> Result<Vec<(TenantId, Duration, i64)>> {
+    let control = backup::restore_control(into, blob, manifest).await?;
     let mut restored = vec![(TenantId::OPERATOR, control.took, control.position)];
     for copied in manifest.tenants.iter().filter(|copied| copied.tenant != TenantId::OPERATOR) {
-        let one = backup::restore_tenant(store, blob, manifest, copied.tenant).await?;
+        let one = backup::restore_tenant(into, blob, manifest, copied.tenant).await?;
         restored.push((copied.tenant, one.took, one.position));
     }
     for (tenant, ..) in &restored {
-        store.verify_chain(&system(*tenant, "restore")).await?;
+        into.store.verify_chain(&system(*tenant, "restore")).await?;
     }
     Ok(restored)
 }

@@ -237,8 +237,8 @@ pub(crate) enum AuditCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
-    /// Copy every tenant, or one, while the server runs or while it does not. What did not change since the last backup there is not copied
-    /// again.
+    /// Copy every tenant, or one, with its files, while the server runs or while it does not. What did not change since the last backup there is
+    /// not copied again.
     Create {
         #[command(flatten)]
         data: DataArgs,
@@ -249,7 +249,7 @@ pub(crate) enum BackupCommand {
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
     },
-    /// Read a backup again: checksums, and that every event follows from the one before.
+    /// Read a backup again: checksums, that every file is there, and that every event follows from the one before.
     Verify {
         #[command(flatten)]
         data: DataArgs,

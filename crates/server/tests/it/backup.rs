@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::bucket::{BucketServer, Mood};
 use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
 use crate::support::{Served, bootstrapped, bucket_settings, eventually, run, succeed};
+use crate::transfer::{failures, fill};
 
 /// A settings file that names the bucket.
 fn configured(folder: &Path, bucket: &BucketServer) -> String {
@@ -81,6 +82,41 @@ async fn a_backup_in_a_bucket_is_read_back_into_an_installation_that_has_nothing
         served.json(served.post(&key, "/api/v1/projects").json(&json!({ "name": "it goes on" }))).await;
         assert_eq!(served.terminate().code(), Some(0));
         succeed(&["audit", "verify", "--data", elsewhere.path().to_str().expect("is text")], "");
+    }
+}
+
+/// Copied into a folder and into a bucket, and read back where the bucket lost everything of tenants.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_tenants_keep_come_back_with_them() {
+    let (bucket, data, folder) =
+        (BucketServer::start().await, tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let config = configured(data.path(), &bucket);
+    let key = bootstrapped(data.path());
+    let served = Served::start(data.path(), &["--config", &config]);
+    let job = fill(&served, &key).await;
+    let refused = failures(&served, &key, &job).await;
+    assert_eq!(refused.lines().count(), 11);
+    let folder = folder.path().to_str().expect("is text");
+    for (to, from) in [(&[][..], &[][..]), (&["--to", folder], &["--from", folder])] {
+        done(&config, data.path(), &[&["create"], to].concat()).await;
+        let verified = done(&config, data.path(), &[&["verify"], from].concat()).await;
+        assert!(verified.contains(" parts, ") && !verified.contains(" 0 objects, "), "{verified}");
+    }
+    assert_eq!(served.terminate().code(), Some(0));
+
+    for from in [&[][..], &["--from", folder]] {
+        for entry in std::fs::read_dir(bucket.folder().join("steward-test")).expect("lists") {
+            let path = entry.expect("an entry").path();
+            if path.file_name().is_some_and(|name| name != "platform") && path.is_dir() {
+                std::fs::remove_dir_all(path).expect("is removed");
+            }
+        }
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        std::fs::copy(data.path().join("master.key"), elsewhere.path().join("master.key")).expect("is kept elsewhere");
+        done(&config, elsewhere.path(), &[&["restore"], from].concat()).await;
+        let served = Served::start(elsewhere.path(), &["--config", &config]);
+        assert_eq!(failures(&served, &key, &job).await, refused);
+        assert_eq!(served.terminate().code(), Some(0));
     }
 }
 

@@ -117,7 +117,7 @@ fn admin(data: &Path, more: &[String], arguments: &[&str], input: &str) -> Strin
 }
 
 /// Something of everything that a tenant can have. Answers the job of an import that refused rows.
-async fn fill(served: &Served, key: &str) -> String {
+pub(crate) async fn fill(served: &Served, key: &str) -> String {
     let made =
         async |path: &str, body: Value| served.json(served.post(key, path).json(&body)).await["id"].as_str().expect("an id").to_owned();
     let organization = made("/api/v1/organizations", json!({ "name": "Blau & Söhne", "slug": "blau", "notes": "ask for Anna" })).await;
@@ -144,7 +144,7 @@ async fn fill(served: &Served, key: &str) -> String {
     job
 }
 
-async fn failures(served: &Served, key: &str, job: &str) -> String {
+pub(crate) async fn failures(served: &Served, key: &str, job: &str) -> String {
     let told = served.get(key, &format!("/api/v1/projects/imports/{job}/failures")).send().await.expect("is answered");
     assert_eq!(told.status(), 200);
     told.text().await.expect("is text")

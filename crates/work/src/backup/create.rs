@@ -10,7 +10,7 @@ use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
 
-use super::{Copied, FORMAT, MANIFESTS, Manifest, Part, names, packed, part_key, read};
+use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, Part, names, objects, packed, part_key, read};
 
 /// So many parts are read for one tenant when it is restored; then it is taken anew.
 const MOST_PARTS: usize = 24;
@@ -30,13 +30,14 @@ pub struct Subject {
 /// Copies tenants. What the latest backups have of them is built upon.
 ///
 /// A tenant that is erased meanwhile is left out.
-pub async fn create(store: &Store, blob: &Blob, subjects: Vec<Subject>) -> Result<Manifest> {
+pub async fn create(from: Installation<'_>, blob: &Blob, subjects: Vec<Subject>) -> Result<Manifest> {
+    let store = from.store;
     let known = known(blob).await?;
     let began_at = store.clock().now();
     let name = store.mint_id().wire("bak");
     let mut tenants = Vec::with_capacity(subjects.len());
     for subject in subjects {
-        match copy(store, blob, &name, &subject, known.get(&subject.tenant)).await {
+        match copy(from, blob, &name, &subject, known.get(&subject.tenant)).await {
             Ok(copied) => tenants.push(copied),
             Err(error) if error.kind() == ErrorKind::NotFound && subject.tenant != TenantId::OPERATOR => {
                 tracing::warn!(tenant.id = %subject.tenant, "a tenant is gone and left out of the backup");
@@ -69,25 +70,30 @@ async fn known(blob: &Blob) -> Result<HashMap<TenantId, Copied>> {
     Ok(known)
 }
 
-async fn copy(store: &Store, blob: &Blob, name: &str, subject: &Subject, known: Option<&Copied>) -> Result<Copied> {
-    let ctx = system(subject.tenant, "backup");
+async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject, known: Option<&Copied>) -> Result<Copied> {
+    let (store, tenant, about) = (from.store, subject.tenant, subject.about.clone());
+    // Before the records that name them, and again behind those: an object is put before anybody names it, and deleted after.
+    let objects = objects::copy(from.objects, blob, tenant, known.map_or(&[][..], |known| &known.objects)).await?;
+    let ctx = system(tenant, "backup");
     let now = store.chain_head(&ctx).await?;
     // Before anything is read: keys that are wrapped anew meanwhile make the next backup look again.
     let keys = Some(store.wrapped_keys(&ctx).await?);
-    let about = subject.about.clone();
     if let Some(known) = known.filter(|known| known.head == now && known.keys == keys) {
-        return Ok(Copied { about, ..known.clone() });
+        return Ok(Copied { about, objects, ..known.clone() });
     }
+    let mut parts = Vec::new();
+    let mut after = None;
     // One that was erased and came anew, or restored from an older copy, does not go on from there.
     if let Some(known) = known.filter(|known| known.parts.len() < MOST_PARTS)
         && store.hash_at(&ctx, known.head.position).await?.as_deref() == Some(&known.head.hash)
     {
-        let (part, head) = write(store, blob, name, subject.tenant, Some(known.head.position)).await?;
-        let parts = known.parts.iter().cloned().chain([part]).collect();
-        return Ok(Copied { tenant: subject.tenant, about, head, keys, parts });
+        parts.clone_from(&known.parts);
+        after = Some(known.head.position);
     }
-    let (part, head) = write(store, blob, name, subject.tenant, None).await?;
-    Ok(Copied { tenant: subject.tenant, about, head, keys, parts: vec![part] })
+    let (part, head) = write(store, blob, name, tenant, after).await?;
+    parts.push(part);
+    let objects = objects::copy_more(from.objects, blob, tenant, objects).await?;
+    Ok(Copied { tenant, about, head, keys, parts, objects })
 }
 
 async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: Option<i64>) -> Result<(Part, steward_store::Position)> {

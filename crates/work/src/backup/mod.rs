@@ -1,14 +1,15 @@
 //! Copies of tenants, kept as objects in a folder or a bucket, and read back.
 //!
 //! A backup is a manifest and the parts that it names: per tenant a whole dump and the increments since, each compressed and with its
-//! checksum. The manifest is written last, so that an interrupted backup is none. A tenant whose events did not go on is not read again; one
-//! that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and jobs that changed without an event are
-//! taken with the next one.
+//! checksum, and the tenant's objects, each copied once. The manifest is written last, so that an interrupted backup is none. A tenant whose
+//! events did not go on is not read again; one that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and
+//! jobs that changed without an event are taken with the next one.
 //!
 //! The master key is never part of it: secrets are of use only where that key is. Everything of a backup is the platform's, so that a tenant
 //! which is erased from a bucket stays in the backups that are kept there, and these stay whole.
 
 mod create;
+mod objects;
 mod packed;
 mod restore;
 mod verify;
@@ -18,15 +19,18 @@ use serde_json::Value;
 use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp};
 use steward_fabric::blob::{Blob, Key};
 use steward_fabric::{Class, Scope};
-use steward_store::Position;
+use steward_store::{Position, Store};
 
 pub use create::{Subject, create};
+pub use objects::Object;
 pub use packed::{hex, pack};
 pub use restore::{Restored, restore_control, restore_tenant};
 pub use verify::{Verified, verify};
 
 /// What this version writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// What it reads: the form before says nothing of objects.
+const READ: std::ops::RangeInclusive<u64> = 2..=FORMAT as u64;
 const MANIFESTS: Class = Class::new("backups");
 const PARTS: Class = Class::new("backup-parts");
 /// A manifest of 10,000 tenants with full chains has some 100 MB.
@@ -60,6 +64,18 @@ pub struct Copied {
     keys: Option<String>,
     /// The whole dump, then increments in their order.
     pub parts: Vec<Part>,
+    /// Its objects; older backups have none.
+    #[serde(default)]
+    pub objects: Vec<Object>,
+}
+
+/// An installation: what backups are made of, and what is restored into.
+#[derive(Clone, Copy)]
+pub struct Installation<'a> {
+    /// Its records.
+    pub store: &'a Store,
+    /// Its objects.
+    pub objects: &'a Blob,
 }
 
 /// An object of a backup.
@@ -79,9 +95,11 @@ impl Manifest {
         self.tenants.iter().find(|copied| copied.tenant == tenant)
     }
 
-    /// Bytes of all objects that it names.
+    /// Bytes of everything that it names.
     pub fn length(&self) -> u64 {
-        self.tenants.iter().flat_map(|copied| &copied.parts).map(|part| part.length).sum()
+        let parts = self.tenants.iter().flat_map(|copied| &copied.parts).map(|part| part.length);
+        let objects = self.tenants.iter().flat_map(|copied| &copied.objects).map(|object| object.length);
+        parts.chain(objects).sum()
     }
 }
 
@@ -115,7 +133,7 @@ pub async fn read(blob: &Blob, name: Option<&str>) -> Result<Manifest> {
         return Err(damaged("the checksum of the manifest does not hold"));
     }
     let told: Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
-    if told.get("format").and_then(Value::as_u64).is_none_or(|format| format != u64::from(FORMAT)) {
+    if told.get("format").and_then(Value::as_u64).is_none_or(|format| !READ.contains(&format)) {
         let detail = "This backup was written by another version of Steward: read it with that version.";
         return Err(Error::new(ErrorKind::Invalid, "backup_newer", detail));
     }
@@ -130,7 +148,11 @@ fn missing() -> Error {
     Error::new(ErrorKind::NotFound, "backup_missing", "There is no such backup there: an interrupted one is none.")
 }
 
-fn damaged(why: impl Into<String>) -> Error {
-    let detail = "This backup is damaged: use another one.";
-    Error::new(ErrorKind::Invalid, "backup_damaged", detail).with_source(why.into())
+fn gone(what: impl std::fmt::Display) -> Error {
+    let detail = format!("The backup names {what}, and it is not there any more: use another one.");
+    Error::new(ErrorKind::NotFound, "backup_missing", detail)
+}
+
+fn damaged(why: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Invalid, "backup_damaged", format!("This backup is damaged, use another one: {why}."))
 }

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use steward_base::{Error, Result, TenantId};
 use steward_fabric::blob::Blob;
 
-use super::{Part, damaged, missing, part_key};
+use super::{Part, damaged, gone, part_key};
 
 /// Little work for most of the effect.
 const LEVEL: i32 = 3;
@@ -37,31 +37,37 @@ pub fn pack(dump: impl Stream<Item = Result<Bytes>> + Unpin + Send) -> Result<im
 
 /// The dump in a part. It ends with `backup_damaged` when the object is not the one that was written.
 pub(super) async fn unpack(blob: &Blob, tenant: TenantId, part: &Part) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let object = blob.get(&part_key(tenant, &part.backup)?, None).await?.ok_or_else(missing)?;
+    let object = blob.get(&part_key(tenant, &part.backup)?, None).await?.ok_or_else(|| gone(part.told(tenant)))?;
     let decoder = zstd::stream::write::Decoder::new(Vec::new()).map_err(Error::internal)?;
-    let (length, sha256) = (part.length, part.sha256.clone());
+    let (length, sha256, told) = (part.length, part.sha256.clone(), part.told(tenant));
     let state = (object.body, Some((decoder, Context::new(&SHA256), 0u64)));
     let unpacked = try_unfold(state, move |(mut body, reading)| {
-        let sha256 = sha256.clone();
+        let (sha256, told) = (sha256.clone(), told.clone());
         async move {
             let Some((mut decoder, mut sum, mut seen)) = reading else { return Ok(None) };
             while let Some(bytes) = body.try_next().await? {
                 sum.update(&bytes);
                 seen += bytes.len() as u64;
-                decoder.write_all(&bytes).map_err(|error| damaged(error.to_string()))?;
+                decoder.write_all(&bytes).map_err(|error| damaged(format!("{told}: {error}")))?;
                 let plain = std::mem::take(decoder.get_mut());
                 if !plain.is_empty() {
                     return Ok(Some((Bytes::from(plain), (body, Some((decoder, sum, seen))))));
                 }
             }
             if seen != length || hex(sum.finish().as_ref()) != sha256 {
-                return Err(damaged("the checksum of a part does not hold"));
+                return Err(damaged(format!("{told} is not what was written")));
             }
-            decoder.flush().map_err(|error| damaged(error.to_string()))?;
+            decoder.flush().map_err(|error| damaged(format!("{told}: {error}")))?;
             Ok(Some((Bytes::from(std::mem::take(decoder.get_mut())), (body, None))))
         }
     });
     Ok(unpacked.boxed())
+}
+
+impl Part {
+    fn told(&self, tenant: TenantId) -> String {
+        format!("the part of {tenant} from {}", self.backup)
+    }
 }
 
 /// Hexadecimal digits.

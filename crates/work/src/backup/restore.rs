@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use steward_base::{Result, TenantId};
 use steward_fabric::blob::Blob;
-use steward_store::Store;
+use steward_store::Loading;
 
-use super::{Copied, Manifest, damaged, missing, packed};
+use super::{Copied, Installation, Manifest, damaged, missing, objects, packed};
 
 /// What reading a tenant back came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +18,19 @@ pub struct Restored {
 }
 
 /// Reads control back into an installation that has nothing yet, before any tenant. Fails with `tenant_exists` where there is something.
-pub async fn restore_control(store: &Store, blob: &Blob, manifest: &Manifest) -> Result<Restored> {
-    restore_tenant(store, blob, manifest, TenantId::OPERATOR).await
+pub async fn restore_control(into: Installation<'_>, blob: &Blob, manifest: &Manifest) -> Result<Restored> {
+    restore_tenant(into, blob, manifest, TenantId::OPERATOR).await
 }
 
 /// Reads one tenant back, where it is not. Nobody sees it before it is whole.
 ///
 /// Errors: `backup_missing` when it is not in the backup, `backup_damaged`, `tenant_exists`, `tenant_busy` and `dump_*`.
-pub async fn restore_tenant(store: &Store, blob: &Blob, manifest: &Manifest, tenant: TenantId) -> Result<Restored> {
+pub async fn restore_tenant(into: Installation<'_>, blob: &Blob, manifest: &Manifest, tenant: TenantId) -> Result<Restored> {
+    let store = into.store;
     let began = store.clock().monotonic();
     let copied = manifest.tenant(tenant).ok_or_else(missing)?;
     let mut loading = store.load(tenant).await?;
-    match apply(blob, copied, &mut loading).await {
+    match apply(into, blob, copied, &mut loading).await {
         Ok(()) => store.publish(loading).await?,
         Err(error) => {
             loading.discard().await;
@@ -39,10 +40,14 @@ pub async fn restore_tenant(store: &Store, blob: &Blob, manifest: &Manifest, ten
     Ok(Restored { position: copied.head.position, took: store.clock().monotonic().saturating_sub(began) })
 }
 
-async fn apply(blob: &Blob, copied: &Copied, loading: &mut steward_store::Loading) -> Result<()> {
+async fn apply(into: Installation<'_>, blob: &Blob, copied: &Copied, loading: &mut Loading) -> Result<()> {
     let mut end = None;
     for part in &copied.parts {
         end = Some(loading.apply(packed::unpack(blob, copied.tenant, part).await?).await?);
     }
-    if end.as_ref() == Some(&copied.head) { Ok(()) } else { Err(damaged("the parts do not end where they should")) }
+    if end.as_ref() != Some(&copied.head) {
+        return Err(damaged("the parts do not end where they should"));
+    }
+    // Before anybody sees the records that name them.
+    objects::restore(blob, into.objects, copied.tenant, &copied.objects).await
 }

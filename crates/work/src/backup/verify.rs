@@ -4,22 +4,24 @@ use steward_base::Result;
 use steward_fabric::blob::Blob;
 use steward_store::Loading;
 
-use super::{Manifest, damaged, packed};
+use super::{Manifest, damaged, objects, packed};
 
 /// What was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Tenants.
     pub tenants: u64,
-    /// Objects.
+    /// Parts of dumps.
     pub parts: u64,
+    /// Objects of tenants.
+    pub objects: u64,
     /// Events, each following from the one before.
     pub events: u64,
-    /// Bytes of the objects.
+    /// Bytes of all that was read.
     pub bytes: u64,
 }
 
-/// Reads every part of a backup: checksums, form, and that each tenant's events follow from each other up to where it ends.
+/// Reads every part and every object of a backup: checksums, form, and that each tenant's events follow from each other up to where it ends.
 ///
 /// Errors: `backup_damaged`, `backup_missing`, and `dump_*`.
 pub async fn verify(blob: &Blob, manifest: &Manifest) -> Result<Verified> {
@@ -35,6 +37,9 @@ pub async fn verify(blob: &Blob, manifest: &Manifest) -> Result<Verified> {
         if end.as_ref() != Some(&copied.head) {
             return Err(damaged(format!("the parts of {} do not end where they should", copied.tenant)));
         }
+        let (objects, bytes) = objects::verify(blob, copied.tenant, &copied.objects).await?;
+        verified.objects += objects;
+        verified.bytes += bytes;
         verified.tenants += 1;
         verified.events += copied.head.position as u64;
     }

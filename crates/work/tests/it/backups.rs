@@ -11,21 +11,22 @@ use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, TenantId};
 use steward_fabric::blob::Blob;
 use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Sealed, Store, UnitOfWork};
-use steward_work::backup::{self, Subject};
+use steward_work::backup::{self, Installation, Subject};
 use tempfile::TempDir;
 
-use crate::support::{Trace, World, open};
+use crate::place::Place;
+use crate::support::{Trace, open};
 
-async fn blob(folder: &TempDir) -> Blob {
+pub(crate) async fn blob(folder: &TempDir) -> Blob {
     Blob::directory(folder.path()).await.expect("opens")
 }
 
-fn subjects(tenants: &[Ctx]) -> Vec<Subject> {
+pub(crate) fn subjects(tenants: &[Ctx]) -> Vec<Subject> {
     let ids = tenants.iter().map(Ctx::tenant);
     std::iter::once(TenantId::OPERATOR).chain(ids).map(|tenant| Subject { tenant, about: json!({ "slug": tenant.to_string() }) }).collect()
 }
 
-async fn write(store: &Store, ctx: &Ctx, number: i64) {
+pub(crate) async fn write(store: &Store, ctx: &Ctx, number: i64) {
     store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Trace { number })).await.expect("commits");
 }
 
@@ -44,7 +45,7 @@ async fn events(store: &Store, ctx: &Ctx, last: i64) -> BTreeSet<(i64, String, S
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_restored_to_its_position() {
-    let (world, objects) = (World::new().await, tempfile::tempdir().expect("a folder"));
+    let (world, objects) = (Place::new().await, tempfile::tempdir().expect("a folder"));
     let blob = blob(&objects).await;
     let tenants = [world.tenant().await, world.tenant().await];
     write(&world.store, &system(TenantId::OPERATOR, "test"), 1).await;
@@ -70,7 +71,7 @@ async fn a_backup_under_load_is_restored_to_its_position() {
             moved.wait_for(|position| *position > before + 20).await.expect("goes on");
         }
         let known: Vec<i64> = acked.iter().map(|acked| acked.load(Ordering::Acquire)).collect();
-        let made = backup::create(&world.store, &blob, subjects(&tenants)).await.expect("is made");
+        let made = backup::create(world.all(), &blob, subjects(&tenants)).await.expect("is made");
         for (ctx, known) in tenants.iter().zip(known) {
             let copied = made.tenant(ctx.tenant()).expect("is in it");
             assert!(copied.head.position >= known, "what was acknowledged before is in it");
@@ -90,32 +91,32 @@ async fn a_backup_under_load_is_restored_to_its_position() {
     assert_eq!((verified.tenants, verified.parts), (3, 7));
 
     // Another machine, which has nothing.
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = open(folder.path(), Clock::system()).await;
-    backup::restore_control(&store, &blob, &read).await.expect("restores");
+    let other = Place::new().await;
+    let (store, into) = (&other.store, other.all());
+    backup::restore_control(into, &blob, &read).await.expect("restores");
     for ctx in &tenants {
-        let restored = backup::restore_tenant(&store, &blob, &read, ctx.tenant()).await.expect("restores");
+        let restored = backup::restore_tenant(into, &blob, &read, ctx.tenant()).await.expect("restores");
         assert_eq!(store.verify_chain(ctx).await.expect("holds"), restored.position);
-        assert_eq!(events(&store, ctx, i64::MAX).await, events(&world.store, ctx, restored.position).await);
+        assert_eq!(events(store, ctx, i64::MAX).await, events(&world.store, ctx, restored.position).await);
         assert_eq!(store.count(ctx, "trace", None).await.expect("counts") as i64, restored.position, "one event per record");
-        let again = backup::restore_tenant(&store, &blob, &read, ctx.tenant()).await.expect_err("is there");
+        let again = backup::restore_tenant(into, &blob, &read, ctx.tenant()).await.expect_err("is there");
         assert_eq!(again.code(), "tenant_exists");
-        write(&store, ctx, 0).await;
+        write(store, ctx, 0).await;
     }
     let control = system(TenantId::OPERATOR, "test");
     assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
-    assert_eq!(backup::restore_control(&store, &blob, &read).await.expect_err("is in use").code(), "tenant_exists");
+    assert_eq!(backup::restore_control(into, &blob, &read).await.expect_err("is in use").code(), "tenant_exists");
     // Its marks are those of this installation, so that a start looks into what was restored.
     assert_eq!(store.marked().await.expect("reads").len(), 2);
     store.close().await;
-    let store = open(folder.path(), Clock::system()).await;
+    let store = open(&other.folder.path().join("records"), Clock::system()).await;
     assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
     store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_interrupted_or_damaged_is_no_backup() {
-    let (world, objects) = (World::new().await, tempfile::tempdir().expect("a folder"));
+    let (world, objects) = (Place::new().await, tempfile::tempdir().expect("a folder"));
     let blob = blob(&objects).await;
     let ctx = world.tenant().await;
     for number in 0..30 {
@@ -123,19 +124,18 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     }
     assert_eq!(backup::read(&blob, None).await.expect_err("there is none").code(), "backup_missing");
     // A tenant that is not there ends a backup of control only, and an interrupted one leaves no manifest.
-    let made = backup::create(&world.store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let made = backup::create(world.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
     let part = objects.path().join("platform").join("backup-parts").join(format!("{}.{}", ctx.tenant(), made.name));
     let whole = std::fs::read(&part).expect("is a file");
     let refused = async |what: &str| {
         let verified = backup::verify(&blob, &made).await.map(|_| ()).expect_err(what);
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = open(folder.path(), Clock::system()).await;
-        let restored = backup::restore_tenant(&store, &blob, &made, ctx.tenant()).await.map(|_| ()).expect_err(what);
+        let other = Place::new().await;
+        let restored = backup::restore_tenant(other.all(), &blob, &made, ctx.tenant()).await.map(|_| ()).expect_err(what);
         for error in [verified, restored] {
             assert!(["backup_damaged", "backup_missing", "dump_damaged", "dump_cut"].contains(&error.code()), "{what}: {error:?}");
         }
-        assert_eq!(store.head(&ctx).await.expect_err("is not there").code(), "not_found", "{what}");
-        store.close().await;
+        assert_eq!(other.store.head(&ctx).await.expect_err("is not there").code(), "not_found", "{what}");
+        other.store.close().await;
     };
     for at in [0, 5, whole.len() / 2, whole.len() - 1] {
         let mut changed = whole.clone();
@@ -158,7 +158,7 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     std::fs::write(&manifest, text).expect("writes");
     assert_eq!(backup::read(&blob, None).await.expect_err("does not hold").code(), "backup_damaged");
     // The next one does not build upon it.
-    let next = backup::create(&world.store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let next = backup::create(world.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
     backup::verify(&blob, &next).await.expect("holds");
     world.store.close().await;
 }
@@ -184,6 +184,7 @@ async fn open_with(folder: &TempDir, master: MasterKey) -> Store {
 async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
     let (folder, objects) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (blob, file, random) = (blob(&objects).await, folder.path().join("master.key"), Random::system());
+    let own = Blob::directory(&folder.path().join("blobs")).await.expect("opens");
     let master = MasterKey::load_or_create(&file, &random).expect("is made");
     let store = open_with(&folder, master.clone()).await;
     let tenant = TenantId::new(store.clock(), &random);
@@ -192,7 +193,9 @@ async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
     let unit = UnitOfWork::new().create(id, &Safe { pin: Sealed::new("1234".to_owned()) });
     store.commit(&ctx, unit).await.expect("commits");
     let create = async || {
-        let made = backup::create(&store, &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+        let made = backup::create(Installation { store: &store, objects: &own }, &blob, subjects(std::slice::from_ref(&ctx)))
+            .await
+            .expect("is made");
         made.tenant(tenant).expect("is in it").parts.len()
     };
     assert_eq!((create().await, create().await), (1, 1), "nothing happened in it");
@@ -206,7 +209,7 @@ async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let store = open_with(&elsewhere, new).await;
     let read = backup::read(&blob, None).await.expect("reads");
-    backup::restore_tenant(&store, &blob, &read, tenant).await.expect("restores");
+    backup::restore_tenant(Installation { store: &store, objects: &own }, &blob, &read, tenant).await.expect("restores");
     assert_eq!(store.verify_chain(&ctx).await.expect("holds"), read.tenant(tenant).expect("is in it").head.position);
     let pin = store.reveal(&ctx, "safe", id, "pin").await.expect("reveals").expect("has one");
     assert_eq!(*pin.expose(), "1234");

@@ -6,11 +6,12 @@ use std::path::Path;
 use serde_json::json;
 use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, RecordId, TenantId};
-use steward_fabric::blob::Blob;
+use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::{Backend, Kind, Kinds, MasterKey, Store, UnitOfWork};
-use steward_work::backup::{self, Subject};
+use steward_work::backup::{self, Installation, Subject};
 use tokio::runtime::Runtime;
 
+use crate::place::UPLOADS;
 use crate::platters::Disk;
 use crate::support::Trace;
 use crate::traced::{self, Act, Record, say};
@@ -24,25 +25,44 @@ fn tenants() -> [TenantId; 2] {
     [1, 2].map(|byte| RecordId::from_bytes([byte; 16]).into())
 }
 
-async fn store(dir: &Path) -> Store {
-    let kinds = Kinds::new().with(Kind::of::<Trace>());
-    let options = steward_store::Options { backend: Backend::Sqlite { dir: dir.to_owned() }, master: MasterKey::new([7; 32]) };
-    Store::open(options, kinds, Clock::system(), Random::system()).await.expect("opens")
+/// What is backed up.
+struct Live {
+    store: Store,
+    objects: Blob,
 }
 
-/// The records are elsewhere, so that they are not looked at; the folder of backups is made on the way.
+impl Live {
+    async fn open(dir: &Path) -> Self {
+        let kinds = Kinds::new().with(Kind::of::<Trace>());
+        let backend = Backend::Sqlite { dir: dir.join("records") };
+        let options = steward_store::Options { backend, master: MasterKey::new([7; 32]) };
+        let store = Store::open(options, kinds, Clock::system(), Random::system()).await.expect("opens");
+        Self { store, objects: Blob::directory(&dir.join("blobs")).await.expect("opens") }
+    }
+
+    fn all(&self) -> Installation<'_> {
+        Installation { store: &self.store, objects: &self.objects }
+    }
+
+    async fn write(&self, ctx: &Ctx, number: i64) {
+        self.store.commit(ctx, UnitOfWork::new().create(self.store.mint_id(), &Trace { number })).await.expect("commits");
+    }
+
+    async fn put(&self, tenant: TenantId, name: &str, text: String) {
+        let key = Key::new(tenant, UPLOADS, name).expect("a key");
+        self.objects.put(&key, whole(text), Expect::default()).await.expect("is put");
+    }
+}
+
+/// What is backed up is elsewhere, so that it is not looked at; the folder of backups is made on the way.
 async fn media(dir: &Path) -> Blob {
     Blob::directory(&dir.join("mnt/steward/backups")).await.expect("opens")
 }
 
-async fn copy(store: &Store, blob: &Blob) -> String {
+async fn copy(live: &Live, blob: &Blob) -> String {
     let all = std::iter::once(TenantId::OPERATOR).chain(tenants());
     let subjects = all.map(|tenant| Subject { tenant, about: json!({ "slug": tenant.to_string() }) }).collect();
-    backup::create(store, blob, subjects).await.expect("is made").name
-}
-
-async fn write(store: &Store, ctx: &Ctx, number: i64) {
-    store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Trace { number })).await.expect("commits");
+    backup::create(live.all(), blob, subjects).await.expect("is made").name
 }
 
 /// Started by the tests below, which hand it a folder.
@@ -52,27 +72,29 @@ fn copies() {
     let Some(dir) = traced::folder() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let store = store(&dir.with_file_name("records")).await;
+        let live = Live::open(&dir.with_file_name("live")).await;
         for tenant in tenants() {
             // It is there when this is a second life.
-            let _ = store.provision(tenant).await;
+            let _ = live.store.provision(tenant).await;
         }
         let blob = media(&dir).await;
         for turn in 0..TURNS {
             // The second one is copied anew only now and then.
             for tenant in &tenants()[..1 + usize::from(turn % 3 == 0)] {
                 for number in 0..8 {
-                    write(&store, &system(*tenant, "test"), number).await;
+                    live.write(&system(*tenant, "test"), number).await;
                 }
+                live.put(*tenant, &format!("file-{turn}"), format!("what came in turn {turn}")).await;
+                live.put(*tenant, "same", format!("as it is in turn {turn}")).await;
             }
-            say(&format!("acked {}", copy(&store, &blob).await));
+            say(&format!("acked {}", copy(&live, &blob).await));
         }
-        store.close().await;
+        live.store.close().await;
     });
 }
 
 /// Every backup that was acknowledged is there, whatever is there holds, the latest one is read back, and the next one is made.
-async fn inspect(dir: &Path, said: &[String], store: &Store, when: &str) {
+async fn inspect(dir: &Path, said: &[String], live: &Live, when: &str) {
     let blob = media(dir).await;
     let names = backup::names(&blob).await.expect("lists");
     for line in said {
@@ -86,25 +108,28 @@ async fn inspect(dir: &Path, said: &[String], store: &Store, when: &str) {
         let verified = backup::verify(&blob, &manifest).await.unwrap_or_else(|error| panic!("{when}: {name}: {error:?}"));
         assert_eq!(verified.tenants, 3, "{when}");
     }
-    let next = copy(store, &blob).await;
+    let next = copy(live, &blob).await;
     let next = backup::read(&blob, Some(&next)).await.unwrap_or_else(|error| panic!("{when}: the next one: {error:?}"));
     backup::verify(&blob, &next).await.unwrap_or_else(|error| panic!("{when}: the next one: {error:?}"));
 }
 
 /// Reads the latest backup back into an installation that has nothing, and follows the chains.
 async fn restored(dir: &Path, when: &str) {
-    let (blob, records) = (media(dir).await, tempfile::tempdir().expect("a folder"));
+    let (blob, elsewhere) = (media(dir).await, tempfile::tempdir().expect("a folder"));
     let Ok(manifest) = backup::read(&blob, None).await else { return };
-    let store = store(records.path()).await;
-    backup::restore_control(&store, &blob, &manifest).await.unwrap_or_else(|error| panic!("{when}: {error:?}"));
+    let live = Live::open(elsewhere.path()).await;
+    backup::restore_control(live.all(), &blob, &manifest).await.unwrap_or_else(|error| panic!("{when}: {error:?}"));
     for tenant in tenants() {
-        let restored = backup::restore_tenant(&store, &blob, &manifest, tenant).await.unwrap_or_else(|error| panic!("{when}: {error:?}"));
-        assert_eq!(store.verify_chain(&system(tenant, "test")).await.expect("holds"), restored.position, "{when}");
+        let restored =
+            backup::restore_tenant(live.all(), &blob, &manifest, tenant).await.unwrap_or_else(|error| panic!("{when}: {error:?}"));
+        assert_eq!(live.store.verify_chain(&system(tenant, "test")).await.expect("holds"), restored.position, "{when}");
+        let page = live.objects.list(tenant.into(), UPLOADS, None, 100).await.expect("lists");
+        assert_eq!(page.objects.len(), manifest.tenant(tenant).expect("is in it").objects.len(), "{when}");
     }
-    store.close().await;
+    live.store.close().await;
 }
 
-/// A folder with a disk that is watched in it, and the records beside.
+/// A folder with a disk that is watched in it, and what is backed up beside.
 fn folder() -> (tempfile::TempDir, std::path::PathBuf) {
     let outer = tempfile::tempdir().expect("a folder");
     let disk = outer.path().join("disk");
@@ -122,7 +147,7 @@ fn no_power_cut_loses_a_backup_or_leaves_one_that_does_not_hold() {
     let Some(Record { acts, said: all }) = traced::run("backups_power::copies", &dir, &[&[]]) else { return };
     assert_eq!(all.iter().filter(|line| line.starts_with("acked")).count(), TURNS, "{all:?}");
     let (mut disk, random, runtime) = (Disk::default(), Random::seeded(7), Runtime::new().expect("a runtime"));
-    let store = runtime.block_on(store(&outer.path().join("records")));
+    let live = runtime.block_on(Live::open(&outer.path().join("live")));
     for (number, act) in acts.iter().enumerate() {
         disk.take(act);
         // Written bytes change nothing before they are synced but what may be torn, which the moment after tells too.
@@ -132,7 +157,7 @@ fn no_power_cut_loses_a_backup_or_leaves_one_that_does_not_hold() {
         for way in 0..WAYS {
             let after = tempfile::tempdir().expect("a folder");
             disk.cut(&dir, after.path(), &random);
-            runtime.block_on(inspect(after.path(), &said(&acts[..=number]), &store, &format!("act {number}, way {way}")));
+            runtime.block_on(inspect(after.path(), &said(&acts[..=number]), &live, &format!("act {number}, way {way}")));
         }
     }
     for way in 0..WAYS {
@@ -140,7 +165,7 @@ fn no_power_cut_loses_a_backup_or_leaves_one_that_does_not_hold() {
         disk.cut(&dir, after.path(), &random);
         runtime.block_on(restored(after.path(), &format!("the end, way {way}")));
     }
-    runtime.block_on(store.close());
+    runtime.block_on(live.store.close());
 }
 
 /// Processes that are killed right before a sync leave names that nobody made durable; the next one must.
@@ -153,14 +178,14 @@ fn no_power_cut_after_a_kill_loses_a_backup() {
         let Some(Record { acts, .. }) = traced::run("backups_power::copies", &dir, &[&["-e", &inject], &[]]) else { return };
         let (mut disk, random) = (Disk::default(), Random::seeded(sync));
         acts.iter().for_each(|act| disk.take(act));
-        let store = runtime.block_on(store(&outer.path().join("records")));
+        let live = runtime.block_on(Live::open(&outer.path().join("live")));
         for way in 0..WAYS * 2 {
             let after = tempfile::tempdir().expect("a folder");
             disk.cut(&dir, after.path(), &random);
             let when = format!("sync {sync}, way {way}");
-            runtime.block_on(inspect(after.path(), &said(&acts), &store, &when));
+            runtime.block_on(inspect(after.path(), &said(&acts), &live, &when));
             runtime.block_on(restored(after.path(), &when));
         }
-        runtime.block_on(store.close());
+        runtime.block_on(live.store.close());
     }
 }

@@ -1,12 +1,14 @@
 //! Background work through its public interface.
 
 mod backups;
+mod backups_objects;
 mod backups_power;
 mod consumers;
 mod elsewhere;
 mod generated;
 mod imports;
 mod kill;
+mod place;
 #[path = "../../../fabric/tests/it/platters.rs"]
 mod platters;
 #[path = "../../../fabric/tests/it/ports.rs"]
