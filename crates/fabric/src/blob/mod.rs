@@ -4,13 +4,14 @@
 //! known before it is published; a key cannot leave its scope.
 //!
 //! An object under `<scope>/<class>/<name>` is a plain file of that path in the folder and has that key in the bucket, so that either can be
-//! copied to the other with ordinary tools. What a bucket keeps beyond deletion (versions, unfinished uploads) is up to its own rules.
+//! copied to the other with ordinary tools. What a bucket keeps beyond deletion (versions) is up to its own rules.
 
 mod directory;
 mod door;
 mod key;
 mod object;
 mod s3;
+mod unfinished;
 mod upload;
 
 use std::ops::Range;
@@ -109,7 +110,7 @@ impl Blob {
         object::list(self.door(), scope, class, after, limit.clamp(1, MAX_PAGE)).await
     }
 
-    /// Deletes everything of a scope; what is put meanwhile may stay or fail.
+    /// Deletes everything of a scope, unfinished uploads too; what is put meanwhile may stay or fail.
     pub async fn erase(&self, scope: Scope) -> Result<()> {
         match self {
             Self::Directory(directory) => directory.erase(scope).await,

@@ -10,6 +10,7 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, GetOptions, Object
 use steward_base::{Clock, Error, ErrorKind, Result, Secret};
 
 use super::door::{Door, Guard};
+use super::unfinished::Unfinished;
 use crate::breaker::{Breaker, Circuit};
 use crate::{Scope, authority};
 
@@ -52,6 +53,7 @@ pub enum Addressing {
 pub struct S3 {
     door: Door,
     breaker: Breaker,
+    unfinished: Arc<Unfinished>,
 }
 
 impl S3 {
@@ -81,15 +83,16 @@ impl S3 {
             .with_secret_access_key(bucket.secret_access_key.expose())
             .with_virtual_hosted_style_request(bucket.addressing == Addressing::VirtualHost)
             .with_checksum_algorithm(Checksum::SHA256)
-            .with_client_options(options)
+            .with_client_options(options.clone())
             .with_retry(retry);
         if let Some(endpoint) = &bucket.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
         let store = Arc::new(builder.build().map_err(|error| unreadable().with_source(error))?);
+        let unfinished = Unfinished::new(bucket, Arc::clone(&store), &options).map_err(|error| unreadable().with_source(error))?;
         let breaker = Breaker::new(clock);
         let guard = Guard { breaker: breaker.clone(), longest: bucket.patience * 2 + CONNECT };
-        Ok(Self { door: Door { store, guard: Some(guard) }, breaker })
+        Ok(Self { door: Door { store, guard: Some(guard) }, breaker, unfinished: Arc::new(unfinished) })
     }
 
     /// Whether the bucket is being given a rest.
@@ -103,6 +106,8 @@ impl S3 {
 
     pub(super) async fn erase(&self, scope: Scope) -> Result<()> {
         let folder = Path::from(scope.to_string());
+        // First: what is completed meanwhile is an object then.
+        self.unfinished.abort(&self.door, &format!("{folder}/")).await?;
         loop {
             let listed: Vec<Path> = match self.door.step(self.some(&folder)).await? {
                 Some(listed) if !listed.is_empty() => listed,

@@ -190,6 +190,39 @@ async fn a_scope_is_erased_alone() {
     .await;
 }
 
+/// A process that ends in the middle of a put leaves what it sent, which no list of objects tells of.
+#[tokio::test]
+async fn erasing_takes_back_what_was_never_completed() {
+    let server = BucketServer::start().await;
+    let (blob, doomed, other) = (server.blob(), tenant(1), tenant(2));
+    let mut puts = tokio::task::JoinSet::new();
+    for (owner, number) in [(doomed, 0), (doomed, 1), (doomed, 2), (doomed, 3), (doomed, 4), (other, 0)] {
+        let (blob, key) = (blob.clone(), key(owner, &format!("file-{number}")));
+        puts.spawn(async move {
+            let sent = stream::iter([Ok(pattern(9 << 20))]).chain(stream::pending());
+            blob.put(&key, sent, Expect::default()).await.map(drop)
+        });
+    }
+    let parts = || {
+        let names = std::fs::read_dir(server.folder()).expect("lists").map(|entry| entry.expect("an entry").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(".upload_id-") && name.to_string_lossy().contains(".part-")).count()
+    };
+    let all = async {
+        while server.unfinished().len() < 6 || parts() < 6 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("all are begun and sent in part");
+    puts.shutdown().await;
+    assert_eq!(server.unfinished().len(), 6, "nobody took them back");
+
+    blob.erase(doomed.into()).await.expect("erases");
+    assert_eq!(server.unfinished(), [format!("{other}/test/file-0")]);
+    assert_eq!(parts(), 1, "what was sent is gone");
+    blob.erase(other.into()).await.expect("erases");
+    assert!(server.unfinished().is_empty() && parts() == 0);
+}
+
 #[tokio::test]
 async fn puts_and_reads_at_once_see_one_or_the_other() {
     on_each(async |blob, tenant| {

@@ -19,6 +19,11 @@ use steward_fabric::blob::{Addressing, Blob, Bucket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+#[path = "unfinished_uploads.rs"]
+mod unfinished_uploads;
+
+use unfinished_uploads::{Tracked, Uploads};
+
 const NAME: &str = "steward-test";
 const USER: &str = "somebody";
 pub(crate) const PASSWORD: &str = "0123456789-secret";
@@ -42,6 +47,7 @@ pub(crate) struct BucketServer {
     port: u16,
     mood: Arc<AtomicU8>,
     pub(crate) requests: Arc<AtomicUsize>,
+    uploads: Uploads,
     serving: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -49,14 +55,16 @@ impl BucketServer {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(dir.path().join(NAME)).expect("makes the bucket");
-        let mut server = Self { dir, port: crate::ports::own(), mood: Arc::default(), requests: Arc::default(), serving: None };
+        let mut server =
+            Self { dir, port: crate::ports::own(), mood: Arc::default(), requests: Arc::default(), uploads: Arc::default(), serving: None };
         server.start_again().await;
         server
     }
 
     pub(crate) async fn start_again(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("binds");
-        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(self.dir.path()).expect("a folder"));
+        let files = s3s_fs::FileSystem::new(self.dir.path()).expect("a folder");
+        let mut builder = S3ServiceBuilder::new(Tracked { files, uploads: self.uploads.clone() });
         builder.set_auth(SimpleAuth::from_single(USER, PASSWORD));
         let (service, mood, requests) = (builder.build(), self.mood.clone(), self.requests.clone());
         self.serving = Some(tokio::spawn(async move {
@@ -83,6 +91,11 @@ impl BucketServer {
     /// Where it keeps the bucket.
     pub(crate) fn folder(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Keys of the uploads that are unfinished.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        self.uploads.lock().expect("is whole").iter().map(|(key, _)| key.clone()).collect()
     }
 
     pub(crate) fn bucket(&self, patience: Duration) -> Bucket {
