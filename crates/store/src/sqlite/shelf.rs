@@ -89,3 +89,47 @@ pub(super) fn run(shared: &Arc<Shared>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use steward_base::{Clock, Random, TenantId};
+
+    use super::super::codes::Known;
+    use super::*;
+    use crate::engine::Surroundings;
+    use crate::keys::MasterKey;
+    use crate::kind::Kinds;
+
+    #[test]
+    fn whoever_opens_one_file_too_many_closes_the_one_that_was_opened_longest_ago() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let surroundings = Surroundings {
+            kinds: Arc::new(Kinds::new()),
+            clock: Clock::system(),
+            random: Random::seeded(1),
+            master: MasterKey::new([7; 32]),
+            positions: Arc::default(),
+            stirred: Arc::default(),
+            told: Arc::default(),
+        };
+        // The thread that closes files does not run: it cannot keep up at all.
+        let (shelf, known) = (Shelf::default(), Known::default());
+        let open = |_| {
+            let tenant = TenantId::new(&surroundings.clock, &surroundings.random);
+            let namespace = Namespace::new(tenant, dir.path().join(format!("{tenant}.db")), surroundings.positions.of(tenant));
+            assert!(namespace.create(&surroundings, &known).is_ok_and(|opened| opened));
+            let namespace = Arc::new(namespace);
+            shelf.put(namespace.clone());
+            namespace
+        };
+        let namespaces: Vec<_> = (0..MOST).map(open).collect();
+        assert!(namespaces.iter().all(|namespace| namespace.opened().is_some()), "so many may be open");
+        // One that is in use stays, and so does one that was used again.
+        let (held, again) = (namespaces[0].opened(), namespaces[1].at_hand());
+        drop(again);
+        let more: Vec<_> = (0..2).map(open).collect();
+        let closed: Vec<_> = (0..MOST).filter(|number| namespaces[*number].opened().is_none()).collect();
+        assert_eq!(closed, [2, 3]);
+        assert!(more.iter().all(|namespace| namespace.opened().is_some()) && held.is_some());
+    }
+}
