@@ -1,33 +1,15 @@
 //! Tenants moved between the places of an installation while they are written to: nothing is lost, and places that are not there are refused.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::database::database;
-use crate::ledger::{Ledger, acked, agree, assert_positions_are_gapless, pages};
-use crate::support::{OWNER, PASSWORD, Served, bootstrapped, client, eventually, run, succeed};
+use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
+use crate::support::{OWNER, PASSWORD, Served, bootstrapped, eventually, run, succeed};
 
-/// Writes until it is told to stop; only an answer that says to try again later may refuse.
-async fn write(url: String, key: String, ledger: Arc<Mutex<Ledger>>, stop: Arc<AtomicBool>) {
-    let client = client();
-    for number in 0.. {
-        if stop.load(Ordering::SeqCst) {
-            return;
-        }
-        let name = format!("record {number}");
-        ledger.lock().expect("is whole").records.insert(name.clone(), false);
-        let answer = client.post(format!("{url}/api/v1/projects")).bearer_auth(&key).json(&json!({ "name": name })).send().await;
-        let answer = answer.expect("the server goes on");
-        match answer.status().as_u16() {
-            201 => drop(ledger.lock().expect("is whole").records.insert(name, true)),
-            503 => {}
-            status => panic!("{status}: {}", answer.text().await.expect("is text")),
-        }
-    }
-}
+/// What a write may be refused with while its tenant is moved.
+const EXCUSES: [&str; 1] = ["tenant_moved"];
 
 async fn move_to(served: &Served, operator: &str, tenant: &str, (from, to): (&str, &str)) {
     let asked = served.post(operator, &format!("/api/v1/tenants/{tenant}/move")).json(&json!({ "place": to }));
@@ -56,19 +38,12 @@ async fn there_and_back(place: &str) {
     let tenants = served.json(served.get(&operator, "/api/v1/tenants?filter=slug:acme")).await;
     let tenant = tenants["data"][0]["id"].as_str().expect("an id").to_owned();
 
-    let (ledger, stop) = (Arc::new(Mutex::new(Ledger::default())), Arc::new(AtomicBool::new(false)));
-    let writer = tokio::spawn(write(served.url.clone(), key.clone(), ledger.clone(), stop.clone()));
+    let load = Load::begin(&served, &key, &EXCUSES);
     for way in [("home", "beside"), ("beside", "home"), ("home", "beside")] {
-        let before = acked(&ledger.lock().expect("is whole").records);
-        eventually("writes", Duration::from_secs(30), async || {
-            (acked(&ledger.lock().expect("is whole").records) > before + 20).then_some(())
-        })
-        .await;
+        load.goes_on(way.0).await;
         move_to(&served, &operator, &tenant, way).await;
     }
-    stop.store(true, Ordering::SeqCst);
-    writer.await.expect("meets no refusal that it could not wait for");
-    let sent = std::mem::take(&mut ledger.lock().expect("is whole").records);
+    let sent = load.end().await;
     let read = async |served: &Served| {
         agree("records", &sent, &pages(served, &key, "/api/v1/projects?limit=500", "name").await);
         assert_positions_are_gapless(served, &key).await;
