@@ -42,8 +42,8 @@ impl Identity {
         if !matches!(record.decode::<Tenant>()?.status, TenantStatus::Active | TenantStatus::Suspended) {
             return Err(Error::new(ErrorKind::Conflict, "tenant_not_ready", "This tenant is being made or deleted."));
         }
-        store.check_place(place)?;
-        let from = place_of(self, tenant.into())?;
+        store.check_place(place).await?;
+        let from = place_of(self, tenant.into()).await?;
         let saga = store.mint_id();
         let wanted = Wanted { tenant: tenant.into(), from: from.clone(), to: place.to_owned() };
         let wanted = serde_json::to_value(wanted).map_err(Error::internal)?;
@@ -56,9 +56,8 @@ impl Identity {
     }
 }
 
-fn place_of(identity: &Identity, tenant: TenantId) -> Result<String> {
-    let place = identity.0.store.place(tenant).map(str::to_owned);
-    place.ok_or_else(|| {
+async fn place_of(identity: &Identity, tenant: TenantId) -> Result<String> {
+    identity.0.store.place(tenant).await?.ok_or_else(|| {
         let detail = "This tenant's data is in a place that the configuration no longer names: name it again.";
         Error::new(ErrorKind::Unavailable, "place_missing", detail)
     })
@@ -151,5 +150,5 @@ async fn move_tenant(identity: Identity, call: Call<ById<Tenant>, (), Json<Named
 async fn place(identity: Identity, call: Call<ById<Tenant>>) -> Result<Reply<Json<Named>>> {
     let tenant = call.path.id.record();
     identity.0.store.get(&call.ctx, Tenant::KIND, tenant).await?.ok_or_else(|| Error::not_found("tenant"))?;
-    Ok(Reply::json(Named { place: place_of(&identity, tenant.into())? }))
+    Ok(Reply::json(Named { place: place_of(&identity, tenant.into()).await? }))
 }

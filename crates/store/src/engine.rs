@@ -348,7 +348,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.reader(tenant).await.map(Reader::Sqlite),
             Self::Postgres(engine) => engine.reader(tenant).await.map(Reader::Postgres),
-            Self::Remote(_) => Err(there_only()),
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -357,7 +357,7 @@ impl Engine {
         match self {
             Self::Sqlite(engine) => engine.writer(tenant).await.map(Writer::Sqlite),
             Self::Postgres(engine) => engine.writer(tenant).await.map(Writer::Postgres),
-            Self::Remote(_) => Err(there_only()),
+            Self::Remote(_) => Err(elsewhere()),
         }
     }
 
@@ -394,13 +394,6 @@ impl Engine {
 /// This is asked at the port of a store in another process, and not below.
 fn elsewhere() -> Error {
     Error::internal("a part of a call was asked of a store in another process")
-}
-
-/// Whole tenants are written where the files are.
-fn there_only() -> Error {
-    let detail =
-        "Copies of a tenant are loaded by the process with the role data: stop it, and load them with a process that runs every role.";
-    Error::new(steward_base::ErrorKind::Unavailable, "data_role_only", detail)
 }
 
 /// The tenant has no namespace.

@@ -42,7 +42,7 @@ mod value;
 pub use attempt::{Remembered, in_flight};
 pub use body::Body;
 pub use building::Unclaimed;
-pub use dump::{Dump, Elsewhere, Loading, Position};
+pub use dump::{Dump, Elsewhere, Loading, Position, Stopped};
 pub use heads::{HeadLog, HeadSigner, Heads, SignedHead};
 pub use job::{Claim, JOB_PREFIX, Job, JobDraft, JobQuery, JobState, Lease, Priority};
 pub use keys::{MasterKey, Sealed};

@@ -76,14 +76,20 @@ impl From<Error> for Stopped {
 }
 
 impl Store {
-    /// The name of the place that a tenant is in; nothing where the configuration does not name it, or another process knows.
-    pub fn place(&self, tenant: TenantId) -> Option<&str> {
-        if self.remote().is_some() { None } else { self.0.places.name_of(tenant) }
+    /// The name of the place that a tenant is in; nothing where the configuration does not name it.
+    pub async fn place(&self, tenant: TenantId) -> Result<Option<String>, Error> {
+        match self.remote() {
+            Some(remote) => remote.place(tenant).await,
+            None => Ok(self.0.places.name_of(tenant).map(str::to_owned)),
+        }
     }
 
-    /// Fails with `place_unknown` when the configuration names no such place; another process is asked only by moving there.
-    pub fn check_place(&self, name: &str) -> Result<(), Error> {
-        if self.remote().is_some() { Ok(()) } else { self.0.places.named(name).map(drop) }
+    /// Fails with `place_unknown` when the configuration names no such place.
+    pub async fn check_place(&self, name: &str) -> Result<(), Error> {
+        match self.remote() {
+            Some(remote) => remote.check_place(name).await,
+            None => self.0.places.named(name).map(drop),
+        }
     }
 
     /// Moves a tenant to another place, while it is read and written. Events keep ids, positions and hashes.

@@ -8,7 +8,7 @@ use serde_json::json;
 use steward_auth::system;
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, Secret, TenantId};
 use steward_fabric::blob::Key;
-use steward_store::{EventDraft, ListQuery, MasterKey, Model as _, UnitOfWork};
+use steward_store::{EventDraft, ListQuery, MasterKey, Model as _, Stopped, UnitOfWork};
 use steward_web::imports::CLASSES;
 use steward_work::backup::{hex, pack};
 use tokio::sync::mpsc;
@@ -40,19 +40,6 @@ pub struct Exported {
 }
 
 type Pieces = mpsc::Sender<Result<Bytes>>;
-
-/// Why telling ended early.
-enum Stopped {
-    /// Nobody listens any more.
-    Unheard,
-    Failed(Error),
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
 
 impl Transfer {
     /// The tenant as a file, sealed under the passphrase. That it was asked for is an event `tenant.exported` before the first byte.

@@ -8,6 +8,7 @@ use super::frame::{End, Frame, Frames, Header, newer};
 use super::table::{Column, Told};
 use super::{Cell, Position, Step, TABLES, Table, Writer, damaged};
 use crate::chain;
+use crate::remote::Departing;
 
 /// Rows of one step.
 const AT_ONCE: usize = 2_000;
@@ -16,7 +17,16 @@ const AT_ONCE: usize = 2_000;
 ///
 /// Nobody sees it before [`crate::Store::publish`]. One that is given up is removed by [`Loading::discard`], and whatever a crash leaves by the next
 /// start.
-pub struct Loading {
+pub struct Loading(Where);
+
+enum Where {
+    Here(Box<Here>),
+    /// The data role writes it.
+    There(Departing),
+}
+
+/// One that this process writes.
+struct Here {
     tenant: TenantId,
     /// Taken by whatever ends it.
     writer: Option<Writer>,
@@ -34,7 +44,11 @@ struct Plan {
 
 impl Loading {
     pub(crate) fn begin(tenant: TenantId, writer: Writer) -> Self {
-        Self { tenant, writer: Some(writer), head: None, spoilt: false }
+        Self(Where::Here(Box::new(Here { tenant, writer: Some(writer), head: None, spoilt: false })))
+    }
+
+    pub(crate) fn there(departing: Departing) -> Self {
+        Self(Where::There(departing))
     }
 
     /// One that is written nowhere: for finding out whether dumps are what they should be.
@@ -44,7 +58,10 @@ impl Loading {
 
     /// Whose it is.
     pub fn tenant(&self) -> TenantId {
-        self.tenant
+        match &self.0 {
+            Where::Here(here) => here.tenant,
+            Where::There(departing) => departing.tenant(),
+        }
     }
 
     /// Takes a dump in: a whole one first, then increments. Answers where the tenant is then.
@@ -52,6 +69,31 @@ impl Loading {
     /// Errors: `dump_damaged`, `dump_cut`, `dump_foreign`, `dump_newer`, `dump_position`, the stream's own, and those of a commit. After any
     /// of them it can only be discarded.
     pub async fn apply(&mut self, stream: impl Stream<Item = Result<Bytes, Error>> + Unpin) -> Result<Position, Error> {
+        match &mut self.0 {
+            Where::Here(here) => here.apply(stream).await,
+            Where::There(departing) => departing.apply(stream).await,
+        }
+    }
+
+    /// Makes it the tenant's namespace, durably. Fails with `tenant_exists` when there is one.
+    pub(crate) async fn finish(self) -> Result<(), Error> {
+        match self.0 {
+            Where::Here(here) => here.finish().await,
+            Where::There(departing) => departing.publish().await,
+        }
+    }
+
+    /// Removes what was loaded.
+    pub async fn discard(self) {
+        match self.0 {
+            Where::Here(here) => here.discard().await,
+            Where::There(departing) => departing.discard().await,
+        }
+    }
+}
+
+impl Here {
+    async fn apply(&mut self, stream: impl Stream<Item = Result<Bytes, Error>> + Unpin) -> Result<Position, Error> {
         if std::mem::replace(&mut self.spoilt, true) {
             return Err(Error::internal("a dump was applied to a namespace that one was refused for"));
         }
@@ -83,8 +125,7 @@ impl Loading {
         Ok(end.head)
     }
 
-    /// Makes it the tenant's namespace, durably. Fails with `tenant_exists` when there is one.
-    pub(crate) async fn finish(mut self) -> Result<(), Error> {
+    async fn finish(mut self) -> Result<(), Error> {
         match self.writer.take() {
             Some(writer) if self.head.is_some() && !self.spoilt => writer.publish().await,
             Some(writer) => {
@@ -95,8 +136,7 @@ impl Loading {
         }
     }
 
-    /// Removes what was loaded.
-    pub async fn discard(mut self) {
+    async fn discard(mut self) {
         if let Some(writer) = self.writer.take() {
             writer.discard().await;
         }

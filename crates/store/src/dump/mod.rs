@@ -55,6 +55,21 @@ impl Position {
     }
 }
 
+/// Why telling something ended before its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// Nobody listens any more.
+    Unheard,
+    /// It could not be told.
+    Failed(Error),
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// A tenant's data on its way out: a stream of bytes.
 #[derive(Debug)]
 pub struct Dump {
@@ -97,6 +112,9 @@ impl Store {
 
     /// Begins to load a tenant that has no namespace: see [`Loading`]. Fails with `tenant_exists` and `tenant_busy`.
     pub async fn load(&self, tenant: TenantId) -> Result<Loading, Error> {
+        if let Some(remote) = self.remote() {
+            return remote.load(tenant).await;
+        }
         let place = self.0.places.place_of(tenant);
         let head = ask!(self.0.places, tenant, engine => engine.head(tenant));
         // Control is always there: as long as nothing happened in it, another one may take its place.
@@ -126,6 +144,12 @@ impl Store {
     pub async fn publish(&self, loading: Loading) -> Result<(), Error> {
         // Its jobs may be due, and its events may wait for consumers.
         let tenant = loading.tenant();
+        if self.remote().is_some() {
+            // What is to be done beside it is done there.
+            loading.finish().await?;
+            self.vault().forget(tenant);
+            return Ok(());
+        }
         let _using = self.0.marks.begin(&self.0.places, self.seen(), tenant).await?;
         self.vault().forget(tenant);
         loading.finish().await?;

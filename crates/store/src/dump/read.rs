@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::frame::{End, FORMAT, Frame, Header, cut};
 use super::table::Told;
-use super::{Cell, Page, Position, Reader, TABLES, Table, damaged};
+use super::{Cell, Page, Position, Reader, Stopped, TABLES, Table, damaged};
 
 /// So many events are told of in the last snapshot.
 const FEW_EVENTS: i64 = 1_000;
@@ -28,19 +28,6 @@ pub(super) struct Telling {
     pub(super) after: Option<i64>,
     /// Where to say how far it came.
     pub(super) end: Arc<OnceLock<Position>>,
-}
-
-/// Why it ended before its end.
-enum Stopped {
-    /// Nobody listens any more.
-    Unheard,
-    Failed(Error),
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
 }
 
 struct Teller {

@@ -1,6 +1,6 @@
 //! The client's side of the port: one HTTP client, one run of the data role at a time, and what is said when it is away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(super) struct Link {
     pub(super) watched: Mutex<HashMap<TenantId, watch::Sender<i64>>>,
     /// As the data role said last.
     pub(super) in_use: Mutex<Vec<TenantId>>,
+    /// The loads that go on in this process.
+    pub(super) loads: Mutex<HashSet<String>>,
     pub(super) closing: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
@@ -93,6 +95,7 @@ impl Remote {
             lanes,
             watched: Mutex::default(),
             in_use: Mutex::default(),
+            loads: Mutex::default(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

@@ -11,8 +11,11 @@
 //!   is asked again until it is known, also by another run.
 //! - **Nothing is missed**: one long poll per process asks for changes after a number (`feed`, `follow`). After a lost connection it goes on where it
 //!   was; after a restart of the data role everything that may have changed is looked at.
+//! - **A tenant is told and loaded as a stream of parts** (`copies`, `arrivals`): what nobody goes on with is given up, and what is loaded is seen
+//!   when it is whole.
 //! - **While the data role is away** every call fails with `data_unreachable` within a bounded time, and it comes back by itself.
 
+mod arrivals;
 mod calls;
 mod client;
 mod copies;
@@ -27,6 +30,7 @@ pub(crate) mod stored;
 pub(crate) mod text;
 mod wire;
 
+pub(crate) use arrivals::Departing;
 pub(crate) use client::Remote;
 pub use serve::serve;
 pub use sign::LinkKey;

@@ -8,9 +8,9 @@ use steward_base::{AttemptKey, Ctx, Error, Event, RecordId, Secret, TenantId};
 use tokio::sync::watch;
 
 use super::calls::{
-    AskFacets, AskJob, AskRemembered, AskTally, AskUnclaimed, Correlated, Count, DataKeys, Erase, Events, Find, Get, Heads, Health,
-    History, InUse, Jobs, List, Marks, NextDue, Provision, Relocate, ResealSecrets, Reveal, RotateDataKey, Scrub, Search, Settle, Telling,
-    VerifyChain,
+    AskFacets, AskJob, AskPlace, AskRemembered, AskTally, AskUnclaimed, CheckPlace, Correlated, Count, DataKeys, Erase, Events, Find, Get,
+    Heads, Health, History, InUse, Jobs, List, Marks, NextDue, Provision, Relocate, ResealSecrets, Reveal, RotateDataKey, Scrub, Search,
+    Settle, Telling, VerifyChain,
 };
 use super::client::Remote;
 use super::wire::{Chained, Kept, Who};
@@ -124,6 +124,14 @@ impl Remote {
 
     pub(crate) async fn relocate(&self, tenant: TenantId, place: &str) -> Result<Moved, Error> {
         self.0.call(&Relocate { tenant, place: place.to_owned() }).await
+    }
+
+    pub(crate) async fn place(&self, tenant: TenantId) -> Result<Option<String>, Error> {
+        self.0.call(&AskPlace { tenant }).await
+    }
+
+    pub(crate) async fn check_place(&self, name: &str) -> Result<(), Error> {
+        self.0.call(&CheckPlace { place: name.to_owned() }).await
     }
 
     pub(crate) async fn scrub(&self, tenant: TenantId) -> Result<(), Error> {

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::{self, Arrivals};
 use super::calls::{self, CALLS};
 use super::copies::{self, Copies};
 use super::feed::{self, Changes, Feed, Poll, What};
@@ -45,6 +46,7 @@ struct Port {
     feed: Arc<Feed>,
     outcomes: Arc<Outcomes>,
     copies: Copies,
+    arrivals: Arc<Arrivals>,
     stop: CancellationToken,
 }
 
@@ -58,13 +60,17 @@ pub async fn serve(store: Store, key: LinkKey, listener: TcpListener, stop: Canc
         feed: Arc::new(Feed::new()),
         outcomes: Arc::default(),
         copies: Copies::default(),
+        arrivals: Arc::default(),
         store: Arc::new(store),
         stop: stop.clone(),
     });
     let (tasks, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(CONNECTIONS)));
     let filling = tokio::spawn(feed::fill(port.feed.clone(), told, stirred));
-    let expiring = port.clone();
-    let expiring = tokio::spawn(async move { expiring.copies.expire(expiring.store.clock()).await });
+    let owned = port.clone();
+    let expiring = tokio::spawn(async move {
+        let clock = owned.store.clock();
+        tokio::join!(owned.copies.expire(clock), owned.arrivals.expire(clock))
+    });
     loop {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         let accepted = tokio::select! {
@@ -91,6 +97,7 @@ pub async fn serve(store: Store, key: LinkKey, listener: TcpListener, stop: Canc
     tasks.wait().await;
     filling.abort();
     expiring.abort();
+    port.arrivals.end().await;
 }
 
 async fn converse(port: Arc<Port>, stream: TcpStream) {
@@ -165,6 +172,9 @@ impl Port {
             lanes::METHOD => lanes::answer(self.store.clone(), self.outcomes.clone(), body).await,
             copies::BEGIN => written(&self.copies.begin(&self.store, calls::read(&body)?).await?),
             copies::NEXT => written(&self.copies.next(&self.store, calls::read(&body)?).await?),
+            arrivals::BEGIN | arrivals::PART | arrivals::PUBLISH | arrivals::DISCARD => {
+                self.arrivals.answer(&self.store, method, body).await
+            }
             feed::METHOD => written(&self.changes(calls::read(&body)?).await),
             method => match CALLS.iter().find(|(name, _)| *name == method) {
                 Some((_, handler)) => handler(self.store.clone(), body).await.map(Bytes::from),
@@ -192,7 +202,7 @@ impl Port {
     }
 }
 
-fn written<T: serde::Serialize>(answer: &T) -> Result<Bytes, Error> {
+pub(super) fn written<T: serde::Serialize>(answer: &T) -> Result<Bytes, Error> {
     serde_json::to_vec(answer).map(Bytes::from).map_err(Error::internal)
 }
 

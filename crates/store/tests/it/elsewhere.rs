@@ -255,7 +255,7 @@ async fn commits_go_on_after_a_move_that_failed_though_the_head_comes_back_late(
     until(async || database.client.query_one("SELECT last_value FROM public.tries", &[]).await.expect("asks").get::<_, i64>(0) >= 2).await;
     database.run(&format!("DROP TRIGGER refuse ON tenants.tenant_head; DROP TRIGGER refuse ON {schema}.tenant_head")).await;
     moving.await.expect("no panic").expect_err("could not be moved");
-    assert_eq!(store.place(tenant), Some("own"));
+    assert_eq!(store.place(tenant).await.expect("is known").as_deref(), Some("own"));
     store.commit(&ctx(tenant), UnitOfWork::new().create(store.mint_id(), &Thing::named("after"))).await.expect("goes on");
     store.close().await;
 }
