@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use steward_base::{Error, TenantId};
@@ -75,6 +78,8 @@ pub(super) struct Open {
     /// None before anything is written: most openings are for one read, and a connection is half of their cost.
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    /// Held by whoever reads; whoever ends the stillness waits for them.
+    stillness: RwLock<Stillness>,
     pub(super) copier: Mutex<Option<Copier>>,
     pub(super) path: PathBuf,
     /// The checkpoint thread has been asked.
@@ -82,6 +87,14 @@ pub(super) struct Open {
     /// The checkpoint thread is done: what it left, the writer finishes, so that the log starts over.
     pub(super) checkpoint_finish: AtomicBool,
     pub(super) hot: AtomicBool,
+}
+
+/// Whether a file is as it was closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stillness {
+    /// It has no log and nobody writes: it is read without one, its index and locks. To make and remove those costs more than most reads.
+    Still,
+    Written,
 }
 
 /// What the checkpoint thread has of a file.
@@ -206,35 +219,42 @@ impl Namespace {
     }
 
     fn open_file(&self, surroundings: &Surroundings, known: &Known) -> Result<Open, Failure> {
-        let connection = connect(&self.path)?;
-        // A file that was loaded has another one.
-        connection.execute_batch("PRAGMA journal_mode = WAL")?;
-        let (mut writer, mut readers) = (None, Vec::new());
-        let (codes, building) = match self.current(&connection, surroundings, known)? {
-            Some(current) => {
+        if is_still(&self.path) {
+            let connection = connect_still(&self.path)?;
+            if let Some(current) = self.current(&connection, surroundings, known)? {
                 connection.execute_batch(READING)?;
-                readers.push(connection);
-                current
+                return Ok(self.opened_with(current, Stillness::Still, (None, vec![connection])));
             }
-            None => {
-                connection.execute_batch(WRITING)?;
-                let (codes, building) = codes::migrate(&connection, &surroundings.kinds, &surroundings.clock, self.tenant)?;
-                self.learn_position(&connection, &codes)?;
-                writer = Some(connection);
-                (known.keep(codes), building)
-            }
-        };
-        Ok(Open {
+        }
+        let connection = connect_logged(&self.path)?;
+        if let Some(current) = self.current(&connection, surroundings, known)? {
+            connection.execute_batch(READING)?;
+            return Ok(self.opened_with(current, Stillness::Written, (None, vec![connection])));
+        }
+        connection.execute_batch(WRITING)?;
+        let (codes, building) = codes::migrate(&connection, &surroundings.kinds, &surroundings.clock, self.tenant)?;
+        self.learn_position(&connection, &codes)?;
+        Ok(self.opened_with((known.keep(codes), building), Stillness::Written, (Some(connection), Vec::new())))
+    }
+
+    fn opened_with(
+        &self,
+        (codes, building): (Arc<Codes>, Building),
+        stillness: Stillness,
+        (writer, readers): (Option<Connection>, Vec<Connection>),
+    ) -> Open {
+        Open {
             codes,
             building: Arc::new(building),
             writer: Mutex::new(writer),
             readers: Mutex::new(readers),
+            stillness: RwLock::new(stillness),
             copier: Mutex::default(),
             path: self.path.clone(),
             checkpoint_asked: AtomicBool::new(false),
             checkpoint_finish: AtomicBool::new(false),
             hot: AtomicBool::new(false),
-        })
+        }
     }
 
     /// What is known of the file, unless it must be brought up to date. Most openings change nothing, and a file on a full or read-only disk must
@@ -312,6 +332,7 @@ impl Open {
     pub(super) fn writer(&self) -> Result<MappedMutexGuard<'_, Connection>, Failure> {
         let mut slot = self.writer.lock();
         if slot.is_none() {
+            self.end_stillness()?;
             let idle = self.readers.lock().pop();
             let connection = idle.map_or_else(|| connect(&self.path), Ok)?;
             connection.execute_batch(WRITING)?;
@@ -320,13 +341,31 @@ impl Open {
         Ok(MutexGuard::map(slot, |slot| slot.as_mut().expect("it was there or made just now")))
     }
 
+    /// Gives the file a log: from here on it may change under whoever reads it.
+    pub(super) fn end_stillness(&self) -> Result<(), Failure> {
+        let mut stillness = self.stillness.write();
+        if *stillness == Stillness::Still {
+            // First: to close any handle of a file ends the locks that others have on it.
+            self.readers.lock().clear();
+            let connection = connect_logged(&self.path)?;
+            connection.execute_batch(READING)?;
+            self.readers.lock().push(connection);
+            *stillness = Stillness::Written;
+        }
+        Ok(())
+    }
+
     /// Runs a read on a connection of its own.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Connection, &Codes) -> Result<T, Failure>) -> Result<T, Failure> {
+        let stillness = self.stillness.read();
         let pooled = self.readers.lock().pop();
         let connection = match pooled {
             Some(connection) => connection,
             None => {
-                let connection = connect(&self.path)?;
+                let connection = match *stillness {
+                    Stillness::Still => connect_still(&self.path)?,
+                    Stillness::Written => connect(&self.path)?,
+                };
                 connection.execute_batch(READING)?;
                 connection
             }
@@ -341,13 +380,39 @@ impl Open {
 }
 
 pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = connect_with(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// To a file that has a log, or gets one: one that was loaded has none.
+fn connect_logged(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let connection = connect(path)?;
+    connection.execute_batch("PRAGMA journal_mode = WAL")?;
+    Ok(connection)
+}
+
+/// To a file that does not change.
+fn connect_still(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    connect_with(Path::new(&format!("file:{name}?immutable=1")), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+fn connect_with(path: &Path, flags: OpenFlags) -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // Otherwise every execution with another value in a range is planned anew: a tenth of a list's time, and the plans here are fixed anyway.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)
+}
+
+/// Whether a file is there and all of it: what a process that was killed had written since is in the log. This process alone opens it.
+fn is_still(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let is_empty = std::fs::metadata(log).map_or_else(|error| error.kind() == ErrorKind::NotFound, |log| log.len() == 0);
+    is_empty && path.exists()
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(super) fn new(open: Arc<Open>, dir: PathBuf) -> Result<Self, Failure> {
+        open.end_stillness()?;
         let connection = connect(&open.path)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048")?;
         Ok(Self { connection: Some(connection), open, dir })

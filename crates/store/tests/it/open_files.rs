@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use steward_base::{Clock, Random, TenantId};
-use steward_store::{Store, UnitOfWork};
+use steward_store::{Backend, MasterKey, Options, Store, UnitOfWork};
 use tokio::task::JoinSet;
 
-use crate::support::{Thing, ctx, everything, sqlite};
+use crate::support::{Thing, ctx, everything, kinds, sqlite};
 
 /// More than may stay open.
 const TENANTS: usize = 300;
@@ -84,4 +84,43 @@ async fn a_store_that_ends_leaves_files_without_logs() {
     tenant_with_a_thing(bench.store.clone()).await;
     bench.store.close().await;
     assert_eq!((logs(bench.dir()), open_files(bench.dir())), (0, BTreeSet::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_gets_a_log_when_it_is_written_and_not_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The names of files reach SQLite as they are.
+    let dir = folder.path().join("100% of ?mode=memory#1 & ü");
+    let backend = Backend::Sqlite { dir: dir.clone() };
+    let options = || Options { backend: backend.clone(), master: MasterKey::new([7; 32]) };
+    let store = Store::open(options(), kinds(), Clock::system(), Random::system()).await.expect("opens");
+    let tenant = tenant_with_a_thing(store.clone()).await;
+    store.close().await;
+
+    let store = Store::open(options(), kinds(), Clock::system(), Random::system()).await.expect("opens again");
+    let ctx = ctx(tenant);
+    assert_eq!(everything(&store, &ctx).await.len(), 1);
+    assert_eq!(store.verify_chain(&ctx).await.expect("holds"), 1);
+    let log = dir.join("tenants").join(format!("{tenant}.db-wal"));
+    assert!(!log.exists(), "it was only read");
+    // Whoever reads while the log begins sees all that was answered by then.
+    let mut readers = JoinSet::new();
+    for _ in 0..4 {
+        let (store, ctx) = (store.clone(), ctx.clone());
+        readers.spawn(async move {
+            let mut most = 0;
+            while most < 21 {
+                let found = everything(&store, &ctx).await.len();
+                assert!(found >= most, "{found} after {most}");
+                most = found;
+            }
+        });
+    }
+    for count in 2..=21 {
+        store.commit(&ctx, UnitOfWork::new().create(store.mint_id(), &Thing::named("y"))).await.expect("commits");
+        assert_eq!(everything(&store, &ctx).await.len(), count);
+        assert!(log.exists());
+    }
+    tokio::time::timeout(Duration::from_secs(60), readers.join_all()).await.expect("all is seen");
+    store.close().await;
 }
