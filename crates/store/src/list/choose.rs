@@ -12,6 +12,8 @@ use crate::value;
 
 /// Up to so many rows are read and sorted rather than found along the order.
 pub(super) const SELECTIVE: i64 = 1_000;
+/// Up to so many when the way along the order turned out to be long.
+pub(super) const SORTABLE: i64 = 10_000;
 /// More probes would cost more than a better index saves.
 const MAX_PROBES: usize = 4;
 
@@ -28,6 +30,13 @@ impl Candidate {
     pub(super) fn is_ready(&self, building: &Building, kind: usize) -> bool {
         !matches!(self.field, IndexField::Body(field) if building.has((kind, field, Role::Index)))
     }
+
+    fn drive(&self) -> Drive {
+        match self.range.is_point() {
+            true => Drive::Equal(self.field, self.range.low.clone()),
+            false => Drive::Index(self.field, self.range.clone()),
+        }
+    }
 }
 
 pub(super) struct Choice {
@@ -37,26 +46,12 @@ pub(super) struct Choice {
 }
 
 pub(super) async fn drive(engine: &Engine, tenant: TenantId, kind: usize, by: By, candidates: &[Candidate]) -> Result<Choice, Error> {
-    let mut best: Option<(i64, &Candidate)> = None;
-    for candidate in candidates.iter().filter(|candidate| By::Field(candidate.field) != by).take(MAX_PROBES) {
-        let most = best.map_or(SELECTIVE + 1, |(count, _)| count);
-        let count = engine.count(tenant, kind, candidate.field, candidate.range.clone(), Some(most)).await?;
-        if best.is_none_or(|(least, _)| count < least) {
-            best = Some((count, candidate));
-        }
-    }
-    Ok(match (by, best) {
+    Ok(match (by, fewest(engine, (tenant, kind), by, candidates, SELECTIVE + 1).await?) {
         // Within one value the ids are in order, so nothing needs sorting, however many there are.
         (By::Id, Some((_, candidate))) if candidate.range.is_point() => {
             Choice { drive: Drive::Equal(candidate.field, candidate.range.low.clone()), sorts: false }
         }
-        (_, Some((count, candidate))) if count <= SELECTIVE => {
-            let drive = match candidate.range.is_point() {
-                true => Drive::Equal(candidate.field, candidate.range.low.clone()),
-                false => Drive::Index(candidate.field, candidate.range.clone()),
-            };
-            Choice { drive, sorts: true }
-        }
+        (_, Some((count, candidate))) if count <= SELECTIVE => Choice { drive: candidate.drive(), sorts: true },
         (By::Deletion, _) => Choice { drive: Drive::Deleted, sorts: false },
         (By::Id, _) => Choice { drive: Drive::Id, sorts: false },
         (By::Field(field), _) => {
@@ -68,6 +63,37 @@ pub(super) async fn drive(engine: &Engine, tenant: TenantId, kind: usize, by: By
             Choice { drive: Drive::Index(field, range), sorts: false }
         }
     })
+}
+
+/// What leads to no more rows than can be sorted, if anything does.
+pub(super) async fn sortable(
+    engine: &Engine,
+    tenant: TenantId,
+    kind: usize,
+    by: By,
+    candidates: &[Candidate],
+) -> Result<Option<Drive>, Error> {
+    let fewest = fewest(engine, (tenant, kind), by, candidates, SORTABLE + 1).await?;
+    Ok(fewest.filter(|(count, _)| *count <= SORTABLE).map(|(_, candidate)| candidate.drive()))
+}
+
+/// The candidate with the fewest rows, which are counted up to `most`. The order's own index is none.
+async fn fewest<'a>(
+    engine: &Engine,
+    (tenant, kind): (TenantId, usize),
+    by: By,
+    candidates: &'a [Candidate],
+    most: i64,
+) -> Result<Option<(i64, &'a Candidate)>, Error> {
+    let mut best: Option<(i64, &Candidate)> = None;
+    for candidate in candidates.iter().filter(|candidate| By::Field(candidate.field) != by).take(MAX_PROBES) {
+        let most = best.map_or(most, |(count, _)| count);
+        let count = engine.count(tenant, kind, candidate.field, candidate.range.clone(), Some(most)).await?;
+        if best.is_none_or(|(least, _)| count < least) {
+            best = Some((count, candidate));
+        }
+    }
+    Ok(best)
 }
 
 /// The conditions that every matching row meets and an index knows.

@@ -17,7 +17,7 @@ use crate::query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 use crate::record::RecordRow;
 use crate::rows::{IndexField, Row};
 use crate::{Record, value};
-use choose::{Candidate, SELECTIVE};
+use choose::{Candidate, SORTABLE};
 pub(crate) use facets::{Counted, MAX_COUNTED, facets};
 pub use facets::{Facet, FacetQuery, FacetValue, Facets};
 pub(crate) use search::{Find, past, search};
@@ -26,6 +26,8 @@ pub use search::{SearchCursor, SearchPage, SearchQuery};
 const DEFAULT_LIMIT: usize = 50;
 /// Most rows looked at for one page.
 const MAX_SCANNED: usize = 20_000;
+/// After so many rows along the order, one may look for a shorter way.
+const LONG_WAY: usize = 1_000;
 /// Most rows of one step: between steps others get their turn.
 const STEP: usize = 1_000;
 /// Of one step that sorts: whole bodies are fetched, of which one page is kept.
@@ -208,63 +210,84 @@ pub(crate) async fn page(engine: &Engine, tenant: TenantId, kinds: &Kinds, numbe
         rows: 0,
         hits: limit + 1,
     };
-    if choice.sorts { sorted_page(engine, tenant, scan, by, limit).await } else { driven_page(engine, tenant, scan, by, limit).await }
+    let asked = Paged { engine, tenant, by, limit };
+    if choice.sorts { asked.sorted(scan).await } else { asked.driven(scan, &candidates).await }
 }
 
-/// The driving index has the order asked for.
-async fn driven_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, limit: usize) -> Result<Page, Error> {
-    let mut hits: Vec<(Vec<u8>, Record)> = Vec::new();
-    let mut looked_at = 0;
-    let mut step = if scan.filter.is_some() { (limit + 1).max(128) } else { limit + 1 };
-    loop {
-        scan.rows = step.min(MAX_SCANNED - looked_at);
-        scan.hits = limit + 1 - hits.len();
-        let scanned = engine.scan(tenant, scan.clone()).await?;
-        looked_at += scanned.looked_at;
-        hits.extend(scanned.hits);
-        if hits.len() > limit {
-            hits.truncate(limit);
-            let next = hits.last().map(|(value, record)| cursor(by, value, record.id));
-            return Ok(Page { records: hits.into_iter().map(|(_, record)| record).collect(), next });
-        }
-        let out_of_patience = looked_at >= MAX_SCANNED;
-        if scanned.end || out_of_patience {
-            let next = scanned.last.filter(|_| !scanned.end).map(|(value, id)| cursor(by, &value, id));
-            return Ok(Page { records: hits.into_iter().map(|(_, record)| record).collect(), next });
-        }
-        scan.after = scanned.last.or(scan.after);
-        step = (step * 2).min(STEP);
-    }
+/// What a page is made of besides its rows.
+struct Paged<'a> {
+    engine: &'a Engine,
+    tenant: TenantId,
+    by: By,
+    limit: usize,
 }
 
-/// Few rows match: they are all read, and the first ones in order are kept.
-async fn sorted_page(engine: &Engine, tenant: TenantId, mut scan: Scan, by: By, limit: usize) -> Result<Page, Error> {
-    let (after, direction, kind) = (scan.after.take(), scan.direction, scan.model.clone());
-    scan.direction = Direction::Ascending;
-    scan.hits = usize::MAX;
-    scan.rows = SORTED_STEP;
-    let turn = |ordering: std::cmp::Ordering| if direction == Direction::Ascending { ordering } else { ordering.reverse() };
-    let comes_after = |key: &(Vec<u8>, RecordId)| after.as_ref().is_none_or(|after| turn(key.cmp(after)).is_gt());
-    let mut found: Vec<((Vec<u8>, RecordId), Record)> = Vec::new();
-    loop {
-        let scanned = engine.scan(tenant, scan.clone()).await?;
-        for (_, record) in scanned.hits {
-            let key = (order_value(&kind, by, &record)?, record.id);
-            if comes_after(&key) {
-                found.push((key, record));
+impl Paged<'_> {
+    /// The driving index has the order asked for. When it leads past many rows that do not match, and another index to few, those are sorted.
+    async fn driven(&self, mut scan: Scan, candidates: &[Candidate]) -> Result<Page, Error> {
+        let Self { engine, tenant, by, limit } = *self;
+        let whole = scan.clone();
+        let mut hits: Vec<(Vec<u8>, Record)> = Vec::new();
+        // Along a value of an index it is as short as it gets.
+        let (mut looked_at, mut looked_for_shorter) = (0, matches!(scan.drive, Drive::Equal(..)));
+        let mut step = if scan.filter.is_some() { (limit + 1).max(128) } else { limit + 1 };
+        loop {
+            scan.rows = step.min(MAX_SCANNED - looked_at);
+            scan.hits = limit + 1 - hits.len();
+            let scanned = engine.scan(tenant, scan.clone()).await?;
+            looked_at += scanned.looked_at;
+            hits.extend(scanned.hits);
+            if hits.len() > limit {
+                hits.truncate(limit);
+                let next = hits.last().map(|(value, record)| cursor(by, value, record.id));
+                return Ok(Page { records: hits.into_iter().map(|(_, record)| record).collect(), next });
             }
+            let out_of_patience = looked_at >= MAX_SCANNED;
+            if scanned.end || out_of_patience {
+                let next = scanned.last.filter(|_| !scanned.end).map(|(value, id)| cursor(by, &value, id));
+                return Ok(Page { records: hits.into_iter().map(|(_, record)| record).collect(), next });
+            }
+            if looked_at >= LONG_WAY && !std::mem::replace(&mut looked_for_shorter, true) {
+                let shorter = choose::sortable(engine, tenant, whole.kind, by, candidates).await?;
+                if let Some(drive) = shorter {
+                    return self.sorted(Scan { drive, ..whole }).await;
+                }
+            }
+            scan.after = scanned.last.or(scan.after);
+            step = (step * 2).min(STEP);
         }
-        found.sort_by(|(a, _), (b, _)| turn(a.cmp(b)));
-        found.truncate(limit + 1);
-        if scanned.end {
-            break;
-        }
-        scan.after = scanned.last;
     }
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|((value, id), _)| cursor(by, value, *id));
-    Ok(Page { records: found.into_iter().map(|(_, record)| record).collect(), next })
+
+    /// Few rows match: they are all read, and the first ones in order are kept.
+    async fn sorted(&self, mut scan: Scan) -> Result<Page, Error> {
+        let Self { engine, tenant, by, limit } = *self;
+        let (after, direction, kind) = (scan.after.take(), scan.direction, scan.model.clone());
+        scan.direction = Direction::Ascending;
+        scan.hits = usize::MAX;
+        scan.rows = SORTED_STEP;
+        let turn = |ordering: std::cmp::Ordering| if direction == Direction::Ascending { ordering } else { ordering.reverse() };
+        let comes_after = |key: &(Vec<u8>, RecordId)| after.as_ref().is_none_or(|after| turn(key.cmp(after)).is_gt());
+        let mut found: Vec<((Vec<u8>, RecordId), Record)> = Vec::new();
+        loop {
+            let scanned = engine.scan(tenant, scan.clone()).await?;
+            for (_, record) in scanned.hits {
+                let key = (order_value(&kind, by, &record)?, record.id);
+                if comes_after(&key) {
+                    found.push((key, record));
+                }
+            }
+            found.sort_by(|(a, _), (b, _)| turn(a.cmp(b)));
+            found.truncate(limit + 1);
+            if scanned.end {
+                break;
+            }
+            scan.after = scanned.last;
+        }
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|((value, id), _)| cursor(by, value, *id));
+        Ok(Page { records: found.into_iter().map(|(_, record)| record).collect(), next })
+    }
 }
 
 pub(crate) async fn count(engine: &Engine, tenant: TenantId, kinds: &Kinds, number: usize, filter: Option<Expr>) -> Result<u64, Error> {
@@ -359,4 +382,4 @@ fn order_value(kind: &Kind, by: By, record: &Record) -> Result<Vec<u8>, Error> {
     })
 }
 
-const _: () = assert!(SELECTIVE as usize <= MAX_SCANNED, "what is sorted in memory is bounded");
+const _: () = assert!(SORTABLE as usize <= MAX_SCANNED, "what is sorted for one page is bounded");

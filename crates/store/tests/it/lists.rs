@@ -132,6 +132,26 @@ async fn every_order_and_filter_agrees_with_memory() {
 }
 
 #[tokio::test]
+async fn what_is_far_along_an_order_comes_in_that_order() {
+    on_each(async |bench| {
+        let all = fill(bench, 4_000).await;
+        // More than are sorted at once, and none among the first 2,000 that were created.
+        let text = "weight >= 500";
+        let checked = filter(&bench.store, "thing", text);
+        for order in ["created_at", "id", "name", "size"].into_iter().flat_map(|field| [Order::ascending(field), Order::descending(field)])
+        {
+            let order = vec![order];
+            let got = walk(bench, query(bench, Some(text), order.clone(), 300)).await;
+            let wanted = expected(&all, Some(&checked), &order);
+            assert!(got == wanted && wanted.len() > 1_000, "{} by {order:?}: {} of {}", bench.engine, got.len(), wanted.len());
+            let first = bench.store.list(&bench.ctx, query(bench, Some(text), order, 50)).await.expect("lists");
+            assert_eq!(first.records, wanted[..50], "a page is full");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn words_look_into_searchable_fields() {
     on_each(async |bench| {
         fill(bench, 14).await;
