@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward_auth::system;
-use steward_base::{Clock, Error, ErrorKind, Random, Result, TenantId};
+use steward_base::{Clock, Error, ErrorKind, Random, RecordId, Result, TenantId};
 use steward_fabric::blob::Blob;
 use steward_identity::{Tenant, TenantStatus};
 use steward_store::{Backend, Expect, ListQuery, MasterKey, Model as _, Options, Store, UnitOfWork};
-use steward_work::backup::{self, Installation, Manifest, Subject};
+use steward_work::backup::{self, Choice, Installation, Keep, Manifest, Pruning, Subject};
 
 use crate::app::{kinds, make_data_dir, open_store};
+use crate::cli::KeepArgs;
 use crate::config::Config;
 use crate::{fabric, master};
 
@@ -28,7 +29,7 @@ pub(crate) struct Wanted {
 /// The folder, or the bucket of the settings.
 pub(crate) async fn objects(config: &Config, folder: Option<&Path>, clock: &Clock) -> Result<Blob> {
     match folder {
-        Some(folder) => Blob::directory(folder).await,
+        Some(folder) => folder_of(folder).await,
         None if config.s3_bucket.is_empty() => Err(no_place()),
         None => fabric::blob(config, clock).await,
     }
@@ -37,10 +38,20 @@ pub(crate) async fn objects(config: &Config, folder: Option<&Path>, clock: &Cloc
 /// Where the running server puts a backup.
 pub(crate) async fn of_server(own: &Blob, folder: Option<&Path>) -> Result<Blob> {
     match (folder, own) {
-        (Some(folder), _) => Blob::directory(folder).await,
+        (Some(folder), _) => folder_of(folder).await,
         (None, Blob::S3(_)) => Ok(own.clone()),
         (None, Blob::Directory(_)) => Err(no_place()),
     }
+}
+
+async fn folder_of(path: &Path) -> Result<Blob> {
+    Blob::directory(path).await.map_err(|error| match error.code() {
+        "blob_in_use" => {
+            let detail = "Backups are being made, read or removed in this folder: try again when that is done.";
+            Error::new(ErrorKind::Conflict, "backup_busy", detail).with_source(error)
+        }
+        _ => error,
+    })
 }
 
 /// Copies one tenant, or the whole installation, and says what came of it.
@@ -72,6 +83,33 @@ pub(crate) async fn verify(blob: &Blob, name: Option<&str>) -> Result<String> {
         "{} of {}: {} tenants, {} parts, {} objects, {} bytes and {} events hold",
         manifest.name, manifest.began_at, read.tenants, read.parts, read.objects, read.bytes, read.events
     ))
+}
+
+/// Removes what no rule keeps, or says what would go: a line for each backup, and what it comes to.
+pub(crate) async fn prune(blob: &Blob, keep: &KeepArgs, pruning: Pruning) -> Result<String> {
+    let KeepArgs { keep_last: last, keep_daily: daily, keep_weekly: weekly, keep_monthly: monthly, keep_yearly: yearly } = *keep;
+    let run = RecordId::new(&Clock::system(), &Random::system());
+    let pruned = backup::prune(blob, &Keep { last, daily, weekly, monthly, yearly }, pruning, run).await?;
+    let (going, done) = match pruning {
+        Pruning::Rehearsed => ("would go", "would be removed"),
+        Pruning::Real => ("removed", "removed"),
+    };
+    let mut lines: Vec<String> = pruned
+        .backups
+        .iter()
+        .map(|Choice { name, began_at, tenants, rules }| {
+            let fate = if rules.is_empty() { going.to_owned() } else { format!("kept: {}", rules.join(", ")) };
+            format!("{name} of {began_at}, {tenants} tenants: {fate}")
+        })
+        .collect();
+    let kept = pruned.backups.iter().filter(|choice| !choice.rules.is_empty()).count();
+    lines.push(format!(
+        "{kept} kept, {} {done}; {} objects of {} bytes that no backup needs",
+        pruned.backups.len() - kept,
+        pruned.objects,
+        pruned.bytes
+    ));
+    Ok(lines.join("\n"))
 }
 
 /// Reads everything back into an installation that has nothing, whose server does not run.

@@ -260,6 +260,19 @@ pub(crate) enum BackupCommand {
         #[arg(long, value_name = "NAME")]
         backup: Option<String>,
     },
+    /// Remove the backups that no rule keeps, then everything that no backup needs any more. One that is interrupted is finished by the next.
+    Prune {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Folder of the backups; the bucket of the settings unless said.
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        #[command(flatten)]
+        keep: KeepArgs,
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Read a backup back: everything into an empty data folder, whose master key must be there already, or one tenant where it is not.
     Restore {
         #[command(flatten)]
@@ -280,6 +293,27 @@ pub(crate) enum BackupCommand {
         #[arg(long)]
         drill: bool,
     },
+}
+
+/// Which backups stay. Days, weeks and months are those of UTC.
+#[derive(Debug, Args)]
+#[group(id = "keep", required = true, multiple = true)]
+pub(crate) struct KeepArgs {
+    /// Keep the newest N.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep_last: u32,
+    /// Keep the newest of each of the last N days that have one.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep_daily: u32,
+    /// Keep the newest of each of the last N weeks that have one.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep_weekly: u32,
+    /// Keep the newest of each of the last N months that have one.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep_monthly: u32,
+    /// Keep the newest of each of the last N years that have one.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep_yearly: u32,
 }
 
 #[derive(Debug, Subcommand)]

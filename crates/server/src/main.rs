@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use steward_base::{Clock, Error, ErrorKind, Random, Result};
+use steward_work::backup::Pruning;
 
 use crate::admin::{Answer, Request};
 use crate::app::App;
@@ -122,6 +123,12 @@ async fn backup_command(command: BackupCommand) -> Result<()> {
             let config = config(data.file.config.as_deref(), &data.flags())?;
             let objects = backup::objects(&config, from.as_deref(), &clock).await?;
             print(&backup::verify(&objects, backup.as_deref()).await?)
+        }
+        BackupCommand::Prune { data, from, keep, dry_run } => {
+            let config = config(data.file.config.as_deref(), &data.flags())?;
+            let objects = backup::objects(&config, from.as_deref(), &clock).await?;
+            let pruning = if dry_run { Pruning::Rehearsed } else { Pruning::Real };
+            print(&Box::pin(backup::prune(&objects, &keep, pruning)).await?)
         }
         BackupCommand::Restore { data, from, backup, tenant: Some(tenant), renamed, drill: _ } => {
             administer(&data, Request::BackupRestore { from: whole(from)?, backup, tenant, renamed }).await
@@ -262,7 +269,7 @@ fn exit_code(code: &str) -> u8 {
     match code {
         "config_invalid" => 2,
         "not_found" => 3,
-        "already_set_up" | "slug_taken" | "already_exists" | "tenant_exists" => 5,
+        "already_set_up" | "slug_taken" | "already_exists" | "tenant_exists" | "backup_busy" => 5,
         _ => 1,
     }
 }

@@ -42,6 +42,25 @@ impl Door {
         }
     }
 
+    /// A thousand at a time, since that is one request to a bucket and so one step.
+    pub(super) async fn delete_all(&self, paths: Vec<Path>) -> Result<()> {
+        for some in paths.chunks(1_000) {
+            let some: Vec<Result<Path, StoreError>> = some.iter().cloned().map(Ok).collect();
+            let mut stream = self.store.delete_stream(futures_util::stream::iter(some).boxed());
+            let all = async {
+                while let Some(deleted) = stream.next().await {
+                    match deleted {
+                        Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            };
+            self.step(all).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn delete(&self, path: Path) -> Result<()> {
         let mut stream = self.store.delete_stream(futures_util::stream::iter([Ok(path)]).boxed());
         self.step(async move { stream.next().await.transpose() }).await.map(drop)

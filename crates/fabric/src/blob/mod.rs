@@ -14,6 +14,7 @@ mod s3;
 mod unfinished;
 mod upload;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -101,6 +102,21 @@ impl Blob {
         self.door().delete(key.path()).await?;
         match self {
             Self::Directory(directory) => directory.sync_class(key).await,
+            Self::S3(_) => Ok(()),
+        }
+    }
+
+    /// Deletes objects, durably, in few steps; those that are gone already are fine.
+    pub async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        self.door().delete_all(keys.iter().map(Key::path).collect()).await?;
+        match self {
+            Self::Directory(directory) => {
+                let classes: HashMap<(Scope, Class), &Key> = keys.iter().map(|key| ((key.scope(), key.class()), key)).collect();
+                for key in classes.into_values() {
+                    directory.sync_class(key).await?;
+                }
+                Ok(())
+            }
             Self::S3(_) => Ok(()),
         }
     }

@@ -168,6 +168,28 @@ async fn lists_are_in_order_and_paged() {
 }
 
 #[tokio::test]
+async fn many_are_deleted_at_once_and_no_others() {
+    on_each(async |blob, tenant| {
+        let keys: Vec<Key> = (0..40)
+            .map(|number| Key::new(tenant, if number % 2 == 0 { CLASS } else { OTHER }, &number.to_string()))
+            .map(|key| key.expect("a key"))
+            .collect();
+        for key in &keys {
+            blob.put(key, whole("some bytes"), Expect::default()).await.expect("puts");
+        }
+        blob.delete_all(&[]).await.expect("none is fine");
+        let never = Key::new(tenant, CLASS, "never").expect("a key");
+        for turn in 0..2 {
+            let going: Vec<Key> = keys[..30].iter().chain([&never]).cloned().collect();
+            blob.delete_all(&going).await.unwrap_or_else(|error| panic!("turn {turn}: {error:?}"));
+            let left = [names(blob, tenant.into(), CLASS).await, names(blob, tenant.into(), OTHER).await];
+            assert_eq!(left, [["30", "32", "34", "36", "38"], ["31", "33", "35", "37", "39"]], "turn {turn}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_scope_is_erased_alone() {
     on_each(async |blob, tenant| {
         let kept = [Key::new(crate::support::tenant(2), CLASS, "x"), Key::new(Scope::Platform, CLASS, "x")].map(|key| key.expect("a key"));

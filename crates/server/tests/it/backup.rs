@@ -184,3 +184,80 @@ async fn a_bucket_that_is_not_there_or_broken_is_told_as_such() {
     std::fs::remove_file(&part).expect("is removed");
     refused(&["verify"], "backup_missing").await;
 }
+
+/// In a bucket several processes meet: what is being made is not removed, and one that crashed holds nobody up for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_removes_backups_of_a_bucket_while_one_is_made() {
+    let (bucket, data) = (BucketServer::start().await, tempfile::tempdir().expect("a folder"));
+    let config = configured(data.path(), &bucket);
+    let key = bootstrapped(data.path());
+    let served = Served::start(data.path(), &["--config", &config]);
+    let load = Load::begin(&served, &key, &[]);
+    let keep = ["prune", "--keep-last", "2"];
+    done(&config, data.path(), &["create"]).await;
+    let (mut made, mut removed, mut busy) = (0, 0, 0);
+    while made < 4 || removed < 2 {
+        load.goes_on("before the next backup").await;
+        let (create, prune) = tokio::join!(backup(&config, data.path(), &["create"]), backup(&config, data.path(), &keep));
+        for (output, done) in [(create, &mut made), (prune, &mut removed)] {
+            if output.status.success() {
+                *done += 1;
+            } else {
+                assert!(String::from_utf8_lossy(&output.stderr).contains("backup_busy"), "{output:?}");
+                assert_eq!(output.status.code(), Some(5));
+                busy += 1;
+            }
+        }
+        assert!(made + removed + busy < 100, "they hinder each other for ever");
+        let (create, prune) = (done(&config, data.path(), &["create"]).await, done(&config, data.path(), &keep).await);
+        made += 1;
+        removed += 1;
+        assert!(prune.contains("2 kept, ") && prune.contains(create.split(':').next().expect("a name")), "{prune}");
+        done(&config, data.path(), &["verify"]).await;
+    }
+    load.end().await;
+
+    let locks = bucket.folder().join("steward-test/platform/backup-locks");
+    let left = |name: &str, minutes: u64| {
+        let lock = std::fs::File::create(locks.join(name)).expect("is made");
+        let age = Duration::from_secs(minutes * 60);
+        let modified = lock.metadata().and_then(|meta| meta.modified()).expect("is known") - age;
+        lock.set_modified(modified).expect("is set");
+    };
+    assert_eq!(std::fs::read_dir(&locks).map_or(0, Iterator::count), 0, "nobody left a lock");
+    left("bak_1.making", 8);
+    let output = backup(&config, data.path(), &keep).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("backup_busy"), "{output:?}");
+    done(&config, data.path(), &["create"]).await;
+    left("bak_1.making", 11);
+    left("run_1.pruning", 8);
+    let output = backup(&config, data.path(), &["create"]).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("backup_busy"), "{output:?}");
+    left("run_1.pruning", 11);
+    done(&config, data.path(), &["create"]).await;
+    done(&config, data.path(), &keep).await;
+    assert_eq!(std::fs::read_dir(&locks).map_or(0, Iterator::count), 0, "nobody left a lock");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_said_and_a_rehearsal_removes_nothing() {
+    let (data, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    bootstrapped(data.path());
+    let (data, folder) = (data.path().to_str().expect("is text"), folder.path().to_str().expect("is text"));
+    let prune = |more: &[&str]| run(&[&["backup", "prune", "--data", data, "--from", folder], more].concat(), "");
+    let name = |told: &str| told.split(':').next().expect("a name").to_owned();
+    let names = [(); 3].map(|()| name(&succeed(&["backup", "create", "--data", data, "--to", folder], "")));
+    assert_eq!(prune(&[]).status.code(), Some(2), "nothing is kept by saying nothing");
+    assert_eq!(prune(&["--keep-daily", "0"]).status.code(), Some(1));
+    let manifests = || std::fs::read_dir(format!("{folder}/platform/backups")).expect("lists").count();
+    for (more, left) in [(&["--keep-last", "1", "--keep-daily", "7", "--dry-run"][..], 3), (&["--keep-last", "1", "--keep-daily", "7"], 1)]
+    {
+        let output = prune(more);
+        assert!(output.status.success(), "{output:?}");
+        let told = String::from_utf8(output.stdout).expect("is text");
+        assert!(told.contains(&names[0]) && told.contains(&names[2]) && told.contains("kept: last, daily"), "{told}");
+        assert!(told.contains("1 kept, 2 "), "{told}");
+        assert_eq!(manifests(), left);
+    }
+    succeed(&["backup", "verify", "--data", data, "--from", folder], "");
+}

@@ -10,6 +10,7 @@ use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
 
+use super::lock::{Lock, Purpose};
 use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, Part, names, objects, packed, part_key, read};
 
 /// So many parts are read for one tenant when it is restored; then it is taken anew.
@@ -29,12 +30,18 @@ pub struct Subject {
 
 /// Copies tenants. What the latest backups have of them is built upon.
 ///
-/// A tenant that is erased meanwhile is left out.
+/// A tenant that is erased meanwhile is left out. Fails with `backup_busy` while backups are removed there.
 pub async fn create(from: Installation<'_>, blob: &Blob, subjects: Vec<Subject>) -> Result<Manifest> {
-    let store = from.store;
+    let name = from.store.mint_id().wire("bak");
+    let lock = Lock::take(blob, &name, Purpose::Making).await?;
+    let made = lock.hold(Box::pin(make(from, blob, (name, subjects), &lock))).await;
+    lock.release().await;
+    made
+}
+
+async fn make(from: Installation<'_>, blob: &Blob, (name, subjects): (String, Vec<Subject>), lock: &Lock) -> Result<Manifest> {
     let known = known(blob).await?;
-    let began_at = store.clock().now();
-    let name = store.mint_id().wire("bak");
+    let began_at = from.store.clock().now();
     let mut tenants = Vec::with_capacity(subjects.len());
     for subject in subjects {
         match copy(from, blob, &name, &subject, known.get(&subject.tenant)).await {
@@ -45,10 +52,11 @@ pub async fn create(from: Installation<'_>, blob: &Blob, subjects: Vec<Subject>)
             Err(error) => return Err(error),
         }
     }
-    let manifest = Manifest { format: FORMAT, name, began_at, ended_at: store.clock().now(), tenants };
+    let manifest = Manifest { format: FORMAT, name, began_at, ended_at: from.store.clock().now(), tenants };
     let json = serde_json::to_vec(&manifest).map_err(Error::internal)?;
     let sum = packed::hex(digest(&SHA256, &json).as_ref());
     let key = Key::new(Scope::Platform, MANIFESTS, &manifest.name)?;
+    lock.check().await?;
     blob.put(&key, whole([sum.as_bytes(), b"\n", &json].concat()), Expect::default()).await?;
     Ok(manifest)
 }

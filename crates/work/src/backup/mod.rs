@@ -5,12 +5,17 @@
 //! events did not go on is not read again; one that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and
 //! jobs that changed without an event are taken with the next one.
 //!
+//! Backups are removed by their age, manifests first and then what no other one names ([`prune`]). In a bucket, whoever removes is alone.
+//!
 //! The master key is never part of it: secrets are of use only where that key is. Everything of a backup is the platform's, so that a tenant
 //! which is erased from a bucket stays in the backups that are kept there, and these stay whole.
 
 mod create;
+mod keep;
+mod lock;
 mod objects;
 mod packed;
+mod prune;
 mod restore;
 mod verify;
 
@@ -22,8 +27,10 @@ use steward_fabric::{Class, Scope};
 use steward_store::{Position, Store};
 
 pub use create::{Subject, create};
+pub use keep::Keep;
 pub use objects::Object;
 pub use packed::{hex, pack};
+pub use prune::{Choice, Pruned, Pruning, prune};
 pub use restore::{Restored, restore_control, restore_tenant};
 pub use verify::{Verified, verify};
 
@@ -33,6 +40,8 @@ const FORMAT: u32 = 3;
 const READ: std::ops::RangeInclusive<u64> = 2..=FORMAT as u64;
 const MANIFESTS: Class = Class::new("backups");
 const PARTS: Class = Class::new("backup-parts");
+/// What manifests name.
+const NEEDED: [Class; 2] = [PARTS, objects::OBJECTS];
 /// A manifest of 10,000 tenants with full chains has some 100 MB.
 const MAX_MANIFEST: usize = 512 << 20;
 
@@ -87,6 +96,14 @@ pub struct Part {
     pub length: u64,
     /// Of the object, as hexadecimal digits.
     pub sha256: String,
+}
+
+impl Copied {
+    /// Everything that it needs.
+    fn keys(&self) -> Result<Vec<Key>> {
+        let parts = self.parts.iter().map(|part| part_key(self.tenant, &part.backup));
+        parts.chain(self.objects.iter().map(|object| object.key(self.tenant))).collect()
+    }
 }
 
 impl Manifest {

@@ -15,7 +15,7 @@ use steward_web::imports::CLASSES;
 use super::packed::hex;
 use super::{damaged, gone};
 
-const OBJECTS: Class = Class::new("backup-objects");
+pub(super) const OBJECTS: Class = Class::new("backup-objects");
 /// How often an object that is written anew while it is copied is begun again.
 const TRIES: usize = 5;
 
@@ -36,6 +36,8 @@ pub struct Object {
 
 /// Copies what `known` does not have. One that is deleted meanwhile is left out.
 pub(super) async fn copy(from: &Blob, to: &Blob, tenant: TenantId, known: &[Object]) -> Result<Vec<Object>> {
+    // What an interrupted backup left is copied again: its name may not outlive a power cut.
+    let mut contents: HashSet<String> = known.iter().map(|object| object.sha256.clone()).collect();
     let known: HashMap<(&str, &str), &Object> = known.iter().map(|object| ((&*object.class, &*object.name), object)).collect();
     let mut copied = Vec::new();
     for class in CLASSES {
@@ -45,7 +47,7 @@ pub(super) async fn copy(from: &Blob, to: &Blob, tenant: TenantId, known: &[Obje
             for found in &page.objects {
                 match known.get(&(class.name(), found.key.name())) {
                     Some(known) if known.length == found.length && known.modified == found.modified => copied.push((*known).clone()),
-                    _ => copied.extend(copy_one(from, to, tenant, &found.key).await?),
+                    _ => copied.extend(copy_one(from, to, (tenant, &found.key), &mut contents).await?),
                 }
             }
             match page.next {
@@ -65,21 +67,23 @@ pub(super) async fn copy_more(from: &Blob, to: &Blob, tenant: TenantId, before: 
     Ok(objects)
 }
 
-async fn copy_one(from: &Blob, to: &Blob, tenant: TenantId, key: &Key) -> Result<Option<Object>> {
+async fn copy_one(from: &Blob, to: &Blob, (tenant, key): (TenantId, &Key), contents: &mut HashSet<String>) -> Result<Option<Object>> {
     for _ in 0..TRIES {
-        // Read twice, because what it is called there is known only then; what is there already, perhaps by an interrupted backup, is not copied.
+        // Read twice, because what it is called there is known only then.
         let Some(object) = from.get(key, None).await? else { return Ok(None) };
         let modified = object.meta.modified;
         let Stored { length, sha256 } = summed(object.body).await?;
         let (class, name) = (key.class().name().to_owned(), key.name().to_owned());
         let copied = Object { class, name, modified, length, sha256: hex(&sha256) };
-        let copy = copied.key(tenant)?;
-        if to.head(&copy).await?.is_some_and(|there| there.length == length) {
+        if contents.contains(&copied.sha256) {
             return Ok(Some(copied));
         }
         let Some(object) = from.get(key, None).await? else { return Ok(None) };
-        match to.put(&copy, object.body, Expect { length: Some(length), sha256: Some(sha256) }).await {
-            Ok(_) => return Ok(Some(copied)),
+        match to.put(&copied.key(tenant)?, object.body, Expect { length: Some(length), sha256: Some(sha256) }).await {
+            Ok(_) => {
+                contents.insert(copied.sha256.clone());
+                return Ok(Some(copied));
+            }
             Err(error) if matches!(error.code(), "blob_length" | "blob_digest") => {}
             Err(error) => return Err(error),
         }
@@ -159,7 +163,7 @@ fn digest(text: &str) -> Option<[u8; 32]> {
 }
 
 impl Object {
-    fn key(&self, tenant: TenantId) -> Result<Key> {
+    pub(super) fn key(&self, tenant: TenantId) -> Result<Key> {
         Key::new(Scope::Platform, OBJECTS, &format!("{tenant}.{}", self.sha256))
     }
 

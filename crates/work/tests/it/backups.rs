@@ -31,7 +31,7 @@ pub(crate) async fn write(store: &Store, ctx: &Ctx, number: i64) {
 }
 
 /// What happened in a tenant up to a position.
-async fn events(store: &Store, ctx: &Ctx, last: i64) -> BTreeSet<(i64, String, String)> {
+pub(crate) async fn events(store: &Store, ctx: &Ctx, last: i64) -> BTreeSet<(i64, String, String)> {
     let mut found = BTreeSet::new();
     let mut after = 0;
     loop {

@@ -1,6 +1,7 @@
 //! Power cuts of the folder of backups: a child copies tenants under `strace`; the folder is rebuilt as it could be after a cut at any moment,
 //! and read. Every backup that was acknowledged is there, and whatever is there holds to the last event.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::json;
@@ -8,7 +9,7 @@ use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, RecordId, TenantId};
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::{Backend, Kind, Kinds, MasterKey, Store, UnitOfWork};
-use steward_work::backup::{self, Installation, Subject};
+use steward_work::backup::{self, Installation, Keep, Pruning, Subject};
 use tokio::runtime::Runtime;
 
 use crate::place::UPLOADS;
@@ -18,6 +19,8 @@ use crate::traced::{self, Act, Record, say};
 
 /// How many backups a child makes.
 const TURNS: usize = 5;
+/// How many backups stay.
+const KEPT: usize = 2;
 /// How many ways of being cut each moment is tried in.
 const WAYS: usize = 4;
 
@@ -91,6 +94,39 @@ fn copies() {
         }
         live.store.close().await;
     });
+}
+
+/// Started by the test below: some backups, of which all but the last ones are removed.
+#[test]
+#[ignore = "started by other tests"]
+fn prunes() {
+    let Some(dir) = traced::folder() else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let live = Live::open(&dir.with_file_name("live")).await;
+        for tenant in tenants() {
+            let _ = live.store.provision(tenant).await;
+        }
+        let blob = media(&dir).await;
+        for turn in 0..TURNS {
+            for tenant in tenants() {
+                live.write(&system(tenant, "test"), turn as i64).await;
+                live.put(tenant, "same", format!("as it is in turn {turn}")).await;
+            }
+            let name = copy(&live, &blob).await;
+            say(&format!("{} {name}", if turn + KEPT < TURNS { "going" } else { "acked" }));
+        }
+        say("begins");
+        prune(&blob).await;
+        say("pruned");
+        live.store.close().await;
+    });
+}
+
+async fn prune(blob: &Blob) -> backup::Pruned {
+    let keep = Keep { last: KEPT as u32, ..Keep::default() };
+    let run = RecordId::new(&Clock::system(), &Random::system());
+    backup::prune(blob, &keep, Pruning::Real, run).await.expect("prunes")
 }
 
 /// Every backup that was acknowledged is there, whatever is there holds, the latest one is read back, and the next one is made.
@@ -188,4 +224,60 @@ fn no_power_cut_after_a_kill_loses_a_backup() {
         }
         runtime.block_on(live.store.close());
     }
+}
+
+/// Whatever of a removal was durable, the backups that stay hold, and the next removal leaves nothing that nobody needs.
+#[test]
+fn no_power_cut_while_backups_are_removed_takes_what_another_needs() {
+    let (outer, dir) = folder();
+    let Some(Record { acts, .. }) = traced::run("backups_power::prunes", &dir, &[&[]]) else { return };
+    let (mut disk, random, runtime) = (Disk::default(), Random::seeded(11), Runtime::new().expect("a runtime"));
+    let live = runtime.block_on(Live::open(&outer.path().join("live")));
+    let mut moments = 0;
+    for (number, act) in acts.iter().enumerate() {
+        disk.take(act);
+        let so_far = said(&acts[..=number]);
+        if matches!(act, Act::Write(..)) || !so_far.iter().any(|line| line == "begins") {
+            continue;
+        }
+        moments += 1;
+        for way in 0..WAYS {
+            let after = tempfile::tempdir().expect("a folder");
+            disk.cut(&dir, after.path(), &random);
+            let when = format!("act {number}, way {way}");
+            runtime.block_on(async {
+                inspect(after.path(), &so_far, &live, &when).await;
+                let blob = media(after.path()).await;
+                if so_far.last().is_some_and(|line| line == "pruned") {
+                    // Those that stay, and the one that `inspect` made.
+                    assert_eq!(backup::names(&blob).await.expect("lists").len(), KEPT + 1, "{when}: what was removed is gone");
+                }
+                prune(&blob).await;
+                drop(blob);
+                needed_alone(after.path(), &when).await;
+            });
+        }
+    }
+    assert!(moments > 2, "there were manifests and parts to remove: {moments}");
+    runtime.block_on(live.store.close());
+}
+
+/// Every file beside the manifests is named by one.
+async fn needed_alone(dir: &Path, when: &str) {
+    let blob = media(dir).await;
+    let mut named = BTreeSet::new();
+    let names = backup::names(&blob).await.expect("lists");
+    assert_eq!(names.len(), KEPT, "{when}");
+    for name in &names {
+        let manifest = backup::read(&blob, Some(name)).await.expect("reads");
+        backup::verify(&blob, &manifest).await.unwrap_or_else(|error| panic!("{when}: {name}: {error:?}"));
+        for copied in &manifest.tenants {
+            named.extend(copied.parts.iter().map(|part| format!("{}.{}", copied.tenant, part.backup)));
+            named.extend(copied.objects.iter().map(|object| format!("{}.{}", copied.tenant, object.sha256)));
+        }
+    }
+    let folders = ["backup-parts", "backup-objects"].map(|class| dir.join("mnt/steward/backups/platform").join(class));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("lists"));
+    let there: BTreeSet<String> = files.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(there, named, "{when}");
 }

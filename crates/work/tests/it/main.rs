@@ -3,6 +3,7 @@
 mod backups;
 mod backups_objects;
 mod backups_power;
+mod backups_prune;
 mod consumers;
 mod elsewhere;
 mod generated;

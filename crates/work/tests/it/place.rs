@@ -22,8 +22,13 @@ pub(crate) struct Place {
 impl Place {
     /// One that has nothing.
     pub(crate) async fn new() -> Self {
+        Self::at(Clock::system()).await
+    }
+
+    /// With a clock of the test's own.
+    pub(crate) async fn at(clock: Clock) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = open(&folder.path().join("records"), Clock::system()).await;
+        let store = open(&folder.path().join("records"), clock).await;
         let objects = Blob::directory(&folder.path().join("blobs")).await.expect("opens");
         Self { store, objects, folder }
     }
