@@ -88,6 +88,17 @@ pub(crate) fn subject(body: &[u8]) -> Option<&str> {
     std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
 }
 
+/// During which request a stored event happened, and when.
+pub(crate) fn during(body: &[u8]) -> Option<(String, Timestamp)> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        correlation_id: Option<String>,
+        time: Timestamp,
+    }
+    let told: Told = serde_json::from_slice(body.get(1..)?).ok()?;
+    Some((told.correlation_id?, told.time))
+}
+
 /// Follows the chain from its beginning, and asks about each position; answers the last one.
 pub(crate) async fn verify(
     engine: &Engine,

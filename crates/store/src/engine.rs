@@ -182,6 +182,15 @@ impl Engine {
         }
     }
 
+    /// First and last event of each unit of a request in some hours.
+    pub(crate) async fn spans(&self, tenant: TenantId, request: i64, hours: Vec<i64>) -> Result<Vec<(i64, i64)>, Error> {
+        match self {
+            Self::Sqlite(engine) => engine.spans(tenant, request, hours).await,
+            Self::Postgres(engine) => engine.spans(tenant, request, hours).await,
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
     /// The first distinct values of an index, each counted up to [`crate::list::MAX_COUNTED`].
     pub(crate) async fn values(&self, tenant: TenantId, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Error> {
         match self {

@@ -31,6 +31,7 @@ mod rotate;
 mod rows;
 mod shown;
 mod skim;
+mod span;
 mod sqlite;
 mod stirred;
 mod store;

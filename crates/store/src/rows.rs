@@ -10,6 +10,7 @@ use crate::attempt::Remembered;
 use crate::job::Job;
 use crate::keys::{KeyRow, Rewrapped};
 use crate::kind::Kind;
+use crate::span::Span;
 use crate::tally::TallyKey;
 use crate::{Body, Record};
 
@@ -100,6 +101,8 @@ pub(crate) struct Writes {
     pub(crate) terms_gone: Vec<TermKey>,
     pub(crate) terms_new: Vec<TermKey>,
     pub(crate) events: Vec<EventRow>,
+    /// Which of them requests left.
+    pub(crate) spans: Vec<Span>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) tallies: Vec<(TallyKey, i64)>,
     pub(crate) tallies_gone: Vec<TallyKey>,
@@ -122,6 +125,7 @@ impl Writes {
         let plain = self.records.is_empty() && self.records_gone.is_empty() && self.events.is_empty();
         plain
             && self.jobs.is_empty()
+            && self.spans.is_empty()
             && self.tallies.is_empty()
             && self.tallies_gone.is_empty()
             && self.received.is_empty()
@@ -142,6 +146,7 @@ impl Writes {
             + self.terms_gone.len()
             + self.terms_new.len()
             + self.events.len()
+            + self.spans.len()
             + self.jobs.len() * 3
             + self.tallies.len()
             + self.received.len()

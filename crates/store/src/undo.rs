@@ -1,24 +1,21 @@
 //! Taking back what one request did: its events, turned round, as one unit of work.
 //!
-//! Events are found by walking back from the last one, over a day and 100,000 events at most: an index for what is asked so rarely would cost every
-//! commit. A record was changed since when the last event about it is not one of these, for every change of a record is told under its id.
+//! Which events these are is kept for a day (see `span`), so that it costs what the request did, however much happened since. A record was changed
+//! since when the last event about it is not one of these, for every change of a record is told under its id.
 
 use std::collections::HashMap;
 
-use memchr::memmem::Finder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, ErrorKind, Event, RecordId};
 
-use crate::chain;
 use crate::keys::{ERASED, SEALED};
+use crate::places::ask;
 use crate::unit::{Expect, UnitOfWork};
-use crate::{Record, Store};
+use crate::{Record, Store, span};
 
-/// How far back a request may lie.
-const SPAN: std::time::Duration = std::time::Duration::from_secs(86_400);
-const MAX_EVENTS: i64 = 100_000;
-const STRIDE: i64 = 2_000;
+/// Most events of a request that is undone: what it changed is written back as one unit.
+const MAX_EVENTS: i64 = 10_000;
 
 /// What is done to a record to take back what happened to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -54,7 +51,7 @@ impl Store {
     /// record as it is afterwards.
     ///
     /// Errors: `not_found` when the last day has no such events; `version_conflict` when something was changed since, `referenced` when something
-    /// else depends on it since; `undo_impossible` when an event does not hold what it takes: sealed values, or a change that was told in other words.
+    /// else depends on it since; `unit_too_large`; `undo_impossible` when an event does not hold what it takes: sealed values, or a change that was told in other words.
     pub async fn undo(
         &self,
         ctx: &Ctx,
@@ -102,25 +99,20 @@ impl Store {
         if let Some(remote) = self.remote() {
             return remote.correlated(ctx.tenant(), correlation_id).await;
         }
-        // As it stands in the stored text; what merely contains it is told apart when it is read.
-        let text = format!("\"correlation_id\":{}", Value::from(correlation_id));
-        let finder = Finder::new(&text);
-        let oldest = self.clock().now().minus(SPAN);
-        let mut before = self.head(ctx).await? + 1;
-        let end = (before - MAX_EVENTS).max(1);
-        let mut found = Vec::new();
-        while before > end {
-            let start = (before - STRIDE).max(end);
-            let many = usize::try_from(before - start).unwrap_or(0);
-            let stored = self.stored_events(ctx, start - 1, many).await?;
-            for row in stored.iter().rev().filter(|row| finder.find(&row.body).is_some()) {
-                found.extend(self.events(ctx, row.position - 1, 1).await?);
-            }
-            match stored.first() {
-                Some(first) if chain::decode(ctx.tenant(), first)?.time >= oldest => before = start,
-                _ => break,
-            }
+        let now = self.clock().now();
+        let (request, hours) = (span::named(correlation_id), span::hours(now));
+        let mut spans = ask!(self.0.places, ctx.tenant(), engine => engine.spans(ctx.tenant(), request, hours.clone()))?;
+        spans.sort_unstable();
+        if spans.iter().map(|(first, last)| last - first + 1).sum::<i64>() > MAX_EVENTS {
+            let detail = format!("The request left more than {MAX_EVENTS} events, more than can be undone at once.");
+            return Err(Error::new(ErrorKind::TooLarge, "unit_too_large", detail));
         }
+        let mut found = Vec::new();
+        for (first, last) in spans.into_iter().rev() {
+            let many = usize::try_from(last - first + 1).unwrap_or(0);
+            found.extend(self.events(ctx, first - 1, many).await?.into_iter().rev());
+        }
+        let oldest = now.minus(span::DAY);
         found.retain(|event| event.correlation_id.as_deref() == Some(correlation_id) && event.time >= oldest);
         // Personal values are put back and not shown; secrets and what was erased stay closed.
         self.opened(ctx, found, |_| true).await

@@ -1,15 +1,17 @@
-//! What is derived from records that are loaded or removed: the same that a commit would derive.
+//! What is derived from records and events that are loaded or removed: the same that a commit would derive.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use steward_base::{Error, RecordId};
+use steward_base::{Error, RecordId, Timestamp};
 
 use super::table::TABLES;
 use super::{Cell, damaged};
+use crate::chain;
 use crate::kind::Kinds;
 use crate::plan::State;
 use crate::rows::{Key, Row, UniqueKey, Writes};
+use crate::span::{self, Span};
 
 /// A unique key and the record that holds it.
 pub(crate) type Claim = (UniqueKey, RecordId);
@@ -54,6 +56,20 @@ pub(crate) fn in_turns(claims: Vec<Claim>) -> Vec<Vec<Claim>> {
         left = later;
     }
     turns
+}
+
+/// Which of some events the requests of the last day left.
+pub(crate) fn spans(rows: &[Vec<Cell>], now: Timestamp) -> Vec<Span> {
+    let oldest = now.minus(span::DAY);
+    let mut spans: Vec<Span> = Vec::new();
+    for row in rows {
+        let (Some(position), Some((request_id, time))) = (row[0].int(), row[3].bytes().and_then(chain::during)) else { continue };
+        let next = Span { hour: span::hour(time), request: span::named(&request_id), first: position, last: position };
+        if time >= oldest && !spans.last_mut().is_some_and(|last| last.grow(next)) {
+            spans.push(next);
+        }
+    }
+    spans
 }
 
 fn known(kinds: &Kinds, cells: &[Cell]) -> Result<Option<(Key, Row)>, Error> {

@@ -73,6 +73,10 @@ impl Table {
         self.told == Told::ByEvents
     }
 
+    pub(crate) fn is_events(&self) -> bool {
+        self.told == Told::Itself
+    }
+
     pub(crate) fn column(&self, name: &str) -> Option<(usize, &'static Column)> {
         self.columns.iter().enumerate().find(|(_, column)| column.name == name)
     }

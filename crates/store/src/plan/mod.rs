@@ -28,6 +28,7 @@ use crate::keys::MasterKey;
 use crate::kind::{Canonical, Entries, Kind, Kinds, Terms};
 use crate::prepare::{Change, MAX_WRITES, Prepared, PreparedWrite, Target};
 use crate::rows::{Key, Row, UniqueKey, Writes};
+use crate::span::Span;
 use crate::unit::{Committed, Expect};
 use erase::Erased;
 pub(crate) use personal::Subjects;
@@ -147,6 +148,7 @@ impl Planner<'_> {
         if unit.rehearsal {
             return Ok(Done { records: Vec::new(), jobs: Vec::new(), position: state.head().0 });
         }
+        state.spans.extend(Span::of(unit.ctx.request_id(), now, &events));
         let position = state.apply(&mut effects, events);
         state.tallies.apply(tallies);
         self.note_written(&mut claim, &effects.list, &jobs.list);

@@ -14,6 +14,7 @@ use crate::keys::{KeyRow, Rewrapped};
 use crate::kind::{Entries, Kinds};
 use crate::prepare::{Change, Prepared, inbound};
 use crate::rows::{EventRow, IndexField, IndexKey, Key, Row, UniqueKey, Writes};
+use crate::span::Span;
 use crate::tally::{Tally, TallyKey};
 use crate::value;
 
@@ -124,6 +125,8 @@ pub(crate) struct State {
     pub(super) keys: Vec<KeyRow>,
     pub(super) rewrapped: Vec<Rewrapped>,
     events: Vec<EventRow>,
+    /// Which of them requests left.
+    pub(super) spans: Vec<Span>,
     /// Records in the order in which they were first touched.
     touched: Vec<Key>,
 }
@@ -148,6 +151,7 @@ impl State {
             keys: Vec::new(),
             rewrapped: Vec::new(),
             events: Vec::new(),
+            spans: Vec::new(),
             touched: Vec::new(),
         }
     }
@@ -277,6 +281,7 @@ impl State {
         keys.append(&mut self.keys);
         let mut writes = Writes {
             events: std::mem::take(&mut self.events),
+            spans: std::mem::take(&mut self.spans),
             head: self.head(),
             jobs: self.jobs.changed(),
             tallies: self.tallies.changed(),

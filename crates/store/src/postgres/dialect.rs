@@ -2,10 +2,11 @@
 //! says once. Values never depend on a collation: texts that are compared are `"C"`, ids are `uuid`, index values are `bytea`.
 
 use super::keys::KeyStatements;
+use super::spans::SpanStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 9] = [
+pub(super) const MIGRATIONS: [(&str, &str); 10] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
@@ -15,6 +16,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 9] = [
     ("keys of requests", REQUESTS),
     ("versions of bodies", BODY_VERSIONS),
     ("tenants that share a schema", SHARING),
+    ("events of requests", REQUEST_SPANS),
 ];
 
 /// A body keeps the version that it was written in until it is written again.
@@ -144,6 +146,15 @@ CREATE POLICY tenant ON {s}.key_state USING (tenant = nullif(current_setting('st
 CREATE TABLE {s}.loading (tenant uuid PRIMARY KEY);
 "#;
 
+/// Which events each unit of a request left, for a day: what came before this is not found.
+const REQUEST_SPANS: &str = r#"
+CREATE TABLE {s}.request_span (
+    tenant uuid, hour bigint, request bigint, first bigint, last bigint NOT NULL, PRIMARY KEY (tenant, hour, request, first));
+ALTER TABLE {s}.request_span ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {s}.request_span FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON {s}.request_span USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
+"#;
+
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
 pub(super) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
@@ -227,6 +238,7 @@ pub(super) struct Statements {
     pub(super) values: String,
     pub(super) jobs: JobStatements,
     pub(super) keys: KeyStatements,
+    pub(super) spans: SpanStatements,
 }
 
 /// The statements of one schema for jobs and numbers.
@@ -414,6 +426,7 @@ impl Statements {
                 WHERE tenant = $1 AND kind = $2 AND field = $3 AND value BETWEEN $4 AND $5 LIMIT $6) entries"),
             jobs: JobStatements::of(schema),
             keys: KeyStatements::of(schema),
+            spans: SpanStatements::of(schema),
         }
     }
 

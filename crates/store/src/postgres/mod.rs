@@ -15,6 +15,7 @@ mod reader;
 mod ready;
 mod remove;
 mod search;
+mod spans;
 mod tables;
 mod write;
 mod writer;
@@ -143,6 +144,10 @@ impl Postgres {
 
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.read(tenant, async |client, namespace| read::history(client, namespace, subject, before, limit).await).await
+    }
+
+    pub(crate) async fn spans(&self, tenant: TenantId, request: i64, hours: Vec<i64>) -> Result<Vec<(i64, i64)>, Error> {
+        self.read(tenant, async |client, namespace| spans::spans(client, namespace, request, &hours).await).await
     }
 
     pub(crate) async fn values(&self, tenant: TenantId, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Error> {

@@ -17,6 +17,7 @@ use super::keys::{self, Keeping, Rewrapping};
 use super::namespace::Namespace;
 use super::read::{field_name, hash_at, id_at, row_of};
 use super::search::Telling;
+use super::spans::Spanning;
 use crate::engine::no_namespace;
 use crate::plan::{Done, Inbound, Planner, State, Wanted};
 use crate::prepare::{MAX_WRITES, Prepared, inbound};
@@ -244,10 +245,11 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
     let (jobs, tallies, receive) = (Putting::of(&writes.jobs), Tallying::of(&writes.tallies), Receiving::of(&writes.received));
     let remember = Remembering::of(&writes.attempts);
     let sweeping = Sweeping::of(writes.sweep);
+    let spanning = Spanning::of(&writes.spans, writes.sweep);
     let (keeping, gone) = (Keeping::of(&writes.keys), Gone::of(planner, writes));
     let rewrapping = Rewrapping::of(&writes.rewrapped);
     let forgotten: Vec<String> = writes.tallies_gone.iter().map(TallyKey::text).collect();
-    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 23] = [
+    let bounds: [(&str, usize, Vec<&(dyn ToSql + Sync)>); 25] = [
         (&statements.put, put.ids.len(), put.bound(&tenant)),
         (&statements.erase, gone.ids.len(), vec![&tenant, &gone.kinds, &gone.ids]),
         (&statements.jobs.forget_answers, gone.names.len(), vec![&tenant, &gone.names]),
@@ -260,6 +262,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
         (&statements.claim, claim.ids.len(), claim.bound(&tenant)),
         (&statements.append, append.positions.len(), append.bound(&tenant)),
         (&statements.move_head, append.positions.len(), vec![&tenant, &append.position, &append.hash]),
+        (&statements.spans.put, writes.spans.len(), spanning.bound(&tenant)),
         (&statements.keys.rewrap, rewrapping.ids.len(), rewrapping.bound(&tenant)),
         (&statements.keys.put, writes.keys.len(), keeping.bound(&tenant)),
         (&statements.jobs.put, writes.jobs.len(), jobs.bound(&tenant)),
@@ -271,6 +274,7 @@ pub(super) async fn write(client: &Client, namespace: &Namespace, planner: &Plan
         (&statements.purge, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.deleted, &sweeping.most]),
         (&statements.jobs.sweep_inbox, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.now, &sweeping.most]),
         (&statements.jobs.sweep_requests, usize::from(writes.sweep.is_some()), vec![&tenant, &sweeping.now, &sweeping.most]),
+        (&statements.spans.sweep, usize::from(writes.sweep.is_some()), spanning.sweeping(&tenant)),
     ];
     let mut prepared = Vec::new();
     for (sql, rows, _) in &bounds {

@@ -151,6 +151,12 @@ impl Writer {
         let client = self.client.as_ref().ok_or_else(closed)?;
         let (schema, tenant) = (&self.namespace.schema, self.namespace.tenant.record().uuid());
         match step {
+            Step::Put(table, rows) if table.is_events() => {
+                let spans = derive::spans(&rows, self.shared.surroundings.clock.now());
+                client.batch_execute("BEGIN").await?;
+                put(client, schema, tenant, table, &rows).await?;
+                self.derived(client, &Writes { spans, ..Writes::default() }).await?;
+            }
             Step::Put(table, rows) => put(client, schema, tenant, table, &rows).await?,
             Step::Records(rows) => {
                 let (writes, claims) = derive::entered(&self.shared.surroundings.kinds, &rows)?;

@@ -1,7 +1,7 @@
 //! Every statement of the SQLite engine.
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited.
-pub(super) const MIGRATIONS: [(&str, &str); 8] = [
+pub(super) const MIGRATIONS: [(&str, &str); 9] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
@@ -10,6 +10,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 8] = [
     ("full text", FULL_TEXT),
     ("keys of requests", REQUESTS),
     ("versions of bodies", BODY_VERSIONS),
+    ("events of requests", REQUEST_SPANS),
 ];
 
 /// A body keeps the version that it was written in until it is written again.
@@ -143,6 +144,19 @@ CREATE TABLE idempotency (
 ) STRICT;
 CREATE INDEX idempotency_expires ON idempotency (tenant, expires_at);
 ";
+
+/// Which events each unit of a request left, for a day: what came before this is not found.
+const REQUEST_SPANS: &str = "
+CREATE TABLE request_span (
+    tenant INTEGER NOT NULL, hour INTEGER NOT NULL, request INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (tenant, hour, request, first)
+) STRICT, WITHOUT ROWID;
+";
+
+pub(super) const PUT_SPAN: &str = "INSERT INTO request_span VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(super) const SPANS: &str = "SELECT first, last FROM request_span WHERE tenant = ?1 AND hour = ?2 AND request = ?3";
+pub(super) const SWEEP_SPANS: &str = "DELETE FROM request_span WHERE tenant = ?1 AND (hour, request, first) IN
+    (SELECT hour, request, first FROM request_span WHERE tenant = ?1 AND hour < ?2 LIMIT ?3)";
 
 pub(super) const MIGRATED: &str = "SELECT coalesce(max(number), 0) FROM migration";
 pub(super) const REMEMBER_MIGRATION: &str = "INSERT INTO migration VALUES (?1, ?2, ?3)";

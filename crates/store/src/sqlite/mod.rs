@@ -11,6 +11,7 @@ mod read;
 mod reader;
 mod remove;
 mod shelf;
+mod spans;
 mod tables;
 mod write;
 mod writer;
@@ -184,6 +185,10 @@ impl Sqlite {
 
     pub(crate) async fn history(&self, tenant: TenantId, subject: RecordId, before: i64, limit: usize) -> Result<Vec<EventRow>, Error> {
         self.long_read(tenant, move |connection, codes| read::history(connection, codes, subject, before, limit)).await
+    }
+
+    pub(crate) async fn spans(&self, tenant: TenantId, request: i64, hours: Vec<i64>) -> Result<Vec<(i64, i64)>, Error> {
+        self.point_read(tenant, move |connection, codes| spans::spans(connection, codes, request, &hours)).await
     }
 
     pub(crate) async fn values(&self, tenant: TenantId, kind: usize, field: IndexField, most: usize) -> Result<Vec<Counted>, Error> {

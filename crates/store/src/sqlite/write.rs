@@ -8,7 +8,7 @@ use steward_base::Error;
 
 use super::codes::{Codes, id_at};
 use super::failure::Failure;
-use super::{attempts, dialect, jobs, keys, read};
+use super::{attempts, dialect, jobs, keys, read, spans};
 use crate::keys::Which;
 use crate::kind::Kinds;
 use crate::plan::{Done, Inbound, Planner, State, Subjects, Wanted};
@@ -164,6 +164,7 @@ pub(super) fn write(connection: &Connection, codes: &Codes, kinds: &Kinds, mut w
         connection.prepare_cached(dialect::MOVE_HEAD)?.execute(params![tenant, writes.head.0, &writes.head.1[..]])?;
     }
     keys::write(connection, codes, &writes)?;
+    spans::write(connection, codes, &writes)?;
     attempts::write(connection, codes, &writes)?;
     jobs::write(connection, codes, &writes)
 }

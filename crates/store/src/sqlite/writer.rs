@@ -13,8 +13,9 @@ use super::namespace::connect;
 use super::{Shared, blocking, dialect, reader, tables, write};
 use crate::dump::derive::{self, Claim};
 use crate::dump::{Cell, Is, Step, Table, damaged, tenant_exists};
-use crate::engine::closed;
+use crate::engine::{Surroundings, closed};
 use crate::kind::Kinds;
+use crate::rows::Writes;
 
 /// Nothing of this file counts before it is whole, so it needs neither a journal nor the disk's word.
 const UNGUARDED: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY";
@@ -56,7 +57,7 @@ impl Writer {
         let connection = self.connection.take().ok_or_else(closed)?;
         let (codes, shared) = (self.codes.clone(), self.shared.clone());
         let ran = tokio::task::spawn_blocking(move || {
-            let done = run(&connection, &codes, &shared.surroundings.kinds, step);
+            let done = run(&connection, &codes, &shared.surroundings, step);
             (connection, done)
         });
         let (connection, done) = ran.await.map_err(Error::internal)?;
@@ -132,10 +133,17 @@ fn create(path: &Path, shared: &Shared, tenant: TenantId) -> Result<(Connection,
     Ok((connection, codes))
 }
 
-fn run(connection: &Connection, codes: &Codes, kinds: &Kinds, step: Step) -> Result<(), Failure> {
+fn run(connection: &Connection, codes: &Codes, surroundings: &Surroundings, step: Step) -> Result<(), Failure> {
+    let kinds = &surroundings.kinds;
     connection.prepare_cached("BEGIN")?.execute([])?;
     match step {
-        Step::Put(table, rows) => put(connection, codes, table, &rows)?,
+        Step::Put(table, rows) => {
+            put(connection, codes, table, &rows)?;
+            if table.is_events() {
+                let spans = derive::spans(&rows, surroundings.clock.now());
+                write::write(connection, codes, kinds, Writes { spans, ..Writes::default() })?;
+            }
+        }
         Step::Records(rows) => enter(connection, codes, kinds, &rows)?,
         Step::Remove(ids) => {
             let rows = reader::named(connection, codes, &ids)?;

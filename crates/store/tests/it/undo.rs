@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use steward_base::{Ctx, Error, ErrorKind, Parts, Principal, RecordId};
 use steward_store::{Act, EventDraft, Expect, Sealed, UnitOfWork};
 
-use crate::support::{Bench, Team, Thing, members, object, on_each};
+use crate::support::{Bench, Team, Thing, members, object, on_each, on_each_engine, sqlite};
 
 /// The tenant's context in a request of this id.
 fn during(bench: &Bench, request: &str) -> Ctx {
@@ -126,6 +126,58 @@ async fn what_events_do_not_hold_cannot_be_undone() {
         commit(bench, "more", UnitOfWork::new().put_model(plain, &Thing::named("c"), Expect::Any)).await;
         let refused = store.undo(&bench.ctx, "more", refuse).await.expect_err("is refused");
         assert_eq!((refused.code(), body(bench, plain).await.expect("is there")["name"].clone()), ("permission_denied", json!("c")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_far_back_is_undone_however_much_came_since() {
+    on_each_engine(async |bench| {
+        let (one, two, other) = (bench.store.mint_id(), bench.store.mint_id(), bench.store.mint_id());
+        commit(bench, "before", UnitOfWork::new().create(other, &Thing::named("other"))).await;
+        commit(bench, "far", UnitOfWork::new().create(one, &Thing::named("1"))).await;
+        commit(bench, "beside", UnitOfWork::new().event(EventDraft::new("thing.seen", other, json!({})))).await;
+        commit(bench, "far", UnitOfWork::new().create(two, &Thing::named("2"))).await;
+        for round in 0..101 {
+            let seen = |unit: UnitOfWork, _| unit.event(EventDraft::new("thing.seen", other, json!({})));
+            commit(bench, &format!("later {round}"), (0..1_000).fold(UnitOfWork::new(), seen)).await;
+        }
+        assert!(bench.store.head(&bench.ctx).await.expect("reads") > 100_000);
+        assert_eq!(undo(bench, "far").await, Ok(vec![(Act::Delete, one), (Act::Delete, two)]));
+        assert_eq!((body(bench, one).await, body(bench, two).await), (None, None));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_did_too_much_is_not_undone() {
+    on_each_engine(async |bench| {
+        let other = bench.store.mint_id();
+        commit(bench, "before", UnitOfWork::new().create(other, &Thing::named("other"))).await;
+        for _ in 0..11 {
+            let seen = |unit: UnitOfWork, _| unit.event(EventDraft::new("thing.seen", other, json!({})));
+            commit(bench, "much", (0..1_000).fold(UnitOfWork::new(), seen)).await;
+        }
+        assert_eq!(undo(bench, "much").await, Err("unit_too_large"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_did_is_undone_where_its_tenant_came_to() {
+    on_each(async |bench| {
+        let from = sqlite().await;
+        let tenant = from.ctx.tenant();
+        let (made, kept) = (from.store.mint_id(), from.store.mint_id());
+        commit(&from, "kept", UnitOfWork::new().create(kept, &Thing::named("kept"))).await;
+        commit(&from, "made", UnitOfWork::new().create(made, &Thing::named("made"))).await;
+        let mut loading = bench.store.load(tenant).await.expect("begins");
+        loading.apply(from.store.dump(tenant, None).await.expect("begins")).await.expect("loads");
+        bench.store.publish(loading).await.expect("is whole");
+        let undone = bench.store.undo(&from.ctx, "made", |_| Ok(())).await.expect("is undone");
+        assert_eq!(undone.iter().map(|(act, record)| (*act, record.id)).collect::<Vec<_>>(), [(Act::Delete, made)]);
+        assert!(bench.store.get(&from.ctx, "thing", kept).await.expect("reads").is_some());
+        from.close().await;
     })
     .await;
 }
