@@ -9,7 +9,9 @@ use steward_base::{Clock, Error, Random, Result, Secret, TenantId};
 use steward_fleet::{Fleet, NewEnrollmentToken};
 use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus, Transfer};
 use steward_store::{Kinds, ListQuery, MasterKey, Model as _, Options, Store};
+use steward_telemetry::Telemetry;
 use steward_work::backup::Installation;
+use tokio::sync::OnceCell;
 
 use crate::admin::{Answer, Request};
 use crate::config::Config;
@@ -30,6 +32,9 @@ pub(crate) struct App(Arc<Parts>);
 
 struct Parts {
     store: Store,
+    /// Opened at first need: most of what is done on the machine itself has none.
+    telemetry: OnceCell<Telemetry>,
+    telemetry_options: steward_telemetry::Options,
     fabric: Fabric,
     master: MasterKey,
     authority: Authority,
@@ -75,6 +80,8 @@ impl App {
         let (public_url, data_dir) = (public_url.to_owned(), config.data_dir.clone());
         Ok(Self(Arc::new(Parts {
             store,
+            telemetry: OnceCell::new(),
+            telemetry_options: telemetry_options(config, &config.data_dir),
             fabric,
             master,
             authority,
@@ -91,6 +98,22 @@ impl App {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// Logs and metrics.
+    pub(crate) async fn telemetry(&self) -> Result<&Telemetry> {
+        let Parts { telemetry, telemetry_options, clock, random, .. } = &*self.0;
+        telemetry.get_or_try_init(|| Telemetry::open(telemetry_options.clone(), clock.clone(), random.clone())).await
+    }
+
+    /// Lets go of everything.
+    pub(crate) async fn close(&self) -> Result<()> {
+        let telemetry = match self.0.telemetry.get() {
+            Some(telemetry) => telemetry.close().await,
+            None => Ok(()),
+        };
+        self.0.store.close().await;
+        telemetry
     }
 
     pub(crate) fn fabric(&self) -> &Fabric {
@@ -185,12 +208,12 @@ impl App {
             }
             Request::BackupCreate { to, tenant } => {
                 let blob = backup::of_server(&self.0.fabric.blob, to.as_deref()).await?;
-                Box::pin(backup::create(self.installation(), &self.0.master, &blob, tenant.as_deref())).await
+                Box::pin(backup::create(self.installation().await?, &self.0.master, &blob, tenant.as_deref())).await
             }
             Request::BackupRestore { from, backup, tenant, renamed } => {
                 let blob = backup::of_server(&self.0.fabric.blob, from.as_deref()).await?;
                 let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed };
-                Box::pin(backup::restore_tenant(self.installation(), &blob, &wanted)).await
+                Box::pin(backup::restore_tenant(self.installation().await?, &blob, &wanted)).await
             }
             Request::TenantMove { tenant, place } => {
                 // No worker runs that could do it as a saga.
@@ -206,8 +229,8 @@ impl App {
         .map(Answer::Done)
     }
 
-    fn installation(&self) -> Installation<'_> {
-        Installation { store: &self.0.store, objects: &self.0.fabric.blob }
+    async fn installation(&self) -> Result<Installation<'_>> {
+        Ok(Installation { store: &self.0.store, objects: &self.0.fabric.blob, telemetry: self.telemetry().await? })
     }
 
     async fn bootstrap(&self, slug: String, email: String, password: String) -> Result<String> {
@@ -234,6 +257,12 @@ impl App {
         let (_, secret) = self.0.fleet.new_enrollment_token(&system(tenant, "command-line"), new).await?;
         Ok(secret.expose().clone())
     }
+}
+
+/// How telemetry is kept below a folder.
+pub(crate) fn telemetry_options(config: &Config, folder: &Path) -> steward_telemetry::Options {
+    let memory_bytes = usize::try_from(u64::from(config.telemetry_memory_mb) << 20).unwrap_or(usize::MAX);
+    steward_telemetry::Options { memory_bytes, ..steward_telemetry::Options::new(folder.join("telemetry")) }
 }
 
 /// The records alone, for what must not change anything.

@@ -9,9 +9,10 @@ use steward_base::{Clock, Error, ErrorKind, Random, RecordId, Result, TenantId};
 use steward_fabric::blob::Blob;
 use steward_identity::{Tenant, TenantStatus};
 use steward_store::{Backend, Expect, ListQuery, MasterKey, Model as _, Options, Store, UnitOfWork};
+use steward_telemetry::Telemetry;
 use steward_work::backup::{self, Choice, Installation, Keep, Manifest, Pruning, Subject};
 
-use crate::app::{kinds, make_data_dir, open_store};
+use crate::app::{kinds, make_data_dir, open_store, telemetry_options};
 use crate::cli::KeepArgs;
 use crate::config::Config;
 use crate::{fabric, master};
@@ -80,8 +81,8 @@ pub(crate) async fn verify(blob: &Blob, name: Option<&str>) -> Result<String> {
     let manifest = backup::read(blob, name).await?;
     let read = backup::verify(blob, &manifest).await?;
     Ok(format!(
-        "{} of {}: {} tenants, {} parts, {} objects, {} bytes and {} events hold",
-        manifest.name, manifest.began_at, read.tenants, read.parts, read.objects, read.bytes, read.events
+        "{} of {}: {} tenants, {} parts, {} objects, {} segments of telemetry, {} bytes and {} events hold",
+        manifest.name, manifest.began_at, read.tenants, read.parts, read.objects, read.segments, read.bytes, read.events
     ))
 }
 
@@ -120,7 +121,9 @@ pub(crate) async fn restore_all(config: &Config, blob: &Blob, wanted: &Wanted) -
     let master = master::load(config, &random).await?;
     let store = open_store(config, &master, &clock, &random).await?;
     let objects = fabric::blob(config, &clock).await?;
-    let restored = all(Installation { store: &store, objects: &objects }, blob, &manifest).await;
+    let telemetry = Telemetry::open(telemetry_options(config, &config.data_dir), clock.clone(), random).await?;
+    let restored = all(Installation { store: &store, objects: &objects, telemetry: &telemetry }, blob, &manifest).await;
+    telemetry.close().await?;
     store.close().await;
     Ok(report(&manifest, &restored?, &clock))
 }
@@ -133,9 +136,11 @@ pub(crate) async fn drill(config: &Config, blob: &Blob, wanted: &Wanted) -> Resu
     let folder = config.data_dir.join("drill");
     remove(&folder)?;
     let backend = Backend::Sqlite { dir: folder.join("records") };
-    let store = Store::open(Options { backend, master }, kinds(), clock.clone(), random).await?;
+    let store = Store::open(Options { backend, master }, kinds(), clock.clone(), random.clone()).await?;
     let objects = Blob::directory(&folder.join("blobs")).await?;
-    let restored = all(Installation { store: &store, objects: &objects }, blob, &manifest).await;
+    let telemetry = Telemetry::open(telemetry_options(config, &folder), clock.clone(), random).await?;
+    let restored = all(Installation { store: &store, objects: &objects, telemetry: &telemetry }, blob, &manifest).await;
+    telemetry.close().await?;
     store.close().await;
     remove(&folder)?;
     Ok(report(&manifest, &restored?, &clock))

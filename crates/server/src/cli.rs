@@ -237,7 +237,7 @@ pub(crate) enum AuditCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
-    /// Copy every tenant, or one, with its files, while the server runs or while it does not. What did not change since the last backup there is
+    /// Copy every tenant, or one, with its files, logs and metrics, while the server runs or while it does not. What did not change since the last backup there is
     /// not copied again.
     Create {
         #[command(flatten)]
@@ -249,7 +249,7 @@ pub(crate) enum BackupCommand {
         #[arg(long, value_name = "SLUG")]
         tenant: Option<String>,
     },
-    /// Read a backup again: checksums, that every file is there, and that every event follows from the one before.
+    /// Read a backup again: checksums, that every file and every log line is there, and that every event follows from the one before.
     Verify {
         #[command(flatten)]
         data: DataArgs,

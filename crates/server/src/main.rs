@@ -172,7 +172,7 @@ async fn administer(data: &DataArgs, request: Request) -> Result<()> {
         None => {
             let app = App::open(&config, &serve::public_url(&config, config.listen)).await?;
             let answer = app.administrate(request).await;
-            app.store().close().await;
+            app.close().await?;
             answer?
         }
     };

@@ -30,7 +30,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let listen = listener.local_addr().map_err(Error::internal)?;
     let door = Door::open(&config).await?;
     let app = App::open(&config, &public_url(&config, listen)).await?;
-    let telemetry = telemetry(&config, &app).await?;
+    let telemetry = app.telemetry().await?.clone();
     let site = site(&config, &app)?;
     let observe = Observe::new(app.store().clone(), telemetry.clone());
     let work = roles::work(&app, &telemetry);
@@ -100,13 +100,6 @@ fn own_url(config: &Config, listen: SocketAddr) -> String {
         SocketAddr::V6(_) => "[::1]",
     };
     format!("http://{loopback}:{}", listen.port())
-}
-
-async fn telemetry(config: &Config, app: &App) -> Result<Telemetry> {
-    let dir = config.data_dir.join("telemetry");
-    let memory_bytes = usize::try_from(u64::from(config.telemetry_memory_mb) << 20).unwrap_or(usize::MAX);
-    let options = steward_telemetry::Options { memory_bytes, ..steward_telemetry::Options::new(dir) };
-    Telemetry::open(options, app.clock().clone(), app.random().clone()).await
 }
 
 fn site(config: &Config, app: &App) -> Result<Site> {

@@ -1,6 +1,6 @@
 //! The engine's handle and the state behind it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(crate) struct Core {
     pub(crate) tails: Tails,
     /// Compacted away, deleted when nobody reads them.
     pub(crate) retired: Mutex<Vec<Arc<Segment>>>,
+    /// Segments that are stored and not published yet, by id: nobody sweeps them.
+    pub(crate) arriving: Mutex<HashSet<String>>,
     /// Set once, at the end of opening.
     pub(crate) wal: OnceLock<Wal>,
     damage: Vec<String>,
@@ -226,6 +228,7 @@ impl Core {
             manifest: Mutex::new(manifest),
             tails: Tails::default(),
             retired: Mutex::default(),
+            arriving: Mutex::default(),
             wal: OnceLock::new(),
             upkeep: Mutex::default(),
             working: Mutex::default(),
@@ -297,7 +300,7 @@ impl Core {
         self.options.segment_bytes.min(self.budget.tenant() / 2)
     }
 
-    fn wal(&self) -> Result<&Wal> {
+    pub(crate) fn wal(&self) -> Result<&Wal> {
         self.wal.get().ok_or_else(|| Error::internal("the log is not open yet"))
     }
 
@@ -318,7 +321,7 @@ impl Core {
         waits || self.wal.get().is_some_and(|wal| wal.holds(tenant))
     }
 
-    fn flush_waiting(&self) -> Result<()> {
+    pub(crate) fn flush_waiting(&self) -> Result<()> {
         let keys: Vec<Key> = self.tables.waiting(0).into_iter().map(|waiting| waiting.key).collect();
         self.flush_keys(&keys)
     }

@@ -63,7 +63,7 @@ impl Core {
     }
 }
 
-fn in_use() -> Error {
+pub(crate) fn in_use() -> Error {
     let detail = "Telemetry of this tenant still arrives or is being read: try again in a moment.";
     Error::new(ErrorKind::Unavailable, "telemetry_in_use", detail).with_retry_after(Duration::from_secs(5))
 }

@@ -198,7 +198,7 @@ impl Core {
         });
     }
 
-    fn delete_segment(&self, meta: &SegmentMeta) -> bool {
+    pub(crate) fn delete_segment(&self, meta: &SegmentMeta) -> bool {
         let paths = [meta.path(), meta.grams_path(), meta.index_path()];
         let result = paths.iter().try_for_each(|path| self.objects.delete(path));
         if let Err(error) = &result {
@@ -217,7 +217,9 @@ impl Core {
             let Some(id) = segment_id(&path) else { continue };
             let named = self.manifest.lock().contains(&id);
             let retired = self.retired.lock().iter().any(|segment| segment.meta.id == id);
-            if !named && !retired {
+            // Held meanwhile, so that nobody who comes with the same one takes it for stored.
+            let arriving = self.arriving.lock();
+            if !named && !retired && !arriving.contains(&id) {
                 self.objects.delete(&path)?;
             }
         }

@@ -9,6 +9,7 @@
 
 mod budget;
 mod columns;
+mod copies;
 mod disk;
 mod engine;
 mod erase;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use steward_base::TenantId;
 
 pub use columns::{AttributeValue, LogBatch, LogFields, MetricBatch, MetricKind, Scope, SeriesFields, SeriesIndex};
+pub use copies::{Arriving, Copied, Sealed};
 pub use disk::{Disk, DiskFile, Folder};
 pub use engine::{Health, Telemetry};
 pub use options::Options;

@@ -279,6 +279,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("telemetry_full", &[503], "There is no room left to store telemetry.", OPERATOR),
     code("telemetry_in_use", &[503], "Telemetry of the tenant still arrives or is being read.", WAIT),
     code("telemetry_manifest", &[503], "The list of telemetry files is damaged.", OPERATOR),
+    code("telemetry_segment", &[422], "What should be a segment of telemetry is none.", "Use another backup."),
     code("telemetry_shared", &[503], "Another process writes to the same telemetry.", OPERATOR),
     code("telemetry_storage", &[503], "The telemetry log cannot be read or written.", OPERATOR),
     code("telemetry_version", &[503], "The telemetry log was written by a newer version of Steward.", OPERATOR),

@@ -11,6 +11,9 @@ use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
 use crate::support::{Served, bootstrapped, bucket_settings, eventually, run, succeed};
 use crate::transfer::{failures, fill};
 
+/// Every line that was ever logged.
+const LOGS: &str = "/api/v1/logs?limit=500&from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z";
+
 /// A settings file that names the bucket.
 fn configured(folder: &Path, bucket: &BucketServer) -> String {
     let path = folder.join("steward.toml");
@@ -87,7 +90,7 @@ async fn a_backup_in_a_bucket_is_read_back_into_an_installation_that_has_nothing
 
 /// Copied into a folder and into a bucket, and read back where the bucket lost everything of tenants.
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_tenants_keep_come_back_with_them() {
+async fn files_and_logs_come_back_with_their_tenants() {
     let (bucket, data, folder) =
         (BucketServer::start().await, tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let config = configured(data.path(), &bucket);
@@ -95,12 +98,16 @@ async fn files_that_tenants_keep_come_back_with_them() {
     let served = Served::start(data.path(), &["--config", &config]);
     let job = fill(&served, &key).await;
     let refused = failures(&served, &key, &job).await;
+    let sent: String = (0..300).map(|number| format!("{}\n", json!({ "message": format!("line {number}"), "service": "app" }))).collect();
+    served.json(served.post(&key, "/ingest/v1/app").header("content-type", "application/x-ndjson").body(sent)).await;
+    let logged = pages(&served, &key, LOGS, "message").await;
+    assert_eq!(logged.len(), 300);
     assert_eq!(refused.lines().count(), 11);
     let folder = folder.path().to_str().expect("is text");
     for (to, from) in [(&[][..], &[][..]), (&["--to", folder], &["--from", folder])] {
         done(&config, data.path(), &[&["create"], to].concat()).await;
         let verified = done(&config, data.path(), &[&["verify"], from].concat()).await;
-        assert!(verified.contains(" parts, ") && !verified.contains(" 0 objects, "), "{verified}");
+        assert!(verified.contains(" parts, ") && !verified.contains(" 0 objects, ") && !verified.contains(" 0 segments"), "{verified}");
     }
     assert_eq!(served.terminate().code(), Some(0));
 
@@ -116,6 +123,7 @@ async fn files_that_tenants_keep_come_back_with_them() {
         done(&config, elsewhere.path(), &[&["restore"], from].concat()).await;
         let served = Served::start(elsewhere.path(), &["--config", &config]);
         assert_eq!(failures(&served, &key, &job).await, refused);
+        assert_eq!(pages(&served, &key, LOGS, "message").await, logged);
         assert_eq!(served.terminate().code(), Some(0));
     }
 }

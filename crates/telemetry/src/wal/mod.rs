@@ -1,6 +1,7 @@
 //! The write-ahead log of the process: one sequence of CRC-framed batches over preallocated files.
 //!
-//! Invariants: a batch is acknowledged only after the fdatasync that covers it; sequence numbers have no gap across files; of a batch that is
+//! Invariants: a batch is acknowledged only after the fdatasync that covers it; sequence numbers have no gap across files that is not below
+//! the manifest's floor; of a batch that is
 //! written twice, because the first file failed, the later file's copy counts; a file is removed only when the manifest has published all
 //! of it.
 

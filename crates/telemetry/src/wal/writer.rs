@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -41,7 +41,27 @@ pub(crate) struct Append {
 enum Order {
     Append(Append),
     /// Begin a new file, so that the ones before it can be removed once they are published.
-    Rotate(std::sync::mpsc::SyncSender<io::Result<()>>),
+    Rotate(SyncSender<io::Result<()>>),
+    /// Write nothing until told where to go on; the next sequence is answered.
+    Pause(SyncSender<u64>, Receiver<u64>),
+}
+
+/// A log that is not written while this lives: everything before its next sequence is readable.
+#[derive(Debug)]
+pub(crate) struct Paused {
+    next_sequence: u64,
+    go_on: SyncSender<u64>,
+}
+
+impl Paused {
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Goes on at a later sequence, in a new file. Nothing before it may be missing: recovery finds a gap, which must be below the floor.
+    pub(crate) fn go_on_at(self, sequence: u64) {
+        let _ = self.go_on.send(sequence);
+    }
 }
 
 /// Whether the log can be written.
@@ -139,9 +159,18 @@ impl Wal {
     /// Begins a new file behind everything that was appended before. Blocks.
     pub(crate) fn rotate(&self) -> Result<()> {
         let closed = || WalState::Closed.error().expect("closed is an error");
-        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let (reply, answer) = sync_channel(1);
         self.sender.lock().as_ref().ok_or_else(closed)?.send(Order::Rotate(reply)).map_err(|_| closed())?;
         answer.recv().map_err(|_| closed())?.map_err(|error| WalState::Failed(error.to_string()).error().unwrap_or_else(closed))
+    }
+
+    /// Stops writing until the answer is dropped or goes on. Blocks.
+    pub(crate) fn pause(&self) -> Result<Paused> {
+        let closed = || WalState::Closed.error().expect("closed is an error");
+        let (reply, answer) = sync_channel(1);
+        let (go_on, resume) = sync_channel(1);
+        self.sender.lock().as_ref().ok_or_else(closed)?.send(Order::Pause(reply, resume)).map_err(|_| closed())?;
+        Ok(Paused { next_sequence: answer.recv().map_err(|_| closed())?, go_on })
     }
 
     /// Whether any file may hold rows of a tenant.
@@ -255,12 +284,30 @@ impl Writer {
                 next = if bytes < self.options.group_bytes { receiver.try_recv().ok() } else { None };
             }
             self.commit(group);
-            if let Some(Order::Rotate(reply)) = next {
-                // Whoever asked may have gone.
-                let _ = reply.send(self.rotate(self.next_sequence, 0));
+            match next {
+                Some(Order::Rotate(reply)) => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.rotate(self.next_sequence, 0));
+                }
+                Some(Order::Pause(reply, resume)) => {
+                    let _ = reply.send(self.next_sequence);
+                    if let Ok(sequence) = resume.recv() {
+                        self.go_on_at(sequence);
+                    }
+                }
+                Some(Order::Append(_)) | None => {}
             }
         }
         *self.shared.state.lock() = WalState::Closed;
+    }
+
+    /// The next batch begins a file, whose header says where it begins.
+    fn go_on_at(&mut self, sequence: u64) {
+        if sequence > self.next_sequence {
+            self.file = None;
+            self.next_sequence = sequence;
+            self.durable = sequence - 1;
+        }
     }
 
     fn commit(&mut self, group: Vec<Append>) {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use proptest::prelude::*;
-use steward_telemetry::{Delivery, LogQuery, MetricBatch, MetricKind, SeriesQuery, Telemetry};
+use steward_telemetry::{Copied, Delivery, LogQuery, MetricBatch, MetricKind, SeriesQuery, Telemetry};
 use tempfile::tempdir;
 use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 
+use crate::copies::copies;
 use crate::support::{batch, messages, open, options, points, tenant, time};
 
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ enum Step {
     Append(u8, usize),
     Flush,
     Maintain,
+    /// A segment of somebody else, whose rows have batches so far ahead.
+    TakeIn(u64),
     Restart,
     Close,
 }
@@ -23,6 +28,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (0u8..3, 1usize..200).prop_map(|(tenant, rows)| Step::Append(tenant, rows)),
         1 => Just(Step::Flush),
         1 => Just(Step::Maintain),
+        1 => (0u64..500).prop_map(Step::TakeIn),
         2 => Just(Step::Restart),
         1 => Just(Step::Close),
     ];
@@ -41,22 +47,29 @@ proptest! {
             let small = || { let mut options = options(dir.path()); options.compact_segments = 3; options };
             let mut telemetry = open(small()).await;
             let mut sent: Vec<Vec<String>> = vec![Vec::new(); 3];
-            let mut next = 0;
+            let (mut next, mut last, mut taken) = (0, 0, false);
             for step in steps {
                 match step {
                     Step::Append(who, rows) => {
                         let texts: Vec<String> = (next..next + rows).map(|number| format!("row {number}")).collect();
                         next += rows;
                         let ack = telemetry.append_logs(tenant(who), None, batch(texts.iter().map(String::as_str))).await.expect("stored");
-                        assert_eq!(ack.rows as usize, rows);
+                        assert!(ack.rows as usize == rows && ack.batch > last);
+                        last = ack.batch;
                         sent[usize::from(who)].extend(texts);
                     }
                     Step::Flush => telemetry.flush().await.expect("flushes"),
                     Step::Maintain => telemetry.maintain().await.expect("maintains"),
+                    Step::TakeIn(ahead) => {
+                        take_in(&telemetry, last + ahead).await;
+                        (last, taken) = (last + ahead, true);
+                    }
                     Step::Restart => { drop(telemetry); telemetry = reopen(small()).await; }
                     Step::Close => { telemetry.close().await.expect("closes"); drop(telemetry); telemetry = reopen(small()).await; }
                 }
             }
+            assert!(telemetry.health().damage.is_empty(), "{:?}", telemetry.health().damage);
+            assert_eq!(messages(&telemetry, tenant(7)).await, vec!["from elsewhere"; usize::from(taken)]);
             for (who, sent) in (0..).zip(sent) {
                 let mut found = messages(&telemetry, tenant(who)).await;
                 let mut sent = sent;
@@ -68,8 +81,24 @@ proptest! {
     }
 }
 
+/// Takes a segment of the tenant 7 in, whose rows have batches up to `highest`; the same one every time.
+pub(crate) async fn take_in(telemetry: &Telemetry, highest: u64) {
+    static SEGMENT: OnceCell<(Copied, Bytes)> = OnceCell::const_new();
+    let made = SEGMENT.get_or_init(async || {
+        let dir = tempdir().expect("a folder");
+        let other = open(options(dir.path())).await;
+        other.append_logs(tenant(7), None, batch(["from elsewhere"])).await.expect("stored");
+        other.flush().await.expect("flushes");
+        copies(&other, tenant(7)).await.0.remove(0)
+    });
+    let (copied, bytes) = made.await.clone();
+    let mut arriving = telemetry.arriving(tenant(7));
+    arriving.add(copied, bytes).await.expect("is stored");
+    arriving.publish(highest).await.expect("is published");
+}
+
 /// Opens a folder whose former engine may still be letting go of it.
-async fn reopen(options: steward_telemetry::Options) -> Telemetry {
+pub(crate) async fn reopen(options: steward_telemetry::Options) -> Telemetry {
     let opened = async {
         loop {
             match Telemetry::open(options.clone(), steward_base::Clock::system(), steward_base::Random::seeded(7)).await {

@@ -1,5 +1,6 @@
 //! The engine through its public interface, on real files and on a simulated disk.
 
+mod copies;
 mod crash;
 mod damage;
 mod erase;

@@ -21,6 +21,7 @@ use steward_base::Random;
 use steward_telemetry::{Disk, DiskFile, Options};
 use tokio::runtime::Runtime;
 
+use crate::crash::take_in;
 use crate::support::{batch, messages, open, options, tenant};
 
 const SECTOR: usize = 512;
@@ -276,6 +277,8 @@ fn machine(platters: &Platters) -> (Options, Journal) {
 enum Step {
     /// Batches sent at once: they share a sync.
     Append(Vec<(u8, usize)>),
+    /// A segment of somebody else, with rows of batches up to this one, while a batch is sent.
+    TakeIn(u64),
     Flush,
     Maintain,
 }
@@ -283,6 +286,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         5 => proptest::collection::vec((0u8..2, 1usize..8), 1..4).prop_map(Step::Append),
+        1 => (1u64..200).prop_map(Step::TakeIn),
         1 => Just(Step::Flush),
         1 => Just(Step::Maintain),
     ];
@@ -306,6 +310,21 @@ async fn run(platters: &Platters, life: usize, steps: &[Step]) -> Vec<Event> {
                 });
                 join_all(sends).await;
             }
+            Step::TakeIn(highest) => {
+                let taken = || vec!["from elsewhere".to_owned()];
+                let text = format!("{life}.{number}.beside");
+                let send = async {
+                    journal.lock().expect("alive").push(Event::Sent(vec![text.clone()]));
+                    telemetry.append_logs(tenant(0), None, batch([text.as_str()])).await.expect("stored");
+                    journal.lock().expect("alive").push(Event::Acked(vec![text.clone()]));
+                };
+                let take = async {
+                    journal.lock().expect("alive").push(Event::Sent(taken()));
+                    take_in(&telemetry, *highest).await;
+                    journal.lock().expect("alive").push(Event::Acked(taken()));
+                };
+                tokio::join!(take, send);
+            }
             Step::Flush => telemetry.flush().await.expect("flushes"),
             Step::Maintain => telemetry.maintain().await.expect("maintains"),
         }
@@ -321,6 +340,7 @@ async fn inspect(platters: &Platters, sent: &BTreeSet<String>, acked: &BTreeSet<
     assert!(telemetry.health().damage.is_empty(), "{:?}", telemetry.health().damage);
     let mut found = messages(&telemetry, tenant(0)).await;
     found.extend(messages(&telemetry, tenant(1)).await);
+    found.extend(messages(&telemetry, tenant(7)).await);
     let distinct: BTreeSet<String> = found.iter().cloned().collect();
     assert_eq!(found.len(), distinct.len(), "nothing is doubled");
     assert!(acked.is_subset(&distinct), "lost: {:?}", acked.difference(&distinct).collect::<Vec<_>>());

@@ -11,7 +11,7 @@ use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
 
 use super::lock::{Lock, Purpose};
-use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, Part, names, objects, packed, part_key, read};
+use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, Part, names, objects, packed, part_key, read, telemetry};
 
 /// So many parts are read for one tenant when it is restored; then it is taken anew.
 const MOST_PARTS: usize = 24;
@@ -42,6 +42,8 @@ pub async fn create(from: Installation<'_>, blob: &Blob, subjects: Vec<Subject>)
 async fn make(from: Installation<'_>, blob: &Blob, (name, subjects): (String, Vec<Subject>), lock: &Lock) -> Result<Manifest> {
     let known = known(blob).await?;
     let began_at = from.store.clock().now();
+    // What was acknowledged until now is in segments then.
+    from.telemetry.flush().await?;
     let mut tenants = Vec::with_capacity(subjects.len());
     for subject in subjects {
         match copy(from, blob, &name, &subject, known.get(&subject.tenant)).await {
@@ -84,10 +86,11 @@ async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject
     let objects = objects::copy(from.objects, blob, tenant, known.map_or(&[][..], |known| &known.objects)).await?;
     let ctx = system(tenant, "backup");
     let now = store.chain_head(&ctx).await?;
+    let telemetry = telemetry::copy(from.telemetry, blob, tenant, known.map(|known| &known.telemetry)).await?;
     // Before anything is read: keys that are wrapped anew meanwhile make the next backup look again.
     let keys = Some(store.wrapped_keys(&ctx).await?);
     if let Some(known) = known.filter(|known| known.head == now && known.keys == keys) {
-        return Ok(Copied { about, objects, ..known.clone() });
+        return Ok(Copied { about, objects, telemetry, ..known.clone() });
     }
     let mut parts = Vec::new();
     let mut after = None;
@@ -101,7 +104,7 @@ async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject
     let (part, head) = write(store, blob, name, tenant, after).await?;
     parts.push(part);
     let objects = objects::copy_more(from.objects, blob, tenant, objects).await?;
-    Ok(Copied { tenant, about, head, keys, parts, objects })
+    Ok(Copied { tenant, about, head, keys, parts, objects, telemetry })
 }
 
 async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: Option<i64>) -> Result<(Part, steward_store::Position)> {

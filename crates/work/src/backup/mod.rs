@@ -1,7 +1,7 @@
 //! Copies of tenants, kept as objects in a folder or a bucket, and read back.
 //!
 //! A backup is a manifest and the parts that it names: per tenant a whole dump and the increments since, each compressed and with its
-//! checksum, and the tenant's objects, each copied once. The manifest is written last, so that an interrupted backup is none. A tenant whose
+//! checksum, and the tenant's objects and segments of telemetry, each copied once. The manifest is written last, so that an interrupted backup is none. A tenant whose
 //! events did not go on is not read again; one that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and
 //! jobs that changed without an event are taken with the next one.
 //!
@@ -17,6 +17,7 @@ mod objects;
 mod packed;
 mod prune;
 mod restore;
+mod telemetry;
 mod verify;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp};
 use steward_fabric::blob::{Blob, Key};
 use steward_fabric::{Class, Scope};
 use steward_store::{Position, Store};
+use steward_telemetry::Telemetry;
 
 pub use create::{Subject, create};
 pub use keep::Keep;
@@ -32,16 +34,17 @@ pub use objects::Object;
 pub use packed::{hex, pack};
 pub use prune::{Choice, Pruned, Pruning, prune};
 pub use restore::{Restored, restore_control, restore_tenant};
+pub use telemetry::{Rows, Segment};
 pub use verify::{Verified, verify};
 
 /// What this version writes.
-const FORMAT: u32 = 3;
-/// What it reads: the form before says nothing of objects.
+const FORMAT: u32 = 4;
+/// What it reads: the forms before say nothing of objects, or of telemetry.
 const READ: std::ops::RangeInclusive<u64> = 2..=FORMAT as u64;
 const MANIFESTS: Class = Class::new("backups");
 const PARTS: Class = Class::new("backup-parts");
 /// What manifests name.
-const NEEDED: [Class; 2] = [PARTS, objects::OBJECTS];
+const NEEDED: [Class; 3] = [PARTS, objects::OBJECTS, telemetry::SEGMENTS];
 /// A manifest of 10,000 tenants with full chains has some 100 MB.
 const MAX_MANIFEST: usize = 512 << 20;
 
@@ -76,6 +79,9 @@ pub struct Copied {
     /// Its objects; older backups have none.
     #[serde(default)]
     pub objects: Vec<Object>,
+    /// Its logs and metrics; older backups have none.
+    #[serde(default)]
+    pub telemetry: Rows,
 }
 
 /// An installation: what backups are made of, and what is restored into.
@@ -85,6 +91,8 @@ pub struct Installation<'a> {
     pub store: &'a Store,
     /// Its objects.
     pub objects: &'a Blob,
+    /// Its logs and metrics.
+    pub telemetry: &'a Telemetry,
 }
 
 /// An object of a backup.
@@ -102,7 +110,9 @@ impl Copied {
     /// Everything that it needs.
     fn keys(&self) -> Result<Vec<Key>> {
         let parts = self.parts.iter().map(|part| part_key(self.tenant, &part.backup));
-        parts.chain(self.objects.iter().map(|object| object.key(self.tenant))).collect()
+        let objects = self.objects.iter().map(|object| object.key(self.tenant));
+        let segments = self.telemetry.segments.iter().map(|segment| segment.key(self.tenant));
+        parts.chain(objects).chain(segments).collect()
     }
 }
 
@@ -116,7 +126,8 @@ impl Manifest {
     pub fn length(&self) -> u64 {
         let parts = self.tenants.iter().flat_map(|copied| &copied.parts).map(|part| part.length);
         let objects = self.tenants.iter().flat_map(|copied| &copied.objects).map(|object| object.length);
-        parts.chain(objects).sum()
+        let segments = self.tenants.iter().flat_map(|copied| &copied.telemetry.segments).map(|segment| segment.length);
+        parts.chain(objects).chain(segments).sum()
     }
 }
 

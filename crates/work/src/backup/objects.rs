@@ -108,14 +108,10 @@ pub(super) async fn verify(blob: &Blob, tenant: TenantId, objects: &[Object]) ->
     Ok((objects.len() as u64, bytes))
 }
 
-/// Puts the objects of a tenant back where they were. When one cannot be, those that were not there before are taken away again.
-pub(super) async fn restore(from: &Blob, to: &Blob, tenant: TenantId, objects: &[Object]) -> Result<()> {
-    let mut fresh = Vec::new();
+/// Puts the objects of a tenant back where they were; `fresh` is told those that were not there before.
+pub(super) async fn restore(from: &Blob, to: &Blob, (tenant, objects): (TenantId, &[Object]), fresh: &mut Vec<Key>) -> Result<()> {
     for object in objects {
-        if let Err(error) = restore_one(from, to, (tenant, object), &mut fresh).await {
-            take_back(to, &fresh).await;
-            return Err(error);
-        }
+        restore_one(from, to, (tenant, object), fresh).await?;
     }
     Ok(())
 }
@@ -133,15 +129,6 @@ async fn restore_one(from: &Blob, to: &Blob, (tenant, object): (TenantId, &Objec
         Ok(_) => Ok(()),
         Err(error) if matches!(error.code(), "blob_length" | "blob_digest") => Err(object.spoilt(tenant)),
         Err(error) => Err(error),
-    }
-}
-
-/// Deletes what was put for nothing; why it was matters more than whether that works.
-async fn take_back(blob: &Blob, keys: &[Key]) {
-    for key in keys {
-        if let Err(error) = blob.delete(key).await {
-            tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "an object of a restore that failed stays");
-        }
     }
 }
 

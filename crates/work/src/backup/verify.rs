@@ -4,7 +4,7 @@ use steward_base::Result;
 use steward_fabric::blob::Blob;
 use steward_store::Loading;
 
-use super::{Manifest, damaged, objects, packed};
+use super::{Manifest, damaged, objects, packed, telemetry};
 
 /// What was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,13 +15,15 @@ pub struct Verified {
     pub parts: u64,
     /// Objects of tenants.
     pub objects: u64,
+    /// Segments of logs and metrics.
+    pub segments: u64,
     /// Events, each following from the one before.
     pub events: u64,
     /// Bytes of all that was read.
     pub bytes: u64,
 }
 
-/// Reads every part and every object of a backup: checksums, form, and that each tenant's events follow from each other up to where it ends.
+/// Reads every part, object and segment of a backup: checksums, form, and that each tenant's events follow from each other up to where it ends.
 ///
 /// Errors: `backup_damaged`, `backup_missing`, and `dump_*`.
 pub async fn verify(blob: &Blob, manifest: &Manifest) -> Result<Verified> {
@@ -38,8 +40,10 @@ pub async fn verify(blob: &Blob, manifest: &Manifest) -> Result<Verified> {
             return Err(damaged(format!("the parts of {} do not end where they should", copied.tenant)));
         }
         let (objects, bytes) = objects::verify(blob, copied.tenant, &copied.objects).await?;
+        let (segments, more) = telemetry::verify(blob, copied.tenant, &copied.telemetry).await?;
         verified.objects += objects;
-        verified.bytes += bytes;
+        verified.segments += segments;
+        verified.bytes += bytes + more;
         verified.tenants += 1;
         verified.events += copied.head.position as u64;
     }

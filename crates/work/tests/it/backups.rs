@@ -185,6 +185,8 @@ async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
     let (folder, objects) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (blob, file, random) = (blob(&objects).await, folder.path().join("master.key"), Random::system());
     let own = Blob::directory(&folder.path().join("blobs")).await.expect("opens");
+    let options = steward_telemetry::Options::new(folder.path().join("telemetry"));
+    let telemetry = &steward_telemetry::Telemetry::open(options, Clock::system(), Random::system()).await.expect("opens");
     let master = MasterKey::load_or_create(&file, &random).expect("is made");
     let store = open_with(&folder, master.clone()).await;
     let tenant = TenantId::new(store.clock(), &random);
@@ -193,7 +195,7 @@ async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
     let unit = UnitOfWork::new().create(id, &Safe { pin: Sealed::new("1234".to_owned()) });
     store.commit(&ctx, unit).await.expect("commits");
     let create = async || {
-        let made = backup::create(Installation { store: &store, objects: &own }, &blob, subjects(std::slice::from_ref(&ctx)))
+        let made = backup::create(Installation { store: &store, objects: &own, telemetry }, &blob, subjects(std::slice::from_ref(&ctx)))
             .await
             .expect("is made");
         made.tenant(tenant).expect("is in it").parts.len()
@@ -209,7 +211,7 @@ async fn after_a_rotation_the_next_backup_needs_the_new_master_key_alone() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     let store = open_with(&elsewhere, new).await;
     let read = backup::read(&blob, None).await.expect("reads");
-    backup::restore_tenant(Installation { store: &store, objects: &own }, &blob, &read, tenant).await.expect("restores");
+    backup::restore_tenant(Installation { store: &store, objects: &own, telemetry }, &blob, &read, tenant).await.expect("restores");
     assert_eq!(store.verify_chain(&ctx).await.expect("holds"), read.tenant(tenant).expect("is in it").head.position);
     let pin = store.reveal(&ctx, "safe", id, "pin").await.expect("reveals").expect("has one");
     assert_eq!(*pin.expose(), "1234");

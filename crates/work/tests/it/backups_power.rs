@@ -9,6 +9,7 @@ use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, RecordId, TenantId};
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::{Backend, Kind, Kinds, MasterKey, Store, UnitOfWork};
+use steward_telemetry::{LogBatch, LogFields, LogQuery, Telemetry};
 use steward_work::backup::{self, Installation, Keep, Pruning, Subject};
 use tokio::runtime::Runtime;
 
@@ -32,6 +33,7 @@ fn tenants() -> [TenantId; 2] {
 struct Live {
     store: Store,
     objects: Blob,
+    telemetry: Telemetry,
 }
 
 impl Live {
@@ -40,15 +42,23 @@ impl Live {
         let backend = Backend::Sqlite { dir: dir.join("records") };
         let options = steward_store::Options { backend, master: MasterKey::new([7; 32]) };
         let store = Store::open(options, kinds, Clock::system(), Random::system()).await.expect("opens");
-        Self { store, objects: Blob::directory(&dir.join("blobs")).await.expect("opens") }
+        let options = steward_telemetry::Options::new(dir.join("telemetry"));
+        let telemetry = Telemetry::open(options, Clock::system(), Random::system()).await.expect("opens");
+        Self { store, objects: Blob::directory(&dir.join("blobs")).await.expect("opens"), telemetry }
     }
 
     fn all(&self) -> Installation<'_> {
-        Installation { store: &self.store, objects: &self.objects }
+        Installation { store: &self.store, objects: &self.objects, telemetry: &self.telemetry }
     }
 
     async fn write(&self, ctx: &Ctx, number: i64) {
         self.store.commit(ctx, UnitOfWork::new().create(self.store.mint_id(), &Trace { number })).await.expect("commits");
+    }
+
+    async fn log(&self, tenant: TenantId, message: &str) {
+        let mut batch = LogBatch::new();
+        batch.push(&LogFields { message, ..LogFields::default() });
+        self.telemetry.append_logs(tenant, None, batch).await.expect("is stored");
     }
 
     async fn put(&self, tenant: TenantId, name: &str, text: String) {
@@ -87,6 +97,7 @@ fn copies() {
                 for number in 0..8 {
                     live.write(&system(*tenant, "test"), number).await;
                 }
+                live.log(*tenant, &format!("what was logged in turn {turn}")).await;
                 live.put(*tenant, &format!("file-{turn}"), format!("what came in turn {turn}")).await;
                 live.put(*tenant, "same", format!("as it is in turn {turn}")).await;
             }
@@ -111,6 +122,7 @@ fn prunes() {
         for turn in 0..TURNS {
             for tenant in tenants() {
                 live.write(&system(tenant, "test"), turn as i64).await;
+                live.log(tenant, &format!("what was logged in turn {turn}")).await;
                 live.put(tenant, "same", format!("as it is in turn {turn}")).await;
             }
             let name = copy(&live, &blob).await;
@@ -160,7 +172,10 @@ async fn restored(dir: &Path, when: &str) {
             backup::restore_tenant(live.all(), &blob, &manifest, tenant).await.unwrap_or_else(|error| panic!("{when}: {error:?}"));
         assert_eq!(live.store.verify_chain(&system(tenant, "test")).await.expect("holds"), restored.position, "{when}");
         let page = live.objects.list(tenant.into(), UPLOADS, None, 100).await.expect("lists");
-        assert_eq!(page.objects.len(), manifest.tenant(tenant).expect("is in it").objects.len(), "{when}");
+        let copied = manifest.tenant(tenant).expect("is in it");
+        assert_eq!(page.objects.len(), copied.objects.len(), "{when}");
+        let rows = live.telemetry.logs(tenant, LogQuery { limit: 100, ..LogQuery::default() }).await.expect("answers").rows;
+        assert!(rows.len() >= copied.telemetry.segments.len() && !rows.is_empty(), "{when}");
     }
     live.store.close().await;
 }
@@ -274,9 +289,10 @@ async fn needed_alone(dir: &Path, when: &str) {
         for copied in &manifest.tenants {
             named.extend(copied.parts.iter().map(|part| format!("{}.{}", copied.tenant, part.backup)));
             named.extend(copied.objects.iter().map(|object| format!("{}.{}", copied.tenant, object.sha256)));
+            named.extend(copied.telemetry.segments.iter().map(|segment| format!("{}.{}", copied.tenant, segment.id())));
         }
     }
-    let folders = ["backup-parts", "backup-objects"].map(|class| dir.join("mnt/steward/backups/platform").join(class));
+    let folders = ["backup-parts", "backup-objects", "backup-telemetry"].map(|class| dir.join("mnt/steward/backups/platform").join(class));
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("lists"));
     let there: BTreeSet<String> = files.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(there, named, "{when}");

@@ -25,7 +25,7 @@ fn kept(pruned: &Pruned) -> Vec<&str> {
 
 /// Every object that is there beside the manifests.
 fn there(backups: &TempDir) -> BTreeSet<String> {
-    let folders = ["backup-parts", "backup-objects"].map(|class| backups.path().join("platform").join(class));
+    let folders = ["backup-parts", "backup-objects", "backup-telemetry"].map(|class| backups.path().join("platform").join(class));
     let files = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
     files.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
@@ -35,7 +35,9 @@ fn named(manifests: &[&Manifest]) -> BTreeSet<String> {
     let tenants = manifests.iter().flat_map(|manifest| &manifest.tenants);
     let names = tenants.flat_map(|copied| {
         let parts = copied.parts.iter().map(|part| format!("{}.{}", copied.tenant, part.backup));
-        parts.chain(copied.objects.iter().map(|object| format!("{}.{}", copied.tenant, object.sha256)))
+        let objects = copied.objects.iter().map(|object| format!("{}.{}", copied.tenant, object.sha256));
+        let segments = copied.telemetry.segments.iter().map(|segment| format!("{}.{}", copied.tenant, segment.id()));
+        parts.chain(objects).chain(segments)
     });
     names.collect()
 }

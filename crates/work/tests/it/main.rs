@@ -4,6 +4,7 @@ mod backups;
 mod backups_objects;
 mod backups_power;
 mod backups_prune;
+mod backups_telemetry;
 mod consumers;
 mod elsewhere;
 mod generated;

@@ -1,10 +1,11 @@
-//! An installation as backups see it: records and objects in a folder.
+//! An installation as backups see it: records, objects and telemetry in a folder.
 
 use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, TenantId};
 use steward_fabric::Class;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
+use steward_telemetry::Telemetry;
 use steward_work::backup::Installation;
 use tempfile::TempDir;
 
@@ -16,6 +17,7 @@ pub(crate) const UPLOADS: Class = Class::new("uploads");
 pub(crate) struct Place {
     pub(crate) store: Store,
     pub(crate) objects: Blob,
+    pub(crate) telemetry: Telemetry,
     pub(crate) folder: TempDir,
 }
 
@@ -30,11 +32,13 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let store = open(&folder.path().join("records"), clock).await;
         let objects = Blob::directory(&folder.path().join("blobs")).await.expect("opens");
-        Self { store, objects, folder }
+        let options = steward_telemetry::Options::new(folder.path().join("telemetry"));
+        let telemetry = Telemetry::open(options, Clock::system(), Random::system()).await.expect("opens");
+        Self { store, objects, telemetry, folder }
     }
 
     pub(crate) fn all(&self) -> Installation<'_> {
-        Installation { store: &self.store, objects: &self.objects }
+        Installation { store: &self.store, objects: &self.objects, telemetry: &self.telemetry }
     }
 
     pub(crate) async fn tenant(&self) -> Ctx {
