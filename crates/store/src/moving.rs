@@ -163,7 +163,7 @@ impl Store {
         self.0.places.engine(place)?.remove(tenant).await?;
         {
             let _lane = self.0.marks.forget(tenant).await;
-            let gone = [TallyKey::Mark(tenant), TallyKey::Place(tenant), TallyKey::Stray(tenant)];
+            let gone = [TallyKey::Mark(tenant), TallyKey::Calm(tenant), TallyKey::Place(tenant), TallyKey::Stray(tenant)];
             self.note(gone.into_iter().map(|key| (key, None)).collect()).await?;
         }
         self.0.places.forget(tenant);

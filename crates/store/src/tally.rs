@@ -37,6 +37,8 @@ pub(crate) enum Tally {
     Lane(Lane),
     /// Says in control whether a tenant's namespace may have work waiting; only in place of one mark, where that is named.
     Mark { tenant: TenantId, number: i64, instead_of: Option<i64> },
+    /// Notes in control that nothing is committed into a tenant's namespace, unless it is marked dirty; the next such mark takes it away.
+    Calm { tenant: TenantId, number: i64 },
     /// Notes something in control, or forgets it.
     Note { key: TallyKey, value: Option<i64> },
 }
@@ -75,6 +77,8 @@ pub(crate) enum TallyKey {
     Sequence(String),
     Cursor(String),
     Mark(TenantId),
+    /// Since when nothing was committed into a tenant's namespace.
+    Calm(TenantId),
     /// Where a tenant is.
     Place(TenantId),
     /// Where a copy of a tenant may be that does not count.
@@ -83,12 +87,13 @@ pub(crate) enum TallyKey {
 
 /// What the names of marks begin with.
 pub(crate) const MARK: &str = "mark:";
+pub(crate) const CALM: &str = "calm:";
 pub(crate) const PLACE: &str = "place:";
 pub(crate) const STRAY: &str = "stray:";
 
 /// Whether a number says something about this installation's copy of a tenant rather than about the tenant.
 pub(crate) fn is_of_installation(name: &str) -> bool {
-    [MARK, PLACE, STRAY].iter().any(|prefix| name.starts_with(prefix))
+    [MARK, CALM, PLACE, STRAY].iter().any(|prefix| name.starts_with(prefix))
 }
 
 impl TallyKey {
@@ -99,6 +104,7 @@ impl TallyKey {
             Self::Sequence(name) => format!("sequence:{name}"),
             Self::Cursor(name) => format!("cursor:{name}"),
             Self::Mark(tenant) => format!("{MARK}{tenant}"),
+            Self::Calm(tenant) => format!("{CALM}{tenant}"),
             Self::Place(tenant) => format!("{PLACE}{tenant}"),
             Self::Stray(tenant) => format!("{STRAY}{tenant}"),
         }
@@ -111,7 +117,7 @@ impl Tally {
             Self::Add { name, .. } => Some(TallyKey::Counter(name.to_string())),
             Self::Number { sequence, .. } => Some(TallyKey::Sequence(sequence.to_string())),
             Self::Advance { consumer, .. } => Some(TallyKey::Cursor(consumer.to_string())),
-            Self::Mark { tenant, .. } => Some(TallyKey::Mark(*tenant)),
+            Self::Mark { tenant, .. } | Self::Calm { tenant, .. } => Some(TallyKey::Mark(*tenant)),
             // A note is written whatever was there.
             Self::Note { .. } | Self::Receive { .. } | Self::Lane(_) => None,
         }

@@ -117,10 +117,20 @@ impl Planner<'_> {
                     match instead_of.is_none_or(|wanted| wanted == is) {
                         // Of what is clean, or gone, nothing is kept.
                         true if Mark::of(*number).is_none() => changes.gone.push(key),
-                        true => drop(changes.values.insert(key, *number)),
+                        true => {
+                            if Mark::of(*number) == Some(Mark::Dirty) {
+                                changes.gone.push(TallyKey::Calm(*tenant));
+                            }
+                            changes.values.insert(key, *number);
+                        }
                         false => {}
                     }
                 }
+                // What is dirty is so since a time, as a number below zero.
+                Tally::Calm { tenant, number } if changes.get(tallies, &TallyKey::Mark(*tenant)) >= 0 => {
+                    changes.values.insert(TallyKey::Calm(*tenant), *number);
+                }
+                Tally::Calm { .. } => {}
                 Tally::Lane(lane) => {
                     let message = lane.message();
                     if tallies.received.get(&message).is_some_and(|until| *until >= lane.until()) {

@@ -1,16 +1,21 @@
 //! What waits and what is counted: jobs, marks, counters, cursors, and the keys of requests that may come again.
 
+use std::collections::HashMap;
+
 use steward_base::{Ctx, Error, RecordId, TenantId, Timestamp};
 
 use super::Store;
 use crate::attempt::Remembered;
 use crate::job::{Claim, Job, JobChange, JobQuery};
-use crate::marks::Mark;
+use crate::marks::{Mark, write_tallies};
 use crate::places::ask;
 use crate::query::MAX_LIMIT;
 use crate::stirred::Stirred;
-use crate::tally::{MARK, TallyKey};
+use crate::tally::{CALM, MARK, Tally, TallyKey};
 use crate::unit::UnitOfWork;
+
+/// How many tenants are noted in one commit.
+const NOTED: usize = 500;
 
 impl Store {
     /// Takes jobs that are due: each is running under a lease from now on.
@@ -43,6 +48,26 @@ impl Store {
         let marks = self.0.places.home().notes(MARK).await?;
         let known = marks.into_iter().filter_map(|(tenant, number)| Some((tenant.parse().ok()?, Mark::of(number)?)));
         Ok(known.collect())
+    }
+
+    /// The tenants into which nothing was committed since [`Store::note_calm`] noted it, with the number that it noted. None are known of a store
+    /// in another process.
+    pub async fn calm(&self) -> Result<HashMap<TenantId, i64>, Error> {
+        let notes = self.0.places.home().notes(CALM).await?;
+        Ok(notes.into_iter().filter_map(|(tenant, number)| Some((tenant.parse().ok()?, number))).collect())
+    }
+
+    /// Notes a number for each of these tenants into which nothing is committed at the moment: those that are not marked dirty. The mark before
+    /// the next commit takes it away. Nothing is noted of a store in another process, or of control, which is never marked.
+    pub async fn note_calm(&self, tenants: &[TenantId], number: i64) -> Result<(), Error> {
+        if self.remote().is_some() {
+            return Ok(());
+        }
+        for some in tenants.chunks(NOTED) {
+            let calm = some.iter().filter(|tenant| **tenant != TenantId::OPERATOR).map(|tenant| Tally::Calm { tenant: *tenant, number });
+            write_tallies(self.0.places.home(), self.seen(), calm.collect()).await?;
+        }
+        Ok(())
     }
 
     /// Removes some of what nobody will ask for any more: jobs finished a week ago, dead ones after 90 days, messages that may come

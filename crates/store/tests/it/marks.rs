@@ -83,6 +83,44 @@ async fn a_tenant_that_nobody_writes_to_is_not_looked_into() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_calm_until_somebody_writes_to_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut worlds = vec![World::new(Backend::Sqlite { dir: dir.path().to_owned() }, 1).await];
+    if let Some(url) = postgres_url() {
+        worlds.push(World::new(Backend::Postgres { url: Secret::new(url), connections: 4 }, 2).await);
+    }
+    for world in worlds {
+        let (first, last) = (&world.stores[0], &world.stores[world.stores.len() - 1]);
+        let calm = async || {
+            let calm = first.calm().await.expect("reads");
+            world.tenants.map(|tenant| calm.get(&tenant).copied())
+        };
+        world.write(0, 0).await;
+        let job = JobDraft::new("work", json!({})).at(world.clock.now().plus(Duration::from_secs(86_400)));
+        first.commit(&ctx(world.tenants[1]), UnitOfWork::new().enqueue(first.mint_id(), job)).await.expect("queues");
+        last.note_calm(&world.tenants, 1).await.expect("is noted");
+        assert_eq!(calm().await, [None, None], "somebody may be writing");
+        for _ in 0..2 {
+            world.clock.advance(LONG);
+            world.settle().await;
+        }
+        last.note_calm(&world.tenants[..1], 2).await.expect("is noted");
+        last.note_calm(&world.tenants[1..], 3).await.expect("is noted");
+        assert_eq!(calm().await, [Some(2), Some(3)], "one that waits for its next job is calm too");
+        world.write(0, 0).await;
+        assert_eq!(calm().await, [None, Some(3)]);
+        for _ in 0..2 {
+            world.clock.advance(LONG);
+            world.settle().await;
+        }
+        assert_eq!(calm().await, [None, Some(3)], "it is not what it was");
+        first.erase(world.tenants[1]).await.expect("erases");
+        assert_eq!(calm().await, [None, None]);
+        world.close().await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_settles_what_another_process_relies_on() {
     let Some(url) = postgres_url() else { return };
     let world = World::new(Backend::Postgres { url: Secret::new(url), connections: 4 }, 2).await;

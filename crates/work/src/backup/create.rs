@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use steward_auth::system;
-use steward_base::{Error, ErrorKind, Result, TenantId};
+use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp};
 use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
@@ -44,12 +44,15 @@ async fn make(from: Installation<'_>, blob: &Blob, (name, subjects): (String, Ve
     let began_at = from.store.clock().now();
     // What was acknowledged until now is in segments then.
     from.telemetry.flush().await?;
+    let calm = calm(from.store, &subjects, began_at).await?;
     let mut tenants = Vec::with_capacity(subjects.len());
     for subject in subjects {
-        match copy(from, blob, &name, &subject, known.get(&subject.tenant)).await {
+        let (tenant, known) = (subject.tenant, known.get(&subject.tenant));
+        let since = Since { known, calm: calm.get(&tenant).copied() };
+        match copy(from, blob, &name, &subject, since).await {
             Ok(copied) => tenants.push(copied),
-            Err(error) if error.kind() == ErrorKind::NotFound && subject.tenant != TenantId::OPERATOR => {
-                tracing::warn!(tenant.id = %subject.tenant, "a tenant is gone and left out of the backup");
+            Err(error) if error.kind() == ErrorKind::NotFound && tenant != TenantId::OPERATOR => {
+                tracing::warn!(tenant.id = %tenant, "a tenant is gone and left out of the backup");
             }
             Err(error) => return Err(error),
         }
@@ -80,8 +83,29 @@ async fn known(blob: &Blob) -> Result<HashMap<TenantId, Copied>> {
     Ok(known)
 }
 
-async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject, known: Option<&Copied>) -> Result<Copied> {
+/// What is known of a tenant.
+struct Since<'a> {
+    /// By the latest backups.
+    known: Option<&'a Copied>,
+    /// By control.
+    calm: Option<i64>,
+}
+
+/// The tenants that are calm, before anything of them is read; those that are not known as such yet are from now on.
+async fn calm(store: &Store, subjects: &[Subject], now: Timestamp) -> Result<HashMap<TenantId, i64>> {
+    let known = store.calm().await?;
+    let others: Vec<TenantId> = subjects.iter().map(|subject| subject.tenant).filter(|tenant| !known.contains_key(tenant)).collect();
+    store.note_calm(&others, now.micros()).await?;
+    store.calm().await
+}
+
+async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject, Since { known, calm }: Since<'_>) -> Result<Copied> {
     let (store, tenant, about) = (from.store, subject.tenant, subject.about.clone());
+    // An object is named by a commit too; telemetry comes without any.
+    if let Some(known) = known.filter(|known| calm.is_some() && known.calm == calm) {
+        let telemetry = telemetry::copy(from.telemetry, blob, tenant, Some(&known.telemetry)).await?;
+        return Ok(Copied { about, telemetry, ..known.clone() });
+    }
     // Before the records that name them, and again behind those: an object is put before anybody names it, and deleted after.
     let objects = objects::copy(from.objects, blob, tenant, known.map_or(&[][..], |known| &known.objects)).await?;
     let ctx = system(tenant, "backup");
@@ -90,7 +114,7 @@ async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject
     // Before anything is read: keys that are wrapped anew meanwhile make the next backup look again.
     let keys = Some(store.wrapped_keys(&ctx).await?);
     if let Some(known) = known.filter(|known| known.head == now && known.keys == keys) {
-        return Ok(Copied { about, objects, telemetry, ..known.clone() });
+        return Ok(Copied { about, calm, objects, telemetry, ..known.clone() });
     }
     let mut parts = Vec::new();
     let mut after = None;
@@ -104,7 +128,7 @@ async fn copy(from: Installation<'_>, blob: &Blob, name: &str, subject: &Subject
     let (part, head) = write(store, blob, name, tenant, after).await?;
     parts.push(part);
     let objects = objects::copy_more(from.objects, blob, tenant, objects).await?;
-    Ok(Copied { tenant, about, head, keys, parts, objects, telemetry })
+    Ok(Copied { tenant, about, head, keys, calm, parts, objects, telemetry })
 }
 
 async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: Option<i64>) -> Result<(Part, steward_store::Position)> {

@@ -3,7 +3,7 @@
 //! A backup is a manifest and the parts that it names: per tenant a whole dump and the increments since, each compressed and with its
 //! checksum, and the tenant's objects and segments of telemetry, each copied once. The manifest is written last, so that an interrupted backup is none. A tenant whose
 //! events did not go on is not read again; one that did adds an increment, until there are so many that a whole dump is taken anew. Numbers and
-//! jobs that changed without an event are taken with the next one.
+//! jobs that changed without an event are taken with the next one. One that control knows to be calm since then is not even looked at.
 //!
 //! Backups are removed by their age, manifests first and then what no other one names ([`prune`]). In a bucket, whoever removes is alone.
 //!
@@ -74,6 +74,9 @@ pub struct Copied {
     /// A digest of the keys in it as they are wrapped; older backups do not say.
     #[serde(default)]
     keys: Option<String>,
+    /// What control had noted of it before it was looked at; as long as that stands, nothing was committed into it.
+    #[serde(default)]
+    calm: Option<i64>,
     /// The whole dump, then increments in their order.
     pub parts: Vec<Part>,
     /// Its objects; older backups have none.

@@ -1,8 +1,10 @@
 //! Backups: taken while tenants are written, read again, and read back into an installation that has nothing.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, TenantId};
 use steward_fabric::blob::Blob;
 use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Sealed, Store, UnitOfWork};
-use steward_work::backup::{self, Installation, Subject};
+use steward_work::backup::{self, Installation, Manifest, Subject};
 use tempfile::TempDir;
 
 use crate::place::Place;
@@ -112,6 +114,52 @@ async fn a_backup_under_load_is_restored_to_its_position() {
     let store = open(&other.folder.path().join("records"), Clock::system()).await;
     assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
     store.close().await;
+}
+
+/// The file of a tenant that nobody writes to may as well not be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_tenant_is_not_looked_at() {
+    let (place, objects) = (Place::new().await, tempfile::tempdir().expect("a folder"));
+    let blob = blob(&objects).await;
+    let tenants = [place.tenant().await, place.tenant().await];
+    for ctx in &tenants {
+        write(&place.store, ctx, 1).await;
+    }
+    let first = backup::create(place.all(), &blob, subjects(&tenants)).await.expect("is made");
+    place.store.settle(Duration::ZERO, |_| i64::MAX).await.expect("settles");
+    backup::create(place.all(), &blob, subjects(&tenants)).await.expect("is made, and knows them to be calm");
+    let place = place.reopened().await;
+    let idle = tenants[0].tenant().to_string();
+    let files: Vec<_> = found(&place.folder.path().join("records"), &idle);
+    assert!(!files.is_empty(), "its records are in files");
+    let away = |path: &Path| PathBuf::from(format!("{}.away", path.display()));
+    for file in &files {
+        std::fs::rename(file, away(file)).expect("is moved");
+    }
+    write(&place.store, &tenants[1], 2).await;
+    let second = backup::create(place.all(), &blob, subjects(&tenants)).await.expect("is made");
+    let parts = |made: &Manifest| tenants.clone().map(|ctx| made.tenant(ctx.tenant()).expect("is in it").parts.len());
+    assert_eq!((parts(&first), parts(&second)), ([1, 1], [1, 2]));
+    for file in &files {
+        std::fs::rename(away(file), file).expect("is moved back");
+    }
+    write(&place.store, &tenants[0], 2).await;
+    let third = backup::create(place.all(), &blob, subjects(&tenants)).await.expect("is made");
+    assert_eq!(parts(&third), [2, 2], "until somebody writes");
+    backup::verify(&blob, &third).await.expect("holds");
+    place.store.close().await;
+}
+
+/// The files and folders below a folder that have a text in their names.
+fn found(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(folder).expect("lists").map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.file_name().is_some_and(|name| name.to_string_lossy().contains(text)) {
+            true => vec![path],
+            false if path.is_dir() => found(&path, text),
+            false => Vec::new(),
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -223,7 +223,7 @@ fn no_power_cut_loses_a_backup_or_leaves_one_that_does_not_hold() {
 #[test]
 fn no_power_cut_after_a_kill_loses_a_backup() {
     let runtime = Runtime::new().expect("a runtime");
-    for sync in [1, 3, 6, 9, 12, 16, 20] {
+    for sync in [1, 3, 6, 9, 12, 16, 20, 26, 34, 44] {
         let (outer, dir) = folder();
         let inject = format!("inject=fsync:signal=SIGKILL:when={sync}");
         let Some(Record { acts, .. }) = traced::run("backups_power::copies", &dir, &[&["-e", &inject], &[]]) else { return };

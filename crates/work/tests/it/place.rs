@@ -37,6 +37,13 @@ impl Place {
         Self { store, objects, telemetry, folder }
     }
 
+    /// The same folder after the store let go of it.
+    pub(crate) async fn reopened(self) -> Self {
+        self.store.close().await;
+        let store = open(&self.folder.path().join("records"), self.store.clock().clone()).await;
+        Self { store, ..self }
+    }
+
     pub(crate) fn all(&self) -> Installation<'_> {
         Installation { store: &self.store, objects: &self.objects, telemetry: &self.telemetry }
     }
