@@ -153,11 +153,11 @@ impl Model for SetUpLink {
 /// Every kind this crate owns.
 pub fn kinds() -> Vec<Kind> {
     vec![
-        Kind::of::<Tenant>(),
-        Kind::of::<Person>(),
+        Kind::of::<Tenant>().of_platform(),
+        Kind::of::<Person>().of_platform(),
         Kind::of::<Member>(),
         Kind::of::<Session>(),
         Kind::of::<ApiKey>(),
-        Kind::of::<SetUpLink>(),
+        Kind::of::<SetUpLink>().of_platform(),
     ]
 }

@@ -9,6 +9,9 @@ use steward_base::{Ctx, Error};
 use steward_store::{Job, Lease, Store, UnitOfWork};
 use tokio_util::sync::CancellationToken;
 
+use crate::reconcile::Reconcile;
+use crate::saga::RunSaga;
+
 /// Does the jobs of one kind.
 pub trait JobHandler: Send + Sync + 'static {
     /// An imperative, as in `send_mail`; jobs are queued under it.
@@ -29,6 +32,10 @@ pub trait JobHandler: Send + Sync + 'static {
         Policy::default()
     }
 }
+
+/// The kinds of jobs that act on the installation and on all of its tenants: they are run in the operator's tenant, and are dead letters in any
+/// other.
+pub const PLATFORM_JOBS: [&str; 2] = [RunSaga::KIND, Reconcile::KIND];
 
 /// How patient to be with a kind of job.
 #[derive(Clone, Copy, Debug)]

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::consume::{Consumer, Known, Redeliver};
 use crate::follow::{Followed, Follower};
-use crate::job::{Failure, JobHandler, Policy, Running};
+use crate::job::{Failure, JobHandler, PLATFORM_JOBS, Policy, Running};
 use crate::lags::Lags;
 use crate::reconcile::{self, Reconcile, Reconciler, Reconcilers};
 use crate::saga::{self, RunSaga, Saga, Sagas};
@@ -385,6 +385,9 @@ impl Shared {
     /// Runs one job to its end, whatever that is.
     async fn run(&self, running: &Running) {
         let Some(handler) = self.handlers.get(running.job.kind.as_str()) else { return };
+        if running.ctx.tenant() != TenantId::OPERATOR && PLATFORM_JOBS.contains(&running.job.kind.as_str()) {
+            return self.end(running, self.failed(running, &handler.policy, &Failure::Never(platform_only()))).await;
+        }
         if running.job.attempts > handler.policy.attempts {
             // The processes that had it before never got to say why.
             let why = running.job.last_error.clone().unwrap_or_else(|| "the process ended while it ran, every time".to_owned());
@@ -440,6 +443,11 @@ impl Shared {
 
 fn everybody() -> Admits {
     Box::new(|_| std::future::ready(Ok(true)).boxed())
+}
+
+fn platform_only() -> Error {
+    let detail = "Jobs of this kind act on the whole installation: they are run in the operator's tenant only.";
+    Error::new(ErrorKind::Forbidden, "platform_only", detail)
 }
 
 fn took_too_long() -> Error {

@@ -17,6 +17,7 @@ use steward_work::{At, Done, Failure, Saga, Step, begin};
 use super::file::Reader;
 use super::item::{About, Item, Sum, Totals, Traveller};
 use super::{Transfer, damaged, elsewhere, long_enough, newer};
+use crate::lifecycle::begun_with;
 use crate::tenants::{check_slug, slug_taken};
 use crate::{Tenant, TenantStatus};
 
@@ -349,7 +350,7 @@ impl Step for Claim {
     const NAME: &'static str = "claim";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let wanted: Wanted = at.input()?;
+        let wanted: Wanted = begun_with(&at)?;
         match self.0.0.identity.tenant_by_slug(&wanted.slug).await? {
             Some(other) if other.id != wanted.tenant.record() => Err(Failure::Never(slug_taken(&wanted.slug))),
             _ => Ok(Done { unit: self.0.claim(&at.ctx, &wanted).await.map_err(judged)?, ..Done::default() }),
@@ -357,7 +358,7 @@ impl Step for Claim {
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        let Wanted { tenant, .. } = at.input()?;
+        let Wanted { tenant, .. } = begun_with(&at)?;
         self.0.0.blob.delete(&upload_key(at.ctx.tenant(), at.saga)?).await?;
         Ok(self.0.unclaim(&at.ctx, tenant).await?)
     }
@@ -370,13 +371,13 @@ impl Step for Load {
     const NAME: &'static str = "load";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let wanted: Wanted = at.input()?;
+        let wanted: Wanted = begun_with(&at)?;
         Box::pin(self.0.load(&upload_key(at.ctx.tenant(), at.saga)?, &wanted, at.saga)).await.map_err(judged)?;
         Ok(Done::default())
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        self.0.let_go(&at.ctx, at.input::<Wanted>()?.tenant).await?;
+        self.0.let_go(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
         Ok(UnitOfWork::new())
     }
 }
@@ -388,7 +389,7 @@ impl Step for Settle {
     const NAME: &'static str = "settle";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let wanted: Wanted = at.input()?;
+        let wanted: Wanted = begun_with(&at)?;
         let persons = Box::pin(self.0.persons(&upload_key(at.ctx.tenant(), at.saga)?, &wanted, at.saga)).await?;
         self.0.settle(&at.ctx, wanted.tenant, &persons).await.map_err(judged)?;
         Ok(Done::default())
@@ -396,7 +397,7 @@ impl Step for Settle {
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
         // What was in their namespace goes with the step before.
-        self.0.0.identity.leave_persons(&at.ctx, at.input::<Wanted>()?.tenant).await?;
+        self.0.0.identity.leave_persons(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
         self.0.0.identity.0.store.scrub(&at.ctx).await?;
         Ok(UnitOfWork::new())
     }
@@ -409,13 +410,13 @@ impl Step for Open {
     const NAME: &'static str = "open";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let unit = self.0.open(&at.ctx, at.input::<Wanted>()?.tenant).await?;
+        let unit = self.0.open(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
         self.0.0.blob.delete(&upload_key(at.ctx.tenant(), at.saga)?).await?;
         Ok(Done { unit, ..Done::default() })
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        let (tenant, store) = (at.input::<Wanted>()?.tenant, &self.0.0.identity.0.store);
+        let (tenant, store) = (begun_with::<Wanted>(&at)?.tenant, &self.0.0.identity.0.store);
         let Some(record) = store.get(&at.ctx, Tenant::KIND, tenant.record()).await? else { return Ok(UnitOfWork::new()) };
         let closed = Tenant { status: TenantStatus::Provisioning, ..record.decode()? };
         Ok(UnitOfWork::new().put_model(record.id, &closed, Expect::Version(record.version)))
