@@ -147,12 +147,13 @@ impl Identity {
         self.0.store.update::<Tenant>(ctx, tenant, change).await
     }
 
-    /// Whether background work is done for a tenant: not while it is suspended or being deleted.
+    /// Whether background work is done for a tenant: not while it is suspended or being deleted, and not before it is open. The jobs of one that is
+    /// being taken in are there before it is known that they stay: what they did elsewhere would be done twice.
     pub async fn works_for(&self, tenant: TenantId) -> Result<bool> {
         let control = steward_auth::system(TenantId::OPERATOR, "tenant");
         let record = self.0.store.get(&control, Tenant::KIND, tenant.record()).await?;
         Ok(match record {
-            Some(record) => matches!(record.decode::<Tenant>()?.status, TenantStatus::Active | TenantStatus::Provisioning),
+            Some(record) => record.decode::<Tenant>()?.status == TenantStatus::Active,
             None => false,
         })
     }
