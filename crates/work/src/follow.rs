@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use steward_base::{Ctx, Error, ErrorKind, Event, TenantId, Timestamp};
-use steward_store::{ListQuery, Mark, Stirred, Store, UnitOfWork};
+use steward_store::{ListQuery, Mark, Priority, Stirred, Store, UnitOfWork};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,7 @@ const PATIENCE: Policy = Policy {
     first_wait: Duration::from_millis(500),
     longest_wait: Duration::from_secs(60),
     longest_run: Duration::from_secs(300),
+    places: Priority::Normal,
 };
 /// The longest sleep: what another process was about to tell when it died, nobody tells.
 const LOOK: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use steward_base::{Ctx, Error};
-use steward_store::{Job, Lease, Store, UnitOfWork};
+use steward_store::{Job, Lease, Priority, Store, UnitOfWork};
 use tokio_util::sync::CancellationToken;
 
 use crate::reconcile::Reconcile;
@@ -48,6 +48,8 @@ pub struct Policy {
     pub longest_wait: Duration,
     /// A handler that takes longer is dropped, and the attempt has failed: what hangs must not hold its place for ever.
     pub longest_run: Duration,
+    /// Which places of a process its jobs may have: bulk, what may take hours, a quarter of them, and urgent those too that are kept for it.
+    pub places: Priority,
 }
 
 impl Default for Policy {
@@ -58,6 +60,7 @@ impl Default for Policy {
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(600),
             longest_run: Duration::from_secs(3_600),
+            places: Priority::Normal,
         }
     }
 }
@@ -84,6 +87,7 @@ pub struct Running {
     pub(crate) ctx: Ctx,
     pub(crate) store: Store,
     pub(crate) lease: Duration,
+    pub(crate) places: Priority,
     pub(crate) cancelled: CancellationToken,
 }
 
