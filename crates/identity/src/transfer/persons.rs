@@ -4,18 +4,31 @@ use steward_auth::system_for;
 use steward_base::{Ctx, Result, TenantId};
 use steward_store::{Model as _, UnitOfWork};
 
-use super::Transfer;
 use super::item::Traveller;
+use super::{Transfer, damaged};
+use crate::passwords::is_bearable;
+use crate::set_up::normal;
 use crate::{Member, Person, PersonId};
 
+impl Traveller {
+    /// Fails with `dump_damaged` for what no export wrote.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.email != normal(&self.email) {
+            return Err(damaged("the address of a person is not of its form"));
+        }
+        if self.password_hash.as_deref().is_some_and(|hash| !is_bearable(hash)) {
+            return Err(damaged("a password hash is none of ours, or dearer to check"));
+        }
+        Ok(())
+    }
+}
+
 impl Transfer {
-    /// Lets them belong to the tenant; may be repeated.
-    pub(super) async fn settle(&self, ctx: &Ctx, tenant: TenantId, persons: &[Traveller]) -> Result<()> {
-        for traveller in persons {
-            let known = self.settled(ctx, tenant, traveller).await?;
-            if known != traveller.id {
-                self.rename(ctx, tenant, (traveller.id, known)).await?;
-            }
+    /// Lets one of them belong to the tenant; may be repeated.
+    pub(super) async fn settle_one(&self, ctx: &Ctx, tenant: TenantId, traveller: &Traveller) -> Result<()> {
+        let known = self.settled(ctx, tenant, traveller).await?;
+        if known != traveller.id {
+            self.rename(ctx, tenant, (traveller.id, known)).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use futures_util::{TryStreamExt as _, stream};
 use serde_json::{Map, Value, json};
 use steward_auth::{SigningKey, system};
 use steward_base::{Error, Secret, TenantId};
-use steward_identity::{Credentials, Tenant, TenantStatus, Transfer};
+use steward_identity::{Credentials, Person, Tenant, TenantStatus, Transfer};
 use steward_store::{Expect, JobDraft, ListQuery, MasterKey, Model as _, UnitOfWork};
 use steward_testkit::{Setup, TestApp, TestTenant};
 use steward_work::SagaRun;
@@ -124,4 +124,20 @@ async fn whoever_is_known_keeps_their_password_whatever_a_file_says() {
 
 fn persons() -> ListQuery {
     ListQuery { kind: "person".to_owned(), limit: 10, ..ListQuery::default() }
+}
+
+#[tokio::test]
+async fn a_password_hash_that_is_dear_to_check_is_not_taken_in() {
+    let (from, to) = (resting().await, resting().await);
+    let control = system(TenantId::OPERATOR, "test");
+    let crafted = owned(&from, "crafted", EMAIL, PASSWORD).await;
+    let person = from.parts.store.list(&control, persons()).await.expect("lists").records.remove(0);
+    let dear = "$argon2id$v=19$m=4194304,t=100,p=1$c29tZSBzYWx0IG9mIHVz$Zml2ZSBhbmQgdHdlbnR5IGJ5dGVzIQ";
+    let change = |person: &mut Person| {
+        person.password_hash = dear.to_owned();
+        Ok(())
+    };
+    from.parts.store.update::<Person>(&control, person.id, change).await.expect("is crafted");
+    assert_eq!(import(&to, file_of(&from, crafted.id).await).await.expect_err("is refused").code(), "dump_damaged");
+    assert!(to.parts.identity.tenant_by_slug("crafted").await.expect("reads").is_none());
 }
