@@ -43,6 +43,11 @@ impl Transfer {
         };
         if let Some(known) = known {
             let join = |person: &mut Person| {
+                // Both files bring the same password: it is theirs, and not one that the writer of the first file thought of.
+                let same = traveller.password_hash.as_ref() == Some(&person.password_hash);
+                if let Some(places) = person.password_for.as_mut().filter(|places| same && !places.contains(&tenant)) {
+                    places.push(tenant);
+                }
                 if !person.tenants.contains(&tenant) {
                     person.tenants.push(tenant);
                 }
@@ -54,8 +59,10 @@ impl Transfer {
         // Somebody has their id and another address: they are somebody else.
         let taken = identity.0.store.get_with_deleted(ctx, Person::KIND, traveller.id.record()).await?.is_some();
         let id = if taken { PersonId::new(&identity.0.clock, &identity.0.random) } else { traveller.id };
+        let password_for = traveller.password_hash.is_some().then(|| vec![tenant]);
         let password_hash = traveller.password_hash.clone().unwrap_or_else(|| identity.0.passwords.nobodys());
-        let person = Person { email: traveller.email.clone(), name: traveller.name.clone(), password_hash, tenants: vec![tenant] };
+        let (email, name) = (traveller.email.clone(), traveller.name.clone());
+        let person = Person { email, name, password_hash, password_for, tenants: vec![tenant] };
         identity.0.store.commit(ctx, UnitOfWork::new().create(id.record(), &person)).await?;
         Ok(id)
     }

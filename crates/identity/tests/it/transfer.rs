@@ -5,7 +5,7 @@ use futures_util::{TryStreamExt as _, stream};
 use serde_json::{Map, Value, json};
 use steward_auth::{SigningKey, system};
 use steward_base::{Error, Secret, TenantId};
-use steward_identity::{Credentials, Person, Tenant, TenantStatus, Transfer};
+use steward_identity::{Credentials, Member, Person, Tenant, TenantStatus, Transfer};
 use steward_store::{Expect, JobDraft, ListQuery, MasterKey, Model as _, UnitOfWork};
 use steward_testkit::{Setup, TestApp, TestTenant};
 use steward_work::SagaRun;
@@ -140,4 +140,33 @@ async fn a_password_hash_that_is_dear_to_check_is_not_taken_in() {
     from.parts.store.update::<Person>(&control, person.id, change).await.expect("is crafted");
     assert_eq!(import(&to, file_of(&from, crafted.id).await).await.expect_err("is refused").code(), "dump_damaged");
     assert!(to.parts.identity.tenant_by_slug("crafted").await.expect("reads").is_none());
+}
+
+#[tokio::test]
+async fn a_password_that_came_in_a_file_opens_only_what_files_with_it_brought() {
+    let (from, home, to) = (resting().await, resting().await, resting().await);
+    let (theirs, control) = ("what somebody else thought of", system(TenantId::OPERATOR, "test"));
+    let crafted = owned(&from, "crafted", EMAIL, theirs).await;
+    let victim = owned(&home, "victim", EMAIL, PASSWORD).await;
+    import(&to, file_of(&from, crafted.id).await).await.expect("is taken in");
+    import(&to, file_of(&home, victim.id).await).await.expect("is taken in");
+    let sign_in = async |slug: &str, password: &str| {
+        let login = json!({ "email": EMAIL, "password": password, "tenant": slug });
+        to.post("/auth/login").header("origin", &to.url("")).json(&login).send().await.status
+    };
+    assert_eq!((sign_in("crafted", theirs).await, sign_in("victim", theirs).await), (200, 401));
+    assert_eq!(sign_in("victim", PASSWORD).await, 401, "nobody can tell which of the two is theirs");
+
+    // Of somebody who had one password for both, each file brings it.
+    let second = from.tenant("second").await;
+    let person = from.parts.store.list(&control, persons()).await.expect("lists").records.remove(0);
+    let join = |person: &mut Person| {
+        person.tenants.push(second.id);
+        Ok(())
+    };
+    from.parts.store.update::<Person>(&control, person.id, join).await.expect("joins");
+    let member = Member { person_id: person.id.into(), roles: vec!["owner".to_owned()] };
+    from.parts.store.commit(&second.ctx, UnitOfWork::new().create(from.parts.store.mint_id(), &member)).await.expect("joins");
+    import(&to, file_of(&from, second.id).await).await.expect("is taken in");
+    assert_eq!((sign_in("second", theirs).await, sign_in("crafted", theirs).await, sign_in("victim", theirs).await), (200, 200, 401));
 }
