@@ -53,7 +53,7 @@ async fn poll(link: &Link, run: &mut Run) -> Result<(), Error> {
     // A restart is seen at the next turn.
     let changes: Changes = read(&answer.map_err(super::client::Trouble::into_error)?)?;
     for (tenant, position) in changes.told {
-        link.reached(tenant, position);
+        link.told(tenant, position);
         link.surroundings.told.add(tenant);
     }
     for tenant in changes.stirred {
@@ -102,6 +102,14 @@ impl Link {
         receiver
     }
 
+    /// The feed tells in order. A lower position is that of a tenant that was restored as it was earlier; 0 is one that is not known there now.
+    fn told(&self, tenant: TenantId, position: i64) {
+        if let Some(sender) = self.watched.lock().get(&tenant) {
+            sender.send_if_modified(|known| position > 0 && std::mem::replace(known, position) != position);
+        }
+    }
+
+    /// What was asked for may be answered late: it takes no position back.
     fn reached(&self, tenant: TenantId, position: i64) {
         if let Some(sender) = self.watched.lock().get(&tenant) {
             sender.send_if_modified(|known| position > *known && std::mem::replace(known, position) != position);

@@ -274,6 +274,30 @@ async fn a_copy_of_a_tenant_is_made_of_another_process_and_goes_on_where_it_ende
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_a_tenant_hears_of_it_after_it_was_restored_as_it_was_earlier() {
+    let bench = remote().await;
+    let (ctx, tenant, store) = (&bench.ctx, bench.ctx.tenant(), &bench.store);
+    let mut watched = store.watch(tenant);
+    let mut make = async |count: i64| {
+        for _ in 0..count {
+            store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Thing::named("x"))).await.expect("commits");
+        }
+        let head = store.head(ctx).await.expect("reads");
+        let reached = tokio::time::timeout(SOON, watched.wait_for(|position| *position == head)).await;
+        assert!(reached.is_ok(), "whoever watches is told of {head}");
+    };
+    make(1).await;
+    let copy = frames(&mut store.dump(tenant, None).await.expect("is told")).await;
+    make(5).await;
+    store.erase(tenant).await.expect("erases");
+    let mut loading = store.load(tenant).await.expect("begins");
+    loading.apply(stream::iter(copy)).await.expect("loads");
+    store.publish(loading).await.expect("publishes");
+    make(1).await;
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_and_deep_bodies_arrive_to_the_last_bit() {
     let bench = remote().await;
     let weights = [0.1 + 0.2, 5e-324, 2.225_073_858_507_201_4e-308, 123_456_789.123_456_79, 1.0 / 3.0];
