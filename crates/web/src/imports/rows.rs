@@ -32,6 +32,28 @@ pub(crate) struct Row {
     pub(crate) text: Option<Bytes>,
 }
 
+/// Where in a cell of a table. A quote that does not begin a cell means itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cell {
+    Begins,
+    Bare,
+    Quoted,
+    /// Behind a quote in a quoted one: it ends there, unless another follows.
+    Closed,
+}
+
+impl Cell {
+    fn then(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Begins | Self::Closed, b'"') => Self::Quoted,
+            (Self::Quoted, b'"') => Self::Closed,
+            (Self::Quoted, _) => Self::Quoted,
+            (_, b',') => Self::Begins,
+            _ => Self::Bare,
+        }
+    }
+}
+
 /// Reads one row after another; blank lines are none.
 pub(crate) struct Rows {
     source: BoxStream<'static, Result<Bytes, Error>>,
@@ -39,7 +61,7 @@ pub(crate) struct Rows {
     buffer: BytesMut,
     /// Bytes of the buffer that were looked at.
     looked: usize,
-    quoted: bool,
+    cell: Cell,
     /// The row is too long; the rest of it is passed over.
     passing: bool,
     /// Where the buffer begins.
@@ -52,7 +74,7 @@ impl Rows {
     /// The rows of `source`, which begins at `offset` behind `number` rows.
     pub(crate) fn new(source: BoxStream<'static, Result<Bytes, Error>>, format: Format, offset: u64, number: u64) -> Self {
         let (buffer, looked) = (BytesMut::new(), 0);
-        Self { source, format, buffer, looked, quoted: false, passing: false, offset, number, ended: false }
+        Self { source, format, buffer, looked, cell: Cell::Begins, passing: false, offset, number, ended: false }
     }
 
     /// The rows of what is at hand.
@@ -112,10 +134,12 @@ impl Rows {
     fn end_of_row(&mut self) -> Option<usize> {
         while let Some(byte) = self.buffer.get(self.looked) {
             self.looked += 1;
-            match byte {
-                b'"' if self.format == Format::Csv => self.quoted = !self.quoted,
-                b'\n' if !self.quoted => return Some(self.looked),
-                _ => {}
+            if *byte == b'\n' && self.cell != Cell::Quoted {
+                return Some(self.looked);
+            }
+            let is_mark = self.offset == 0 && BYTE_ORDER_MARK.get(self.looked - 1) == Some(byte);
+            if self.format == Format::Csv && !is_mark {
+                self.cell = self.cell.then(*byte);
             }
         }
         None
@@ -125,7 +149,7 @@ impl Rows {
         let text = self.buffer.split_to(length).freeze();
         let first = self.offset == 0;
         self.offset += length as u64;
-        (self.looked, self.quoted) = (0, false);
+        (self.looked, self.cell) = (0, Cell::Begins);
         let passed = std::mem::take(&mut self.passing) || text.len() > LONGEST;
         let text = if first && text.starts_with(BYTE_ORDER_MARK) { text.slice(BYTE_ORDER_MARK.len()..) } else { text };
         if !passed && text.iter().all(u8::is_ascii_whitespace) {
@@ -158,6 +182,9 @@ mod tests {
             assert_eq!(texts(lines, Format::Ndjson, part).await, some(&["{\"a\":1}", "{\"b\":\"\\\"\"}", "{\"c\":3}"]));
             let table = b"a,b\r\n\"x\ny\",\"say \"\"hi\"\"\"\r\n1,2\r\n";
             assert_eq!(texts(table, Format::Csv, part).await, some(&["a,b", "\"x\ny\",\"say \"\"hi\"\"\"", "1,2"]));
+            let inches = "\u{feff}\"a\nb\",c\n1,5\" disk\n2,\"x\"y\"\n3,z\n".as_bytes();
+            let rows = ["\u{feff}\"a\nb\",c", "1,5\" disk", "2,\"x\"y\"", "3,z"].map(|row| row.trim_start_matches('\u{feff}'));
+            assert_eq!(texts(inches, Format::Csv, part).await, some(&rows), "a quote within a cell");
         }
     }
 

@@ -147,7 +147,11 @@ impl Shape {
             }
             Self::Table(columns) => {
                 let cells = read_line(text).ok_or_else(|| {
-                    Error::new(ErrorKind::Malformed, "malformed_row", "The line is not UTF-8, or its quotes do not match.")
+                    Error::new(
+                        ErrorKind::Malformed,
+                        "malformed_row",
+                        "The line is not UTF-8, its quotes do not match, or it holds a line break without quotes around it.",
+                    )
                 })?;
                 if cells.len() > columns.len() {
                     let detail = format!("The line has {} cells and the header {}.", cells.len(), columns.len());

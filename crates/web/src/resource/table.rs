@@ -143,11 +143,12 @@ pub(crate) fn line(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, Error
     out.into_inner().map_err(|error| Error::internal(error.to_string()))
 }
 
-/// The cells of one line; `None` when it is not UTF-8.
+/// The cells of one line; `None` when it is not UTF-8, or more than one line.
 pub(crate) fn read(line: &[u8]) -> Option<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
-    let record = reader.records().next()?.ok()?;
-    Some(record.iter().map(str::to_owned).collect())
+    let mut records = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line).into_records();
+    let record = records.next()?.ok()?;
+    // What would be left out here would be lost without a word.
+    records.next().is_none().then(|| record.iter().map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -183,6 +184,14 @@ mod tests {
     fn columns_are_dotted_and_the_id_is_first() {
         let names: Vec<String> = columns(&schema()).iter().map(Column::name).collect();
         assert_eq!(names, ["id", "active", "labels", "name", "place.floor", "place.room", "state", "tags"]);
+    }
+
+    #[test]
+    fn two_lines_are_not_taken_for_one() {
+        assert_eq!(read(b"1,5\" disk\r\n"), Some(vec!["1".to_owned(), "5\" disk".to_owned()]));
+        for two in [&b"1,5\" disk\n2,6\" disk\n"[..], b"1,a\r2,b\n", b"\"a\nb\"\nc"] {
+            assert_eq!(read(two), None, "{}", two.escape_ascii());
+        }
     }
 
     #[test]
