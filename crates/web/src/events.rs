@@ -4,16 +4,16 @@
 //! that the event carries. What no operation reads as a record, such as sessions, tells its events only to holders of `events:read`; so is the
 //! origin of a change, which says where a colleague was. Personal data in events is shown to who may read the record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use steward_base::filter::{self, Expr, FieldType, Registry};
-use steward_base::{Ctx, Error, ErrorKind, Event, Permission};
-use steward_store::Store;
+use steward_base::{Ctx, Error, ErrorKind, Event, Permission, RecordId};
+use steward_store::{Kind, Store};
 
 use crate::call::Call;
 use crate::draft::operation;
@@ -28,8 +28,6 @@ use crate::site::Site;
 const BATCH: usize = 500;
 /// Events looked at for one page of a filter that matches rarely.
 const MOST_SCANNED: usize = 20_000;
-/// The message to whoever knows of events that there are not.
-const START_OVER: &str = "start_over";
 /// Shows the events that no other permission shows, and origins.
 const AUDIT: &str = "events:read";
 
@@ -95,8 +93,7 @@ pub fn operations(store: &Store) -> Vec<Operation> {
             .summary("Events as they happen")
             .description(format!(
                 "Server-sent events: the name is the type, the id is the position, the data is the event. {whose} A reconnect goes on after \
-                 Last-Event-ID. A client whose position is not there any more, since the tenant was restored as it was earlier, is sent \
-                 `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change."
+                 Last-Event-ID. The stream ends when the caller's permissions change."
             ))
             .tag("events")
             .rate(RateClass::Stream)
@@ -131,6 +128,7 @@ async fn list(store: Store, call: Call<(), EventsQuery>) -> Result<Reply<Json<Ev
             break left > 0 || !complete;
         }
     };
+    wanted.saw(&call.site, &call.ctx, &data).await?;
     Ok(Reply::json(EventPage { data, next_cursor: position.to_string(), has_more }))
 }
 
@@ -159,38 +157,31 @@ async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<Event
         Some(position) => position,
         None => store.head(&call.ctx).await?,
     };
-    let (standing, ctx) = (call.standing(), call.ctx);
+    let (standing, site, ctx) = (call.standing(), call.site, call.ctx);
     Ok(live::stream(standing, move |feed| async move {
-        if let Err(error) = produce(&store, &ctx, &feed, &wanted, start).await {
+        if let Err(error) = produce(&store, (&site, &ctx), &feed, &wanted, start).await {
             tracing::warn!(error.code = error.code(), error.causes = error.causes(), "event stream ended");
         }
     }))
 }
 
 /// Sends until the reader is gone; a failing store ends the stream and the client connects again.
-async fn produce(store: &Store, ctx: &Ctx, feed: &Feed, wanted: &Wanted, start: i64) -> Result<(), Error> {
+async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted: &Wanted, start: i64) -> Result<(), Error> {
     let mut changed = store.watch(ctx.tenant());
-    let head = store.head(ctx).await?;
-    let mut position = start.min(head);
-    if start > head {
-        let message = Message::json(START_OVER, &json!({ "position": head }))?.id(head.to_string());
-        if let Err(Closed) = feed.send(&message).await {
-            return Ok(());
-        }
-    }
+    let mut position = start;
     loop {
         changed.borrow_and_update();
         loop {
             let batch = store.events(ctx, position, BATCH).await?;
             let complete = batch.len() < BATCH;
             let batch = store.opened(ctx, batch, |event| wanted.sight.reads(event)).await?;
-            for event in batch {
-                position = event.position;
-                if let Some(event) = wanted.show(event) {
-                    let message = Message::json(event.event_type.clone(), &event)?.id(event.position.to_string());
-                    if let Err(Closed) = feed.send(&message).await {
-                        return Ok(());
-                    }
+            position = batch.last().map_or(position, |event| event.position);
+            let shown: Vec<Event> = batch.into_iter().filter_map(|event| wanted.show(event)).collect();
+            wanted.saw(site, ctx, &shown).await?;
+            for event in &shown {
+                let message = Message::json(event.event_type.clone(), event)?.id(event.position.to_string());
+                if let Err(Closed) = feed.send(&message).await {
+                    return Ok(());
                 }
             }
             if complete {
@@ -213,6 +204,8 @@ pub(crate) fn audits(ctx: &Ctx) -> Result<bool, Error> {
 #[derive(Clone)]
 struct Wanted {
     filter: Option<Arc<Expr>>,
+    /// The filter as it was asked.
+    text: Arc<str>,
     sight: Arc<Sight>,
 }
 
@@ -221,7 +214,25 @@ impl Wanted {
         let sight = Arc::new(Sight::of(store, &call.site, &call.ctx)?);
         let now = call.site.clock().now();
         let filter = text.cloned().unwrap_or_default().check(&registry(), now)?.map(Arc::new);
-        Ok(Self { filter, sight })
+        let text = text.map_or("", FilterText::as_str).into();
+        Ok(Self { filter, text, sight })
+    }
+
+    /// Says that the caller is about to be shown what these events hold of records with personal data.
+    async fn saw(&self, site: &Site, ctx: &Ctx, events: &[Event]) -> Result<(), Error> {
+        let mut seen: BTreeMap<&str, (&Kind, Vec<RecordId>)> = BTreeMap::new();
+        for event in events.iter().filter(|event| self.sight.reads(event)) {
+            if let (Some((kind, _)), Some(id)) = (self.sight.kind(event).filter(|(kind, _)| kind.is_personal()), event.subject_record()) {
+                let ids = &mut seen.entry(kind.name()).or_insert_with(|| (kind, Vec::new())).1;
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+            }
+        }
+        for (kind, ids) in seen.into_values() {
+            site.saw(ctx, kind, ids.into_iter(), Some(&self.text)).await?;
+        }
+        Ok(())
     }
 
     /// The event as this caller gets it, when it does.
@@ -243,7 +254,7 @@ struct Sight {
     /// Also what is no record that anybody reads.
     audit: bool,
     /// For each kind that some permission reads, by the prefix of its ids.
-    kinds: HashMap<String, Reach>,
+    kinds: HashMap<String, (Arc<Kind>, Reach)>,
 }
 
 impl Sight {
@@ -252,10 +263,10 @@ impl Sight {
         let now = site.clock().now();
         let mut kinds = HashMap::new();
         for (kind, permission) in site.readers().filter_map(|(name, permission)| Some((store.kinds().get(name)?, permission))) {
-            kinds.insert(kind.prefix().to_owned(), Reach::of(kind, ctx, permission, now));
+            kinds.insert(kind.prefix().to_owned(), (kind.clone(), Reach::of(kind, ctx, permission, now)));
         }
         let audit = audits(ctx)?;
-        if !audit && kinds.values().all(|reach| matches!(reach, Reach::Nowhere)) {
+        if !audit && kinds.values().all(|(_, reach)| matches!(reach, Reach::Nowhere)) {
             let detail =
                 "Events are seen by who may read what they are about, and you may read nothing. Ask an owner or admin of the tenant.";
             return Err(Error::new(ErrorKind::Forbidden, "permission_denied", detail));
@@ -273,6 +284,10 @@ impl Sight {
     }
 
     fn reach(&self, event: &Event) -> Option<&Reach> {
+        self.kind(event).map(|(_, reach)| reach)
+    }
+
+    fn kind(&self, event: &Event) -> Option<&(Arc<Kind>, Reach)> {
         self.kinds.get(event.subject.split_once('_').map_or("", |(prefix, _)| prefix))
     }
 }

@@ -71,11 +71,16 @@ async fn reading_personal_data_leaves_a_line_and_nothing_else_does() {
         ("/api/v1/search?q=ann".to_owned(), Some(("search.list", 1, Some("ann")))),
         (format!("/api/v1/contacts/{ann}/history"), Some(("contacts.history", 1, None))),
         ("/api/v1/contacts/export".to_owned(), Some(("contacts.export", 2, None))),
+        ("/api/v1/events?limit=500&filter=type%20!%3D%20%22x%22".to_owned(), Some(("events.list", 2, Some("type")))),
+        ("/api/v1/events?filter=type%20%3D%20%22lamp.created%22".to_owned(), None),
     ];
     for (path, _) in &paths {
         let answer = app.get(path).key(&tenant.key).header("x-request-id", "asked-for-it").send().await;
         answer.expect(200);
     }
+    let mut live = app.get("/api/v1/events/stream?after=0").key(&tenant.key).header("x-request-id", "asked-for-it").follow().await;
+    while !live.next().await.expect("an event").data.contains(&ann) {}
+    drop(live);
     stop.cancel();
     tokio::time::timeout(Duration::from_secs(60), keeping).await.expect("ends").expect("without a panic");
 
@@ -83,7 +88,8 @@ async fn reading_personal_data_leaves_a_line_and_nothing_else_does() {
     let page = app.get(query).key(&tenant.key).send().await.expect(200).json();
     let mut lines: Vec<&Value> = page["data"].as_array().expect("rows").iter().collect();
     lines.reverse();
-    let expected: Vec<_> = paths.iter().filter_map(|(_, expected)| *expected).collect();
+    let streamed = Some(("events.stream", 2, None));
+    let expected: Vec<_> = paths.iter().map(|(_, expected)| *expected).chain([streamed]).flatten().collect();
     let told: Vec<(&str, i64)> = lines
         .iter()
         .map(|line| {
