@@ -162,7 +162,12 @@ pub(crate) async fn restore_tenant(into: Installation<'_>, blob: &Blob, wanted: 
     }
     let restored = backup::restore_tenant(into, blob, &manifest, copied.tenant).await?;
     let name = copied.about["name"].as_str().unwrap_or(slug).to_owned();
-    let tenant = Tenant { name, slug: slug.to_owned(), status: TenantStatus::Active };
+    let known = store.get(&control, Tenant::KIND, copied.tenant.record()).await?.map(|record| record.decode::<Tenant>()).transpose()?;
+    let was = serde_json::from_value(copied.about["status"].clone()).ok();
+    // Whoever restores a tenant does not lift what the operator put on it.
+    let suspended = [known.map(|tenant| tenant.status), was].contains(&Some(TenantStatus::Suspended));
+    let status = if suspended { TenantStatus::Suspended } else { TenantStatus::Active };
+    let tenant = Tenant { name, slug: slug.to_owned(), status };
     store.commit(&control, UnitOfWork::new().put_model(copied.tenant.record(), &tenant, Expect::Any)).await?;
     Ok(report(&manifest, &[(copied.tenant, restored.took, restored.position)], store.clock()))
 }

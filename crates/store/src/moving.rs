@@ -26,8 +26,10 @@ const ROUNDS: usize = 60;
 /// How long commits that were begun may take to end.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How often a server that is away is asked again: what became of a note, or to let commits go on.
+/// How often a server that is away is asked again to let commits go on.
 const ASKED: usize = 120;
+/// How soon control is asked again what became of a note.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What moving a tenant came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,6 +116,8 @@ impl Store {
         let (source, target) = (self.0.places.engine(from)?, self.0.places.engine(to)?);
         let position = source.head(tenant).await?.0;
         if from == to {
+            // A move that was not told of its end left what it moved from.
+            self.remove_stray(tenant).await?;
             return Ok(Moved { position, held: Duration::ZERO, took: Duration::ZERO });
         }
         // Its note would be lost.
@@ -169,8 +173,6 @@ impl Store {
         self.0.places.forget(tenant);
         self.vault().forget(tenant);
         drop(held);
-        // Whoever follows its events finds that it is gone, before another one comes under its id.
-        self.0.told.add(tenant);
         self.0.places.home().empty_log().await
     }
 
@@ -256,16 +258,20 @@ impl Store {
         Ok(position)
     }
 
-    /// Where control says that a tenant is; nothing when it does not answer for long.
+    /// Where control says that a tenant is, however long it does not answer: what is committed meanwhile might be committed to a copy that does
+    /// not count any more. Nothing once the store is closed.
     async fn noted_place(&self, tenant: TenantId) -> Option<i64> {
         let home = self.0.places.home();
-        for _ in 0..ASKED {
-            if let Ok(noted) = home.tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await {
-                return Some(noted.unwrap_or(self.0.places.home_number()));
+        loop {
+            match home.tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await {
+                Ok(noted) => return Some(noted.unwrap_or(self.0.places.home_number())),
+                Err(error) if error.code() == "shutting_down" => return None,
+                Err(error) => {
+                    tracing::warn!(tenant.id = %tenant, error.code = error.code(), "nobody can tell yet whether the tenant was moved")
+                }
             }
-            tokio::time::sleep(SHORT).await;
+            tokio::time::sleep(AGAIN).await;
         }
-        None
     }
 
     /// Removes copies that do not count, where nobody is about to make them count.

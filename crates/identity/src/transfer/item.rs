@@ -11,8 +11,6 @@ use crate::PersonId;
 
 /// Longer pieces are cut.
 pub(super) const LONGEST: usize = 1 << 20;
-/// Longer descriptions of anything were never written.
-const LONGEST_WORDS: usize = 16 << 10;
 pub(super) const HEAD: usize = 5;
 
 const ABOUT: u8 = b'T';
@@ -94,12 +92,7 @@ impl Item {
     pub(super) fn decode(plain: &mut BytesMut) -> Result<Option<Self>> {
         let Some(head) = plain.get(..HEAD) else { return Ok(None) };
         let (tag, length) = (head[0], u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize);
-        let longest = match tag {
-            DUMP | BYTES => LONGEST,
-            ABOUT | PERSON | OBJECT | SUM | END => LONGEST_WORDS,
-            _ => return Err(super::newer()),
-        };
-        if length > longest {
+        if length > LONGEST {
             return Err(damaged("a piece is longer than any"));
         }
         if plain.len() < HEAD + length {

@@ -5,7 +5,6 @@ mod processes;
 mod sessions;
 mod set_up;
 mod tenants;
-mod transfer;
 mod verified;
 
 use serde_json::{Value, json};

@@ -138,8 +138,10 @@ async fn a_deleted_tenant_takes_nothing_from_backups_in_the_same_bucket() {
     let operator = succeed(&["admin", "api-key", "--data", folder, "--tenant", "operator", "--permissions", "tenants:*,admin:*"], "");
     let served = Served::start(data.path(), &["--config", &config]);
     let made = served.json(served.post(&operator, "/api/v1/tenants").json(&json!({ "name": "Doomed", "slug": "doomed" }))).await;
+    let id = made["id"].as_str().expect("an id");
+    served.json(served.post(&operator, &format!("/api/v1/tenants/{id}/suspend"))).await;
     done(&config, data.path(), &["create"]).await;
-    let address = format!("{}/api/v1/tenants/{}?confirm=doomed", served.url, made["id"].as_str().expect("an id"));
+    let address = format!("{}/api/v1/tenants/{id}?confirm=doomed", served.url);
     let begun = served.json(served.client.delete(address).bearer_auth(&operator)).await;
     let saga = format!("/api/v1/sagas/{}", begun["saga"].as_str().expect("an id"));
     eventually("the end of the saga", Duration::from_secs(60), async || {
@@ -151,7 +153,8 @@ async fn a_deleted_tenant_takes_nothing_from_backups_in_the_same_bucket() {
     assert!(verified.contains(": 3 tenants, ") && verified.contains(" hold"), "{verified}");
     done(&config, data.path(), &["restore", "--tenant", "doomed"]).await;
     let tenants = served.json(served.get(&operator, "/api/v1/tenants")).await;
-    assert!(tenants["data"].as_array().expect("a list").iter().any(|tenant| tenant["slug"] == "doomed"), "{tenants}");
+    let restored = tenants["data"].as_array().expect("a list").iter().find(|tenant| tenant["slug"] == "doomed").expect("is back");
+    assert_eq!(restored["status"], "suspended", "to restore it does not let it in again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

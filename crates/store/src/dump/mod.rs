@@ -106,7 +106,7 @@ impl Store {
         if let Some(remote) = self.remote() {
             return remote.dump(tenant, after).await;
         }
-        let reader = self.0.places.of(tenant)?.reader(tenant).await?;
+        let reader = ask!(self.0.places, tenant, engine => engine.reader(tenant))?;
         Ok(begin(reader, tenant, &self.0.kinds, after))
     }
 
@@ -116,10 +116,13 @@ impl Store {
             return remote.load(tenant).await;
         }
         let place = self.0.places.place_of(tenant);
-        let head = ask!(self.0.places, tenant, engine => engine.head(tenant));
-        // Control is always there: as long as nothing happened in it, another one may take its place.
-        if head.is_ok_and(|(position, _)| tenant != TenantId::OPERATOR || position > 0) {
-            return Err(tenant_exists());
+        match ask!(self.0.places, tenant, engine => engine.head(tenant)) {
+            // Control is always there: as long as nothing happened in it, another one may take its place.
+            Ok((position, _)) if tenant == TenantId::OPERATOR && position == 0 => {}
+            Ok(_) => return Err(tenant_exists()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // It may be there all the same.
+            Err(error) => return Err(error),
         }
         // Where new tenants are put.
         let moves_in = place == self.0.places.home_number() && tenant != TenantId::OPERATOR;

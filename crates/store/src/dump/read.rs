@@ -16,7 +16,9 @@ const FEW_EVENTS: i64 = 1_000;
 /// How often it goes after what is committed meanwhile, before it takes the rest for what it is.
 const ROUNDS: usize = 20;
 /// How long whoever listens may leave a frame lying while the reader holds its snapshot: it keeps the log from being emptied.
-const HELD: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it holds the snapshot at all.
+const HELD: Duration = Duration::from_secs(300);
 /// Records asked for at once.
 const NAMED: usize = 100;
 
@@ -81,8 +83,18 @@ impl Teller {
             self.changes(told, head).await?;
             told = head;
         }
+        let last = tokio::time::timeout(HELD, self.last_moment(told)).await;
+        let head = last.map_err(|_| Stopped::Failed(cut().with_source("it was not read on fast enough")))??;
+        let end = End { head: Position::of(head), rows: self.counts.clone() };
+        // Before whoever listens sees the end.
+        let _ = telling.end.set(end.head.clone());
+        self.send(&Frame::End(end)).await
+    }
+
+    /// What came after a position, and the tables without events, all as of one moment, which it tells.
+    async fn last_moment(&mut self, told: i64) -> Result<(i64, [u8; 32]), Stopped> {
         self.reader.hold().await?;
-        self.patience = Some(HELD);
+        self.patience = Some(PATIENCE);
         let head = self.reader.head().await?;
         self.changes(told, head.0).await?;
         for table in TABLES.iter().filter(|table| table.told == Told::Whole) {
@@ -91,10 +103,7 @@ impl Teller {
         }
         self.reader.release().await?;
         self.patience = None;
-        let end = End { head: Position::of(head), rows: self.counts.clone() };
-        // Before whoever listens sees the end.
-        let _ = telling.end.set(end.head.clone());
-        self.send(&Frame::End(end)).await
+        Ok(head)
     }
 
     /// The hash of an event that an increment begins behind.

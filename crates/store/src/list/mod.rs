@@ -4,6 +4,7 @@ mod choose;
 mod facets;
 mod search;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -268,9 +269,11 @@ impl Paged<'_> {
         let turn = |ordering: std::cmp::Ordering| if direction == Direction::Ascending { ordering } else { ordering.reverse() };
         let comes_after = |key: &(Vec<u8>, RecordId)| after.as_ref().is_none_or(|after| turn(key.cmp(after)).is_gt());
         let mut found: Vec<((Vec<u8>, RecordId), Record)> = Vec::new();
+        // What is changed between two steps may come by again.
+        let mut seen = HashSet::new();
         loop {
             let scanned = engine.scan(tenant, scan.clone()).await?;
-            for (_, record) in scanned.hits {
+            for (_, record) in scanned.hits.into_iter().filter(|(_, record)| seen.insert(record.id)) {
                 let key = (order_value(&kind, by, &record)?, record.id);
                 if comes_after(&key) {
                     found.push((key, record));

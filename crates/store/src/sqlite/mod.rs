@@ -358,8 +358,10 @@ impl Sqlite {
         tenant: TenantId,
         read: impl FnOnce(&rusqlite::Connection, &Codes) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Error> {
-        if let Some(open) = self.shared.at_hand(tenant) {
-            return open.read(read).map_err(|failure| failure.into_error(&self.shared.dir));
+        if let Some(open) = self.shared.at_hand(tenant)
+            && let Some(stillness) = open.as_it_is()
+        {
+            return open.read_as(&stillness, read).map_err(|failure| failure.into_error(&self.shared.dir));
         }
         let shared = self.shared.clone();
         blocking(move || shared.read(tenant, read)).await

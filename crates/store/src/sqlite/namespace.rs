@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -26,6 +26,8 @@ use crate::prepare::Prepared;
 /// Idle reader connections kept per open file.
 const READERS: usize = 4;
 const STATEMENTS: usize = 64;
+/// How long SQLite waits for a lock.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Of a connection that writes. After a burst the log file shrinks back to its limit.
 const WRITING: &str = "PRAGMA query_only = OFF; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048; \
                        PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864";
@@ -87,11 +89,13 @@ pub(super) struct Open {
     /// The checkpoint thread is done: what it left, the writer finishes, so that the log starts over.
     pub(super) checkpoint_finish: AtomicBool,
     pub(super) hot: AtomicBool,
+    /// Before that, by the monotonic clock, the log is not begun anew: somebody reads for long.
+    pub(super) log_anew_after: Mutex<Duration>,
 }
 
 /// Whether a file is as it was closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stillness {
+pub(super) enum Stillness {
     /// It has no log and nobody writes: it is read without one, its index and locks. To make and remove those costs more than most reads.
     Still,
     Written,
@@ -254,6 +258,7 @@ impl Namespace {
             checkpoint_asked: AtomicBool::new(false),
             checkpoint_finish: AtomicBool::new(false),
             hot: AtomicBool::new(false),
+            log_anew_after: Mutex::default(),
         }
     }
 
@@ -355,14 +360,26 @@ impl Open {
         Ok(())
     }
 
-    /// Runs a read on a connection of its own.
+    /// Runs a read on a connection of its own. It may wait for the file to get its log, which waits for other reads.
     pub(super) fn read<T>(&self, read: impl FnOnce(&Connection, &Codes) -> Result<T, Failure>) -> Result<T, Failure> {
-        let stillness = self.stillness.read();
+        self.read_as(&self.stillness.read(), read)
+    }
+
+    /// Leave to read without waiting.
+    pub(super) fn as_it_is(&self) -> Option<RwLockReadGuard<'_, Stillness>> {
+        self.stillness.try_read()
+    }
+
+    pub(super) fn read_as<T>(
+        &self,
+        stillness: &Stillness,
+        read: impl FnOnce(&Connection, &Codes) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let pooled = self.readers.lock().pop();
         let connection = match pooled {
             Some(connection) => connection,
             None => {
-                let connection = match *stillness {
+                let connection = match stillness {
                     Stillness::Still => connect_still(&self.path)?,
                     Stillness::Written => connect(&self.path)?,
                 };
@@ -382,7 +399,7 @@ impl Open {
 pub(super) fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let connection = connect_with(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     Ok(connection)
 }
 

@@ -12,7 +12,7 @@ use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::{Failure, system};
-use super::namespace::{Copier, Namespace, Open, Pending};
+use super::namespace::{BUSY, Copier, Namespace, Open, Pending};
 use super::{Shared, write};
 use crate::plan::Planner;
 use crate::prepare::Prepared;
@@ -31,6 +31,10 @@ const BUILD_AGAIN: Duration = Duration::from_secs(10);
 const COOLING: Duration = Duration::from_secs(30);
 /// From here on writers wait for a checkpoint.
 const HARD_LOG: i64 = 128 << 20;
+/// For so long.
+const READERS_PATIENCE: Duration = Duration::from_millis(200);
+/// How soon they do again when somebody reads for longer.
+const LOG_ANEW_AGAIN: Duration = Duration::from_secs(5);
 
 /// Whose turn it is.
 enum Turn {
@@ -193,12 +197,24 @@ fn keep_log_short(shared: &Shared, namespace: &Arc<Namespace>, open: &Open, writ
     let Ok((frames, _)) = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP) else { return };
     let bytes = i64::from(frames) * PAGE;
     if bytes > HARD_LOG {
-        let done = writer.wal_checkpoint_v2(Some("main"), CheckpointMode::RESTART);
-        if let Err(error) = done {
-            tracing::warn!(storage.path = %namespace.path.display(), error = %error, "the write-ahead log is over its cap and cannot be checkpointed");
-        }
+        begin_log_anew(shared, namespace, open, writer);
     } else if bytes > SOFT_LOG && !open.checkpoint_asked.swap(true, Ordering::AcqRel) {
         shared.checkpoints.push(namespace.clone());
+    }
+}
+
+/// Waits a moment for those who read, and tries again later when one of them reads for long: others write meanwhile, and have the same threads.
+fn begin_log_anew(shared: &Shared, namespace: &Namespace, open: &Open, writer: &Connection) {
+    let now = shared.surroundings.clock.monotonic();
+    let mut next = open.log_anew_after.lock();
+    if now < *next {
+        return;
+    }
+    let done = writer.busy_timeout(READERS_PATIENCE).and_then(|()| writer.wal_checkpoint_v2(Some("main"), CheckpointMode::RESTART));
+    if let Err(error) = done.and_then(|_| writer.busy_timeout(BUSY)) {
+        *next = now + LOG_ANEW_AGAIN;
+        let _ = writer.busy_timeout(BUSY);
+        tracing::warn!(storage.path = %namespace.path.display(), error = %error, "the write-ahead log is over its cap and cannot be checkpointed");
     }
 }
 

@@ -14,6 +14,8 @@ const LOCKS: Class = Class::new("backup-locks");
 const STALE: Duration = Duration::from_secs(600);
 /// How often it is written.
 const RENEWED: Duration = Duration::from_secs(120);
+/// Who could not write it for so long gives up: from one writing to the next, the answers included, it is then never stale.
+const LOST: Duration = Duration::from_secs(290);
 
 /// What for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +58,9 @@ impl Lock {
     /// Does the work and keeps the lock meanwhile.
     pub(super) async fn hold<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
-            done = work => done,
+            biased;
             lost = self.keep_up() => Err(lost),
+            done = work => done,
         }
     }
 
@@ -81,15 +84,26 @@ impl Lock {
 
     async fn keep_up(&self) -> Error {
         loop {
+            match tokio::time::timeout(LOST, self.renew_once()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(lost)) => return lost,
+                Err(_) => return busy("The bucket did not answer for so long that others may have taken this run for dead: begin again."),
+            }
+        }
+    }
+
+    /// When it is time for it, and as soon as the bucket answers. Fails when the lock is gone.
+    async fn renew_once(&self) -> Result<()> {
+        loop {
             tokio::time::sleep(RENEWED).await;
             let renewed = match self.check().await {
                 Ok(()) => self.renew().await,
-                Err(lost) if lost.code() == "backup_busy" => return lost,
+                Err(lost) if lost.code() == "backup_busy" => return Err(lost),
                 Err(error) => Err(error),
             };
-            // A bucket that is away for a while is looked at again; whoever takes the lock for dead meanwhile is noticed then.
-            if let Err(error) = renewed {
-                tracing::warn!(error.code = error.code(), "the lock of a backup cannot be written; it is tried again");
+            match renewed {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::warn!(error.code = error.code(), "the lock of a backup cannot be written; it is tried again"),
             }
         }
     }

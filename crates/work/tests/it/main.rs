@@ -7,7 +7,6 @@ mod backups_prune;
 mod backups_telemetry;
 mod consumers;
 mod elsewhere;
-mod fairness;
 mod generated;
 mod imports;
 mod kill;
