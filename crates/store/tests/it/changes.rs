@@ -66,13 +66,12 @@ async fn stored(backend: &Backend, boxes: &[Value]) -> (TenantId, Vec<RecordId>)
     let tenant = TenantId::new(&Clock::system(), &Random::system());
     let store = reopened(backend.clone(), kinds(false, false)).await;
     store.provision(tenant).await.expect("provisions");
-    let mut ids = Vec::new();
-    for some in boxes.chunks(500) {
-        let mut unit = UnitOfWork::new();
-        for body in some {
-            ids.push(store.mint_id());
-            unit = unit.put("box", ids[ids.len() - 1], object(body.clone()), Expect::Absent);
-        }
+    let mut ids: Vec<RecordId> = boxes.iter().map(|_| store.mint_id()).collect();
+    // Two of one microsecond are in no order of their own.
+    ids.sort_unstable();
+    for (some, ids) in boxes.chunks(500).zip(ids.chunks(500)) {
+        let put = |unit: UnitOfWork, (id, body): (&RecordId, &Value)| unit.put("box", *id, object(body.clone()), Expect::Absent);
+        let unit = ids.iter().zip(some).fold(UnitOfWork::new(), put);
         store.commit(&ctx(tenant), unit).await.expect("creates");
     }
     store.close().await;
