@@ -4,8 +4,8 @@
 set -euo pipefail
 results="$1"
 
-figure() { # FILE FILTER: one number
-  jq --slurp --raw-output "$2" "$results/$1"
+figure() { # FILE FILTER: one number, of which nobody wants more than three digits behind the point
+  jq --slurp --raw-output "$2 | if type == \"number\" then (. * 1000 | round) / 1000 else . end" "$results/$1"
 }
 row() { # WHAT STEWARD PEER PEER'S-NAME TARGET HIGHER|LOWER
   awk -v what="$1" -v ours="$2" -v theirs="$3" -v peer="$4" -v target="$5" -v better="$6" 'BEGIN {
@@ -68,7 +68,7 @@ of() { printf '[.[] | select(.workload == "%s" and (.connections // 0) == %s)][0
   while IFS=$'\t' read -r name p50 p99; do
     alone "$name, p50, ms" "$p50" ""
     alone "  p99, ms" "$p99" ""
-  done < <(figure queries '.[] | select(.workload == "query") | [.query, .p50_ms, .p99_ms] | @tsv')
+  done < <(figure queries '.[] | select(.workload == "query") | [.query, (.p50_ms, .p99_ms | (. * 1000 | round) / 1000)] | @tsv')
   alone "log ingest, JSON lines, MB/s" "$(figure steward "$(of ingest 4 megabytes_per_second)")" ""
   alone "  MB per CPU second" "$(figure steward "$(of ingest 4 megabytes_per_cpu_second)")" ">= 110"
   alone "OTLP log records per CPU second" "$(figure steward "$(of otlp-logs 4 rows_per_cpu_second)")" ">= 350000"
