@@ -134,6 +134,13 @@ impl UnitOfWork {
         self
     }
 
+    /// Erases a record that is in the recycle bin in this version; one that was restored meanwhile, or is gone, stays as it is.
+    #[must_use]
+    pub fn purge(mut self, kind: impl Into<Cow<'static, str>>, id: RecordId, version: i64) -> Self {
+        self.writes.push(Write { kind: kind.into(), id, expect: Expect::Version(version), parent: None, becomes: Becomes::Erased });
+        self
+    }
+
     /// Brings a record back from the recycle bin as it was, a version later; what was deleted or cleared with it stays so. With a version, that of
     /// the deleted record: `version_conflict` when it is another, `already_exists` when the record is live, `not_found` when it is gone for good.
     /// Its unique values must be free (`unique_taken`) and its references lead to live records (`reference_missing`).

@@ -7,6 +7,7 @@
 
 mod backoff;
 pub mod backup;
+mod chores;
 mod consume;
 mod cron;
 mod follow;

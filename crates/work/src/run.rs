@@ -17,13 +17,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::chores::{EmptyRecycleBin, RotateDataKey, VerifyEvents};
 use crate::consume::{Consumer, Known, Redeliver};
 use crate::follow::{Followed, Follower};
 use crate::job::{Failure, JobHandler, Policy, Running};
 use crate::lags::Lags;
 use crate::reconcile::{self, Reconcile, Reconciler, Reconcilers};
 use crate::saga::{self, RunSaga, Saga, Sagas};
-use crate::schedules::{self, Schedulable, Tick, Ticking};
+use crate::schedules::{self, Offer, Schedulable, Tick, Ticking};
 use crate::turns::Turns;
 use crate::{backoff, operations};
 
@@ -81,7 +82,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Nothing known yet but schedules.
+    /// Nothing known yet but schedules, and what every tenant may put on them.
     pub fn new(store: Store, options: Options) -> Self {
         let (handlers, schedulable, reconcilers, sagas) = (HashMap::new(), Schedulable::default(), Reconcilers::default(), Sagas::new());
         let work = Self {
@@ -95,7 +96,7 @@ impl Work {
             followed: Arc::default(),
             admits: everybody(),
         };
-        work.with(Tick).consumer(Ticking)
+        work.with(Tick).with(EmptyRecycleBin).with(RotateDataKey).with(VerifyEvents).consumer(Ticking)
     }
 
     /// Asks before jobs of a tenant are taken; of one for which the answer is no, they wait.
@@ -167,7 +168,8 @@ impl Work {
         assert!(before.is_none(), "two handlers for {}", H::KIND);
         if let Some(permission) = H::SCHEDULED_WITH {
             let permission = permission.parse().unwrap_or_else(|error| panic!("{}: {error}", H::KIND));
-            self.schedulable.0.insert(H::KIND, permission);
+            let check = |payload: Value| serde_json::from_value::<H::Payload>(payload).map(drop).map_err(|error| error.to_string());
+            self.schedulable.0.insert(H::KIND, Offer { permission, check });
         }
         self
     }

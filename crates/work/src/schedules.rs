@@ -111,26 +111,41 @@ pub(crate) struct Due {
     after: Timestamp,
 }
 
-/// Which kinds of jobs may be scheduled, and the permission that it takes.
+/// Which kinds of jobs may be scheduled.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Schedulable(pub(crate) HashMap<&'static str, Permission>);
+pub(crate) struct Schedulable(pub(crate) HashMap<&'static str, Offer>);
+
+/// What it takes to schedule one.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) permission: Permission,
+    /// What is wrong with a payload.
+    pub(crate) check: fn(Value) -> Result<(), String>,
+}
 
 impl Schedulable {
-    fn check(&self, ctx: &Ctx, kind: &str) -> Result<(), Error> {
-        let Some(permission) = self.0.get(kind) else {
+    fn check(&self, ctx: &Ctx, schedule: &Schedule) -> Result<(), Error> {
+        let Some(offer) = self.0.get(schedule.job.as_str()) else {
             let mut known: Vec<&str> = self.0.keys().copied().collect();
             known.sort_unstable();
             let detail = format!(
                 "No job of this kind can be scheduled. Known: {}.",
                 if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             );
-            return Err(Error::invalid("The schedule is not valid; see errors.").with_field("/job", "job_unknown", detail));
+            return Err(refused().with_field("/job", "job_unknown", detail));
         };
-        match steward_auth::require(ctx, permission)? {
-            None => Ok(()),
-            Some(_) => Err(steward_web::scope::not_supported()),
+        if steward_auth::require(ctx, &offer.permission)?.is_some() {
+            return Err(steward_web::scope::not_supported());
         }
+        (offer.check)(Value::Object(schedule.payload.clone())).map_err(|why| {
+            let detail = format!("The job {} cannot read this: {why}.", schedule.job);
+            refused().with_field("/payload", "payload_invalid", detail)
+        })
     }
+}
+
+fn refused() -> Error {
+    Error::invalid("The schedule is not valid; see errors.")
 }
 
 /// Deals with the times of one schedule.
@@ -193,7 +208,9 @@ pub(crate) fn operations(store: &Store, schedulable: &Schedulable) -> Vec<Operat
         let (schedulable, clock) = (Arc::new(schedulable.clone()), store.clock().clone());
         move |ctx: Ctx, change: Change| std::future::ready(check(&schedulable, &ctx, change, clock.now()))
     };
-    let example = json!({ "name": "Nightly", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "job": "back_up" });
+    let payload = json!({ "older_than_days": 7 });
+    let example =
+        json!({ "name": "Bin", "cron": "30 2 * * *", "time_zone": "Europe/Berlin", "job": "empty_recycle_bin", "payload": payload });
     let schedules = Resource::<Schedule>::new("schedules").example(example);
     // What was deleted comes back as a new one: its maker must be allowed to start the job.
     resource(store, schedules.without_restore().on_create(hook()).on_update(hook()))
@@ -201,7 +218,7 @@ pub(crate) fn operations(store: &Store, schedulable: &Schedulable) -> Vec<Operat
 
 fn check(schedulable: &Schedulable, ctx: &Ctx, mut change: Change, now: Timestamp) -> Result<Change, Error> {
     let schedule: Schedule = serde_json::from_value(Value::Object(change.body.clone())).map_err(Error::internal)?;
-    schedulable.check(ctx, &schedule.job)?;
+    schedulable.check(ctx, &schedule)?;
     When::parse(&schedule.cron, &schedule.time_zone)?;
     let before = change.before.as_ref().map(|record| Ok::<_, Error>((record, record.decode::<Schedule>()?))).transpose()?;
     let since = match before {

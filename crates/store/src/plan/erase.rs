@@ -6,6 +6,7 @@ use steward_base::Error;
 use super::{Effect, Effects, Planner, State, scope_of};
 use crate::prepare::{Prepared, PreparedWrite};
 use crate::rows::{Key, Row};
+use crate::unit::Expect;
 
 /// A record that a unit erases, also one that is gone already and whose history is left.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Erased {
 }
 
 impl Planner<'_> {
-    /// Nothing happens where nothing is left.
+    /// Nothing happens where nothing is left, or where it is not the deleted version that was looked at.
     pub(super) fn erase(
         &self,
         state: &mut State,
@@ -27,6 +28,12 @@ impl Planner<'_> {
     ) -> Result<(), Error> {
         let (before, row) = (state.live(self.kinds, write.key)?, state.row(write.key));
         if row.is_none() && !state.subjects.has_key(write.key) {
+            return Ok(());
+        }
+        let is_that = |row: &Row, version| row.version == version && row.deleted_at.is_some();
+        if let Expect::Version(version) = write.expect
+            && !row.as_ref().is_some_and(|row| is_that(row, version))
+        {
             return Ok(());
         }
         let body = row.as_ref().map(Row::parse).transpose()?.unwrap_or_default();

@@ -194,3 +194,27 @@ async fn the_bin_is_emptied_after_thirty_days() {
         is_emptied(Backend::Postgres { url: Secret::new(url), connections: 4 }).await;
     }
 }
+
+#[tokio::test]
+async fn what_is_purged_is_what_was_looked_at_in_the_bin() {
+    on_each(async |bench| {
+        let (store, ctx) = (&bench.store, &bench.ctx);
+        let (gone, back, live) = (store.mint_id(), store.mint_id(), store.mint_id());
+        for id in [gone, back, live] {
+            store.commit(ctx, UnitOfWork::new().create(id, &Thing::named("x"))).await.expect("creates");
+        }
+        let unit = UnitOfWork::new().delete("thing", gone, Expect::Any).delete("thing", back, Expect::Any);
+        store.commit(ctx, unit).await.expect("deletes");
+        store.commit(ctx, UnitOfWork::new().restore("thing", back, Expect::Any)).await.expect("restores");
+        // Two of them are not what they were when somebody looked.
+        let unit = UnitOfWork::new().purge("thing", gone, 2).purge("thing", back, 2).purge("thing", live, 1);
+        store.commit(ctx, unit).await.expect("purges");
+        assert_eq!(store.get_with_deleted(ctx, "thing", gone).await.expect("reads"), None);
+        for id in [back, live] {
+            assert!(store.get(ctx, "thing", id).await.expect("reads").is_some());
+        }
+        let told = store.history(ctx, "thing", gone, None, 1).await.expect("reads");
+        assert_eq!(told[0].event_type, "thing.erased");
+    })
+    .await;
+}

@@ -5,6 +5,7 @@ mod backups_objects;
 mod backups_power;
 mod backups_prune;
 mod backups_telemetry;
+mod chores;
 mod consumers;
 mod elsewhere;
 mod generated;
