@@ -84,6 +84,7 @@ fn push(batch: &mut LogBatch, entry: &AccessEntry) {
         ("record.kind", Some(entry.kind.as_str())),
         ("record.ids", Some(ids.as_str()).filter(|ids| !ids.is_empty())),
         ("query.filter", entry.filter.as_deref()),
+        ("record.secret", entry.secret.as_deref()),
         ("client.address", origin.and_then(|origin| origin.ip.as_deref())),
         ("user_agent.original", origin.and_then(|origin| origin.user_agent.as_deref())),
         ("request.id", ctx.request_id()),

@@ -1,4 +1,4 @@
-//! Who read records with personal data. Handlers that show such records say so here before they answer; the server gives the other end to
+//! Who read records with personal data, and who read secrets. Handlers that show such records say so here before they answer; the server gives the other end to
 //! whatever keeps the entries.
 //!
 //! An entry is handed over before the answer goes out, and nobody waits for the disk. Where it cannot be handed over, nothing is read.
@@ -33,6 +33,8 @@ pub struct AccessEntry {
     pub count: usize,
     /// What was asked for, where more than one record could have been the answer.
     pub filter: Option<String>,
+    /// The field, where it was a secret that was asked for.
+    pub secret: Option<String>,
 }
 
 /// Where entries are handed over.
@@ -58,11 +60,33 @@ impl Site {
             count: ids.len(),
             ids: ids.take(NAMED).map(|id| id.wire(kind.prefix())).collect(),
             filter: filter.map(str::to_owned),
+            secret: None,
         };
-        let handed_over = tokio::time::timeout(PATIENCE, log.0.send(entry)).await.is_ok_and(|sent| sent.is_ok());
-        handed_over.then_some(()).ok_or_else(|| {
-            let detail = "Who reads personal data is recorded, and that is not possible at the moment: try again later.";
-            Error::new(ErrorKind::Unavailable, "access_log_unavailable", detail).with_retry_after(PATIENCE)
-        })
+        hand_over(log, entry).await
     }
+
+    /// Says that the caller is about to be shown a secret of a record, whatever else the kind holds.
+    ///
+    /// Errors: `access_log_unavailable`.
+    pub(crate) async fn reveals(&self, ctx: &Ctx, kind: &Kind, id: RecordId, field: &str) -> Result<()> {
+        let Some(log) = self.access_log() else { return Ok(()) };
+        let entry = AccessEntry {
+            time: self.clock().now(),
+            ctx: ctx.clone(),
+            kind: kind.name().to_owned(),
+            count: 1,
+            ids: vec![id.wire(kind.prefix())],
+            filter: None,
+            secret: Some(field.to_owned()),
+        };
+        hand_over(log, entry).await
+    }
+}
+
+async fn hand_over(log: &AccessLog, entry: AccessEntry) -> Result<()> {
+    let handed_over = tokio::time::timeout(PATIENCE, log.0.send(entry)).await.is_ok_and(|sent| sent.is_ok());
+    handed_over.then_some(()).ok_or_else(|| {
+        let detail = "Who reads personal data is recorded, and that is not possible at the moment: try again later.";
+        Error::new(ErrorKind::Unavailable, "access_log_unavailable", detail).with_retry_after(PATIENCE)
+    })
 }

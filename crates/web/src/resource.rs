@@ -9,6 +9,7 @@ mod history;
 mod import;
 mod list;
 mod one;
+mod reveal;
 mod schemas;
 mod table;
 mod write;
@@ -296,6 +297,12 @@ pub fn resource<M: Model>(store: &Store, options: Resource<M>) -> Vec<Operation>
             .error(StatusCode::BAD_REQUEST, "invalid_cursor")
             .handle(state.clone(), history::history),
     ];
+    if reveal::has_some(&shared) {
+        let one = format!("{one}/secrets/{{field}}");
+        let draft = start("reveal", Method::GET, &one, "read", format!("Read a secret of {article} {noun}"));
+        let draft = draft.needs(&format!("{permission}-secrets:execute")).description(reveal::DESCRIPTION);
+        out.push(draft.handle(state.clone(), reveal::reveal));
+    }
     out.push(
         start("export", Method::GET, &format!("{path}/export"), "read", format!("Export {}", plural.replace('-', " ")))
             .description(export::DESCRIPTION)

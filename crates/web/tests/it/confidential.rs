@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use steward_base::RecordId;
 use steward_store::{Kind, Model, Sealed};
 use steward_testkit::{Setup, TestApp};
-use steward_web::{Resource, resource};
+use steward_web::{Resource, access_log, resource};
 
 /// Somebody to call.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +67,35 @@ async fn a_secret_is_written_and_never_read() {
             "{path}: {text}"
         );
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_is_revealed_to_who_may_and_told_before() {
+    let app = app().await;
+    let (access, mut entries) = access_log();
+    app.site.keep_access(access);
+    let tenant = app.tenant("acme").await;
+    let made = async |body: Value| {
+        let made = app.post("/api/v1/contacts").key(&tenant.key).json(&body).send().await.expect(201).json();
+        format!("/api/v1/contacts/{}", made["id"].as_str().expect("an id"))
+    };
+    let path = made(json!({ "name": "Ann", "topic": "printers", "code": "open sesame" })).await;
+    let without = made(json!({ "name": "Bea", "topic": "printers" })).await;
+    let may = app.key(tenant.id, &["contacts-secrets:execute"]).await;
+    let reader = app.key(tenant.id, &["*:read", "contacts:*"]).await;
+    assert_eq!(app.get(&format!("{path}/secrets/code")).key(&reader).send().await.expect(403).code(), "permission_denied");
+    let shown = app.get(&format!("{path}/secrets/code")).key(&may).send().await.expect(200);
+    assert_eq!((shown.header("cache-control"), shown.json()), ("no-store", json!({ "field": "code", "value": "open sesame" })));
+    let entry = entries.recv().await.expect("is handed over");
+    assert_eq!((entry.kind.as_str(), entry.count, entry.secret.as_deref()), ("contact", 1, Some("code")));
+    assert!(path.ends_with(&entry.ids[0]) && entry.ctx.reason() == "contacts.reveal");
+    for wrong in [format!("{path}/secrets/topic"), format!("{path}/secrets/nothing"), format!("{without}/secrets/code")] {
+        assert_eq!(app.get(&wrong).key(&tenant.key).send().await.expect(404).code(), "not_found", "{wrong}");
+    }
+    let history = get(&app, &tenant.key, &format!("{path}/history")).await;
+    assert_eq!((&history["data"][0]["type"], &history["data"][0]["data"]), (&json!("contact.revealed"), &json!({ "field": "code" })));
+    assert!(!history.to_string().contains("sesame"));
     app.stop().await;
 }
 
