@@ -21,7 +21,7 @@ pub use answers::Earlier;
 pub use authority::{Authority, Occasion, Options, Presented};
 pub use caller::Caller;
 pub use minted::{Minted, MintedKind};
-pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, grants_of_role, permissions, require};
+pub use permissions::{BUILT_IN_ROLES, Role, allows, covers, covers_role, grants_of_role, permissions, require};
 pub use scope::Scope;
 pub use signing_key::SigningKey;
 

@@ -21,10 +21,12 @@ pub enum MintedKind {
     Enrolment,
     /// The one-time link that makes the first owner.
     SetUp,
+    /// The code with which a person sets a password once.
+    Password,
 }
 
 impl MintedKind {
-    const ALL: [MintedKind; 4] = [MintedKind::ApiKey, MintedKind::Session, MintedKind::Enrolment, MintedKind::SetUp];
+    const ALL: [MintedKind; 5] = [MintedKind::ApiKey, MintedKind::Session, MintedKind::Enrolment, MintedKind::SetUp, MintedKind::Password];
 
     const fn prefix(self) -> &'static str {
         match self {
@@ -32,6 +34,7 @@ impl MintedKind {
             MintedKind::Session => "sts_",
             MintedKind::Enrolment => "ste_",
             MintedKind::SetUp => "stu_",
+            MintedKind::Password => "stp_",
         }
     }
 }

@@ -110,6 +110,15 @@ pub fn covers(ctx: &Ctx, permission: &Permission) -> bool {
     given && !denied && (!operator_only || ctx.tenant() == TenantId::OPERATOR)
 }
 
+/// Whether the context holds all that a built-in role gives in its tenant: whoever does may give the role and take it.
+pub fn covers_role(ctx: &Ctx, name: &str) -> bool {
+    let given = |grant: &Grant| {
+        let elsewhere = ctx.tenant() != TenantId::OPERATOR && OPERATOR_ONLY.contains(&grant.permission.resource.as_str());
+        grant.effect == Effect::Deny || elsewhere || covers(ctx, &grant.permission)
+    };
+    grants_of_role(name).is_some_and(|grants| grants.iter().all(given))
+}
+
 /// Whether `wide` includes `narrow`.
 fn includes(wide: &Permission, narrow: &Permission) -> bool {
     let resource = match wide.resource.as_str() {

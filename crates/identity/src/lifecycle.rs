@@ -167,16 +167,7 @@ impl Identity {
                 return Ok(());
             }
             for record in page.records {
-                let person: Person = record.decode()?;
-                if person.tenants.iter().all(|of| *of == tenant) {
-                    self.0.store.commit(ctx, UnitOfWork::new().erase(Person::KIND, record.id)).await?;
-                } else {
-                    let leave = |person: &mut Person| {
-                        person.tenants.retain(|of| *of != tenant);
-                        Ok(())
-                    };
-                    self.0.store.update::<Person>(ctx, record.id, leave).await?;
-                }
+                self.leave(ctx, record.id.into(), tenant).await?;
             }
         }
     }

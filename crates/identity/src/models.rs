@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use steward_base::{Id, Prefix, TenantId, Timestamp};
 use steward_store::{Kind, Model};
 
+use crate::PasswordCode;
 use crate::api_keys::PERMISSION;
 
 /// Marks a person's id.
@@ -159,5 +160,6 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Session>(),
         Kind::of::<ApiKey>(),
         Kind::of::<SetUpLink>(),
+        Kind::of::<PasswordCode>(),
     ]
 }

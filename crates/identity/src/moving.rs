@@ -5,9 +5,9 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, TenantId};
-use steward_store::{Model as _, UnitOfWork};
+use steward_store::{EventDraft, Model as _, Moved, UnitOfWork};
 use steward_web::{ById, Call, Json, Operation, Reply, operation};
 use steward_work::{At, Done, Failure, Saga, SagaRun, Step, begin};
 
@@ -56,11 +56,30 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// Moves a tenant where no worker runs: it is there when this returns, and its event says so. Fails as [`Identity::move_tenant`] does.
+    pub async fn move_tenant_now(&self, ctx: &Ctx, tenant: TenantId, place: &str) -> Result<()> {
+        let moved = self.0.store.relocate(tenant, place).await?;
+        self.0.store.commit(ctx, UnitOfWork::new().event(told(tenant, place, &moved))).await.map(drop)
+    }
+}
+
 async fn place_of(identity: &Identity, tenant: TenantId) -> Result<String> {
     identity.0.store.place(tenant).await?.ok_or_else(|| {
         let detail = "This tenant's data is in a place that the configuration no longer names: name it again.";
         Error::new(ErrorKind::Unavailable, "place_missing", detail)
     })
+}
+
+fn measured(moved: &Moved) -> Value {
+    json!({ "position": moved.position, "held_ms": moved.held.as_millis(), "took_ms": moved.took.as_millis() })
+}
+
+/// That a tenant is in another place, however it came there.
+fn told(tenant: TenantId, place: &str, moved: &Moved) -> EventDraft {
+    let mut told = measured(moved);
+    told["place"] = place.into();
+    EventDraft::new("tenant.moved", tenant.record(), told)
 }
 
 /// Copies the tenant, lets the copy follow, and makes it the one that counts.
@@ -70,8 +89,8 @@ impl Move {
     async fn to(&self, tenant: TenantId, place: &str) -> Result<Done, Failure> {
         match self.0.0.store.relocate(tenant, place).await {
             Ok(moved) => {
-                let told = json!({ "position": moved.position, "held_ms": moved.held.as_millis(), "took_ms": moved.took.as_millis() });
-                Ok(Done { output: told, ..Done::default() })
+                let unit = UnitOfWork::new().event(told(tenant, place, &moved));
+                Ok(Done { output: measured(&moved), unit })
             }
             Err(error) if matches!(error.code(), "place_unknown" | "tenant_fixed" | "not_found") => Err(Failure::Never(error)),
             Err(error) => Err(Failure::Again(error)),

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Request {
     /// A fresh set-up link.
     SetupLink {},
+    /// A code with which a person sets a password.
+    PasswordCode { email: String },
     /// A tenant with its owner.
     Bootstrap { tenant: String, owner: String, password: String },
     /// An API key.

@@ -218,10 +218,15 @@ impl App {
             Request::TenantMove { tenant, place } => {
                 // No worker runs that could do it as a saga.
                 let tenant = self.0.identity.named_tenant(&tenant).await?;
-                Box::pin(self.0.store.relocate(tenant, &place)).await.map(|_| format!("{tenant} {place}"))
+                let ctx = system(TenantId::OPERATOR, "command-line");
+                Box::pin(self.0.identity.move_tenant_now(&ctx, tenant, &place)).await.map(|()| format!("{tenant} {place}"))
             }
             Request::TenantExport { .. } | Request::TenantImport { .. } => Err(Error::internal("a file has a way of its own")),
             Request::SetupLink {} => self.set_up_link().await,
+            Request::PasswordCode { email } => {
+                let made = self.0.identity.password_code(&system(TenantId::OPERATOR, "command-line"), &email).await;
+                made.map(|(_, code, _)| code.expose().clone())
+            }
             Request::Bootstrap { tenant, owner, password } => self.bootstrap(tenant, owner, password).await,
             Request::ApiKey { tenant, permissions, name } => self.api_key(&tenant, permissions, name).await,
             Request::EnrollToken { tenant, organization } => self.enroll_token(&tenant, organization).await,

@@ -151,6 +151,14 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "NAME", default_value = "Made on the command line")]
         name: String,
     },
+    /// Make a code with which a person sets a password once, within a day, and print it; earlier ones end.
+    PasswordCode {
+        #[command(flatten)]
+        data: DataArgs,
+        /// The person's e-mail address.
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+    },
     /// Make a new master key and seal everything under it; what it sealed before still opens. It may be interrupted and run again.
     RotateKeys {
         #[command(flatten)]

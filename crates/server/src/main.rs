@@ -88,6 +88,7 @@ async fn admin_command(command: AdminCommand) -> Result<()> {
             administer(&data, Request::Bootstrap { tenant, owner, password }).await
         }
         AdminCommand::ApiKey { data, tenant, permissions, name } => administer(&data, Request::ApiKey { tenant, permissions, name }).await,
+        AdminCommand::PasswordCode { data, email } => administer(&data, Request::PasswordCode { email }).await,
         AdminCommand::RotateKeys { data, rewrap_only, secrets } => administer(&data, Request::RotateKeys { rewrap_only, secrets }).await,
         AdminCommand::EnrollToken { data, tenant, organization } => administer(&data, Request::EnrollToken { tenant, organization }).await,
         AdminCommand::Tenant(command) => Box::pin(tenant_command(command)).await,

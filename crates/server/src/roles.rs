@@ -4,7 +4,7 @@ use steward_fabric::blob::Blob;
 use steward_fabric::cache::Cache;
 use steward_fabric::kv::Kv;
 use steward_fabric::mail::Mail;
-use steward_identity::Eraser;
+use steward_identity::{Eraser, PasswordCodes};
 use steward_observe::Observe;
 use steward_telemetry::Telemetry;
 use steward_web::{Operations, events, health, openapi, search, undo};
@@ -23,6 +23,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .tag("health", "Whether the process lives and can serve.")
         .tag("auth", "Set-up, sign-in and sessions.")
         .tag("tenants", "Tenants of this installation; for its operator.")
+        .tag("members", "Who belongs to a tenant, and what they may do there.")
         .tag("api-keys", "Keys for programs.")
         .tag("organizations", "The clients or departments that a tenant looks after.")
         .tag("projects", "Projects and what they are made of.")
@@ -45,6 +46,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .with([openapi::operation_for_document()])
         .with(steward_identity::operations(app.identity()))
         .with(app.transfer().operations())
+        .with(PasswordCodes::new(app.identity().clone(), app.fabric().mail.clone(), app.public_url().to_owned()).operations())
         .with(app.fleet().operations())
         .with(observe.operations())
         .with(work.operations())

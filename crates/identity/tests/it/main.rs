@@ -1,6 +1,8 @@
 //! Set-up, sign-in and keys as their users meet them, and what a crash or a second try leaves.
 
 mod keys;
+mod members;
+mod password_codes;
 mod processes;
 mod sessions;
 mod set_up;

@@ -144,6 +144,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("invalid_grant", &[400], "The device's assertion does not prove who it is.", "Sign a new one; the detail says what was wrong."),
     code("invalid_id", &[422], "The text is not an id of the kind expected.", FIX),
     code("invalid_lines", &[422], "None of the lines could be stored.", "Look at errors: each names a line."),
+    code("invalid_password_code", &[403], "The code for a password is used, expired or mistyped.", "Ask the operator for a fresh one."),
     code("invalid_permission", &[422], "The text is not a permission.", "Write it as resource:verb, as in devices:read."),
     code(
         "invalid_setup_link",
@@ -165,6 +166,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("kv_ttl", &[422], "A short-lived value would live too short or too long.", FIX),
     code("kv_unavailable", &[503], "The store of short-lived values cannot be reached.", WAIT),
     code("kv_value_too_large", &[413], "A short-lived value is too large.", "Store it as an object."),
+    code("last_owner", &[409], "The tenant would have no owner.", "Make somebody else owner first."),
     code("lease_lost", &[409], "The lease of a job ended before the job did.", "Nothing: another worker does it."),
     code("load_given_up", &[503], "The process with the data role gave up a tenant that was being loaded.", WAIT),
     code("mail_address", &[422], "The text is no e-mail address.", "Write it as name@example.org."),
@@ -382,6 +384,7 @@ pub(crate) const FIELDS: &[Code] = &[
     said("repeated_parameter", "A parameter is given more than once.", "Give it once."),
     said("required", "The field is missing.", "Add it."),
     said("reserved_name", "The name belongs to the platform.", "Leave it out or choose another."),
+    said("role_unknown", "There is no such role.", "Choose one that the detail names."),
     said("time_zone_unknown", "The text is no time zone.", "Write an IANA name such as Europe/Berlin or UTC."),
     said("too_deep", "Lists and objects are nested too deep.", FIX),
     said("too_many_steps", "The range has too many steps.", "Take longer steps, or a shorter range."),

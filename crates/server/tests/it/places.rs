@@ -75,6 +75,9 @@ async fn there_and_back(place: &str) {
     read(&served).await;
     succeed(&[&moved[..], &["beside"]].concat(), "");
     read(&served).await;
+    let told = served.json(served.get(&operator, "/api/v1/events?limit=500&filter=type%20%3D%20%22tenant.moved%22")).await;
+    let told: Vec<&Value> = told["data"].as_array().expect("a list").iter().map(|event| &event["data"]["place"]).collect();
+    assert_eq!(told, ["beside", "home", "beside", "home", "beside"], "each move is told, also the one without a server");
     let unknown = run(&[&moved[..], &["nowhere"]].concat(), "");
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("place_unknown"));
 }

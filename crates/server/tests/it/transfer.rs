@@ -255,6 +255,11 @@ async fn what_cannot_be_taken_in_leaves_nothing() {
     to.imported(file, "?slug=new-name").await;
     assert_eq!(to.tenant("new-name").await, Some(tenant));
     assert_eq!(to.signs_in("new-name").await, 401);
+    // Until the operator gives them the means to set one.
+    let code = to.admin(&["password-code", "--email", OWNER]);
+    let set = json!({ "code": code, "password": PASSWORD });
+    let set = to.served.client.post(format!("{}/auth/password", to.served.url)).json(&set).send().await.expect("is answered");
+    assert_eq!((set.status().as_u16(), to.signs_in("new-name").await.as_u16()), (204, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
