@@ -4,6 +4,8 @@ import { COLLECTIONS, isCollected } from "./collections";
 
 const CHANNEL = "steward-events";
 const SETTLE_MS = 250;
+/** Sent when the tenant was restored as it was earlier: whatever is shown may not be there. */
+const START_OVER = "start_over";
 
 /**
  * Keeps the query cache fresh from the tenant's event stream. Browsers allow six connections per host over HTTP/1.1, so
@@ -13,15 +15,19 @@ export function followEvents(queries: QueryClient, tenant: string): () => void {
   const stop = new AbortController();
   const touched = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let startsOver = false;
 
   const refresh = () => {
     timer = undefined;
+    if (startsOver) void queries.invalidateQueries();
+    startsOver = false;
     for (const key of touched) void queries.invalidateQueries({ queryKey: [key] });
     touched.clear();
   };
   const touch = (types: string[]) => {
     touched.add("events");
     touched.add("search");
+    startsOver ||= types.includes(START_OVER);
     for (const type of types) {
       const kind = type.split(".")[0];
       if (isCollected(kind)) touched.add(COLLECTIONS[kind].key[0]);

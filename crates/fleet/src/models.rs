@@ -322,6 +322,6 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Device>(),
         Kind::of::<EnrollmentToken>(),
         Kind::of::<Sample>(),
-        Kind::of::<WatchedTenant>(),
+        Kind::of::<WatchedTenant>().of_platform(),
     ]
 }

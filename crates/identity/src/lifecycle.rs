@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use steward_base::filter;
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, TenantId};
@@ -146,12 +147,13 @@ impl Identity {
         self.0.store.update::<Tenant>(ctx, tenant, change).await
     }
 
-    /// Whether background work is done for a tenant: not while it is suspended or being deleted.
+    /// Whether background work is done for a tenant: not while it is suspended or being deleted, and not before it is open. The jobs of one that is
+    /// being taken in are there before it is known that they stay: what they did elsewhere would be done twice.
     pub async fn works_for(&self, tenant: TenantId) -> Result<bool> {
         let control = steward_auth::system(TenantId::OPERATOR, "tenant");
         let record = self.0.store.get(&control, Tenant::KIND, tenant.record()).await?;
         Ok(match record {
-            Some(record) => matches!(record.decode::<Tenant>()?.status, TenantStatus::Active | TenantStatus::Provisioning),
+            Some(record) => record.decode::<Tenant>()?.status == TenantStatus::Active,
             None => false,
         })
     }
@@ -190,6 +192,14 @@ pub(crate) fn not_ready() -> Error {
     Error::new(ErrorKind::Conflict, "tenant_not_ready", "This tenant is being made or deleted.")
 }
 
+/// What a saga of this crate was begun with. Its steps act on the tenant that is named there: one that is not the operator's is nobody's order.
+pub(crate) fn begun_with<T: DeserializeOwned>(at: &At) -> Result<T, Failure> {
+    if at.ctx.tenant() == TenantId::OPERATOR {
+        return at.input();
+    }
+    Err(Failure::Never(Error::internal("a saga that acts on tenants was begun in one that is not the operator's")))
+}
+
 /// The unit that gives a tenant another status.
 fn with_status(record: &Record, tenant: Tenant, status: TenantStatus) -> UnitOfWork {
     UnitOfWork::new().put_model(record.id, &Tenant { status, ..tenant }, Expect::Version(record.version))
@@ -202,7 +212,7 @@ impl Step for Claim {
     const NAME: &'static str = "claim";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let Wanted { tenant, slug, name } = at.input()?;
+        let Wanted { tenant, slug, name } = begun_with(&at)?;
         match self.0.tenant_by_slug(&slug).await? {
             Some(other) if other.id != tenant.record() => Err(Failure::Never(slug_taken(&slug))),
             _ => {
@@ -213,7 +223,7 @@ impl Step for Claim {
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        let Wanted { tenant, .. } = at.input()?;
+        let Wanted { tenant, .. } = begun_with(&at)?;
         Ok(UnitOfWork::new().delete(Tenant::KIND, tenant.record(), Expect::Any))
     }
 }
@@ -225,12 +235,12 @@ impl Step for Provision {
     const NAME: &'static str = "provision";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        self.0.0.store.provision(at.input::<Wanted>()?.tenant).await?;
+        self.0.0.store.provision(begun_with::<Wanted>(&at)?.tenant).await?;
         Ok(Done::default())
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        self.0.0.store.erase(at.input::<Wanted>()?.tenant).await?;
+        self.0.0.store.erase(begun_with::<Wanted>(&at)?.tenant).await?;
         Ok(UnitOfWork::new())
     }
 }
@@ -242,7 +252,7 @@ impl Step for Open {
     const NAME: &'static str = "open";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        match self.0.tenant_record(&at.ctx, at.input::<Wanted>()?.tenant).await? {
+        match self.0.tenant_record(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await? {
             Some((record, tenant)) if tenant.status == TenantStatus::Provisioning => {
                 Ok(Done { unit: with_status(&record, tenant, TenantStatus::Active), ..Done::default() })
             }
@@ -251,7 +261,7 @@ impl Step for Open {
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        match self.0.tenant_record(&at.ctx, at.input::<Wanted>()?.tenant).await? {
+        match self.0.tenant_record(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await? {
             Some((record, tenant)) if matches!(tenant.status, TenantStatus::Active | TenantStatus::Suspended) => {
                 Ok(with_status(&record, tenant, TenantStatus::Provisioning))
             }
@@ -267,7 +277,7 @@ impl Step for Close {
     const NAME: &'static str = "close";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        match self.0.tenant_record(&at.ctx, at.input::<Doomed>()?.tenant).await? {
+        match self.0.tenant_record(&at.ctx, begun_with::<Doomed>(&at)?.tenant).await? {
             // Whoever makes it was called off after it was open, and erases it.
             Some((record, tenant)) if self.0.being_made(&at.ctx, record.id.into(), &tenant).await? => Err(Failure::Never(not_ready())),
             Some((record, tenant)) => Ok(Done { unit: with_status(&record, tenant, TenantStatus::Deleting), ..Done::default() }),
@@ -276,7 +286,7 @@ impl Step for Close {
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        match self.0.tenant_record(&at.ctx, at.input::<Doomed>()?.tenant).await? {
+        match self.0.tenant_record(&at.ctx, begun_with::<Doomed>(&at)?.tenant).await? {
             Some((record, tenant)) if tenant.status == TenantStatus::Deleting => Ok(with_status(&record, tenant, TenantStatus::Suspended)),
             _ => Ok(UnitOfWork::new()),
         }
@@ -296,7 +306,7 @@ impl Step for LetGo {
     const NAME: &'static str = "let_go";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let Doomed { tenant } = at.input()?;
+        let Doomed { tenant } = begun_with(&at)?;
         for Eraser { part, erase } in &self.0 {
             erase(tenant).await.inspect_err(
                 |error| tracing::warn!(tenant.id = %tenant, part, error.code = error.code(), "a part does not let go of a tenant yet"),
@@ -317,7 +327,7 @@ impl Step for Erase {
     const NAME: &'static str = "erase";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        self.0.0.store.erase(at.input::<Doomed>()?.tenant).await?;
+        self.0.0.store.erase(begun_with::<Doomed>(&at)?.tenant).await?;
         Ok(Done::default())
     }
 
@@ -333,7 +343,7 @@ impl Step for Forget {
     const NAME: &'static str = "forget";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let Doomed { tenant } = at.input()?;
+        let Doomed { tenant } = begun_with(&at)?;
         self.0.leave_persons(&at.ctx, tenant).await?;
         self.0.0.store.commit(&at.ctx, UnitOfWork::new().erase(Tenant::KIND, tenant.record())).await?;
         // Once for all of them: every tenant's first commit waits while the files are written anew. After a crash the step comes here again.

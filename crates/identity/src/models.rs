@@ -64,9 +64,21 @@ pub struct Person {
     /// Argon2id, PHC string.
     #[schemars(extend("secret" = "hashed"))]
     pub password_hash: String,
+    /// Where the password is good, when it came in a tenant's file: in the tenants whose files brought it. Whoever wrote a file chose what is in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schemars(length(max = 1000))]
+    pub password_for: Option<Vec<TenantId>>,
     /// The tenants they belong to; what they may do there is the member's affair.
     #[schemars(length(max = 1000), extend("indexed" = true))]
     pub tenants: Vec<TenantId>,
+}
+
+impl Person {
+    /// The tenants that their password opens.
+    pub(crate) fn opens(&self) -> impl Iterator<Item = TenantId> {
+        let good = |tenant: &&TenantId| self.password_for.as_ref().is_none_or(|places| places.contains(tenant));
+        self.tenants.iter().filter(good).copied()
+    }
 }
 
 impl Model for Person {
@@ -154,12 +166,12 @@ impl Model for SetUpLink {
 /// Every kind this crate owns.
 pub fn kinds() -> Vec<Kind> {
     vec![
-        Kind::of::<Tenant>(),
-        Kind::of::<Person>(),
+        Kind::of::<Tenant>().of_platform(),
+        Kind::of::<Person>().of_platform(),
         Kind::of::<Member>(),
         Kind::of::<Session>(),
         Kind::of::<ApiKey>(),
-        Kind::of::<SetUpLink>(),
-        Kind::of::<PasswordCode>(),
+        Kind::of::<SetUpLink>().of_platform(),
+        Kind::of::<PasswordCode>().of_platform(),
     ]
 }

@@ -11,6 +11,7 @@ use steward_store::{EventDraft, Model as _, Moved, UnitOfWork};
 use steward_web::{ById, Call, Json, Operation, Reply, operation};
 use steward_work::{At, Done, Failure, Saga, SagaRun, Step, begin};
 
+use crate::lifecycle::begun_with;
 use crate::{Identity, Tenant, TenantStatus};
 
 const MOVE: &str = "move_tenant";
@@ -102,12 +103,12 @@ impl Step for Move {
     const NAME: &'static str = "move";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let Wanted { tenant, to, .. } = at.input()?;
+        let Wanted { tenant, to, .. } = begun_with(&at)?;
         self.to(tenant, &to).await
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        let Wanted { tenant, from, .. } = at.input()?;
+        let Wanted { tenant, from, .. } = begun_with(&at)?;
         self.to(tenant, &from).await.map(|done| done.unit)
     }
 }

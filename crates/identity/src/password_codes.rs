@@ -70,6 +70,8 @@ impl Identity {
         let hash = self.0.passwords.hash(password, &person.email).await?;
         let renew = |person: &mut Person, unit: UnitOfWork| {
             person.password_hash.clone_from(&hash);
+            // Whoever has the code was given it: this password is theirs everywhere.
+            person.password_for = None;
             // Of two who use it at once, one finds it gone.
             Ok(unit.delete(PasswordCode::KIND, record.id, Expect::Version(record.version)))
         };

@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+/// So many times what ours take is spent on a hash that came from elsewhere: another version may ask for more.
+const DEAREST: u32 = 4;
 /// Sign-ins admitted at once for each one that is being computed.
 const ADMITTED_PER_CORE: usize = 16;
 
@@ -111,6 +113,15 @@ impl Passwords {
     }
 }
 
+/// Whether a hash that somebody else stored is one of ours that costs no more to check than what we make: what it says is what a sign-in spends.
+pub(crate) fn is_bearable(stored: &str) -> bool {
+    let Ok(parsed) = PasswordHash::new(stored) else { return false };
+    parsed.algorithm == Algorithm::Argon2id.ident()
+        && Params::try_from(&parsed).is_ok_and(|params| {
+            params.m_cost() <= DEAREST * MEMORY_KIB && params.t_cost() <= DEAREST * PASSES && params.p_cost() <= DEAREST
+        })
+}
+
 fn hasher() -> Argon2<'static> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("the parameters are within argon2's limits");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -164,6 +175,21 @@ mod tests {
         let hash = pool.nobodys();
         assert_ne!(hash, pool.nobodys());
         assert!(!pool.verify(secret("no one has this password"), Some(hash)).await.expect("checks"));
+    }
+
+    #[test]
+    fn a_hash_that_is_dear_to_check_is_not_borne() {
+        let of = |algorithm: &str, cost: &str| format!("${algorithm}$v=19${cost}$c29tZSBzYWx0IG9mIHVz$Zml2ZSBhbmQgdHdlbnR5IGJ5dGVzIQ");
+        assert!(is_bearable(&of("argon2id", "m=19456,t=2,p=1")));
+        for (algorithm, cost) in [
+            ("argon2id", "m=4194304,t=2,p=1"),
+            ("argon2id", "m=19456,t=4294967295,p=1"),
+            ("argon2id", "m=19456,t=2,p=64"),
+            ("argon2i", "m=19456,t=2,p=1"),
+        ] {
+            assert!(!is_bearable(&of(algorithm, cost)), "{algorithm} {cost}");
+        }
+        assert!(!is_bearable("a password"));
     }
 
     #[tokio::test]

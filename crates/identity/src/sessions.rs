@@ -140,18 +140,18 @@ impl Identity {
     async fn choose_tenant(&self, person: &Person, slug: Option<&str>) -> Result<Option<TenantId>> {
         if let Some(slug) = slug {
             let tenant = self.tenant_by_slug(slug).await?.map(|record| record.id.into());
-            let own = tenant.filter(|tenant| person.tenants.contains(tenant));
+            let own = tenant.filter(|tenant| person.opens().any(|own| own == *tenant));
             return match own {
                 Some(tenant) => Ok(self.active(tenant).await?.map(|view| view.id)),
                 None => Ok(None),
             };
         }
-        for tenant in person.tenants.iter().filter(|tenant| **tenant != TenantId::OPERATOR) {
-            if self.active(*tenant).await?.is_some() {
-                return Ok(Some(*tenant));
+        for tenant in person.opens().filter(|tenant| *tenant != TenantId::OPERATOR) {
+            if self.active(tenant).await?.is_some() {
+                return Ok(Some(tenant));
             }
         }
-        Ok(person.tenants.contains(&TenantId::OPERATOR).then_some(TenantId::OPERATOR))
+        Ok(person.opens().find(|tenant| *tenant == TenantId::OPERATOR))
     }
 
     async fn active(&self, tenant: TenantId) -> Result<Option<TenantView>> {

@@ -130,7 +130,8 @@ impl Identity {
         let control = system_for(cause, TenantId::OPERATOR, "set-up");
         let Some(record) = self.person_by_email(email).await? else {
             let id = PersonId::new(&self.0.clock, &self.0.random);
-            let person = Person { email: email.to_owned(), name: name.to_owned(), password_hash: hash, tenants: Vec::new() };
+            let person =
+                Person { email: email.to_owned(), name: name.to_owned(), password_hash: hash, password_for: None, tenants: Vec::new() };
             self.0.store.commit(&control, UnitOfWork::new().create(id.record(), &person)).await?;
             return Ok(id);
         };
@@ -144,6 +145,7 @@ impl Identity {
         }
         let renew = move |person: &mut Person| {
             person.password_hash.clone_from(&hash);
+            person.password_for = None;
             Ok(())
         };
         self.0.store.update::<Person>(&control, record.id, renew).await?;

@@ -173,6 +173,8 @@ impl Store {
         self.0.places.forget(tenant);
         self.vault().forget(tenant);
         drop(held);
+        // Whoever follows its events finds that it is gone, before another one comes under its id.
+        self.0.told.add(tenant);
         self.0.places.home().empty_log().await
     }
 

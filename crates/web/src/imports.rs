@@ -37,8 +37,16 @@ pub const IMPORT_ROWS: &str = "import_rows";
 pub(crate) const FAILURES: Class = Class::new("import-failures");
 /// Every class of objects that a tenant may have: what leaves the installation with it.
 pub const CLASSES: [Class; 2] = [UPLOADS, FAILURES];
+/// The kind of record that a saga is, owned by whoever runs its steps.
+const SAGA: &str = "saga";
 /// How long a file is left alone that no job is known for: its job may be about to be queued.
 const FRESH: Duration = Duration::from_secs(3_600);
+
+/// What is asked of a saga.
+#[derive(Deserialize)]
+struct Standing {
+    state: String,
+}
 
 /// What the job needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -161,12 +169,23 @@ pub(crate) async fn sweep(site: &Site, tenant: TenantId, over: impl Fn(JobState)
                 continue;
             }
             let known = site.authority().store().job(&ctx, job).await?;
-            if known.is_none_or(|known| class == UPLOADS && over(known.state)) {
+            let left = known.is_none_or(|known| class == UPLOADS && over(known.state));
+            if left && !goes_on(site, &ctx, job).await? {
                 blob.delete(&object.key).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Whether a saga that began with this job is not at its end: it goes on in jobs with ids of their own, and its file is named after the first one.
+async fn goes_on(site: &Site, ctx: &Ctx, job: RecordId) -> Result<bool, Error> {
+    let store = site.authority().store();
+    if store.kinds().get(SAGA).is_none() {
+        return Ok(false);
+    }
+    let Some(saga) = store.get(ctx, SAGA, job).await? else { return Ok(false) };
+    Ok(matches!(saga.body.decode::<Standing>()?.state.as_str(), "running" | "undoing"))
 }
 
 /// The file of refused rows with this number.

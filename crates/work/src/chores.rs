@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use steward_base::{Error, ErrorKind};
-use steward_store::{Among, ListQuery, UnitOfWork};
+use steward_store::{Among, ListQuery, Priority, UnitOfWork};
 
 use crate::job::{Failure, JobHandler, Policy, Running};
 
@@ -79,7 +79,7 @@ impl JobHandler for EmptyRecycleBin {
     }
 
     fn policy(&self) -> Policy {
-        Policy { longest_run: LONGEST, ..Policy::default() }
+        Policy { longest_run: LONGEST, places: Priority::Bulk, ..Policy::default() }
     }
 }
 
@@ -102,7 +102,7 @@ impl JobHandler for RotateDataKey {
     }
 
     fn policy(&self) -> Policy {
-        Policy { longest_run: LONGEST, ..Policy::default() }
+        Policy { longest_run: LONGEST, places: Priority::Bulk, ..Policy::default() }
     }
 }
 
@@ -126,6 +126,6 @@ impl JobHandler for VerifyEvents {
     }
 
     fn policy(&self) -> Policy {
-        Policy { longest_run: LONGEST, ..Policy::default() }
+        Policy { longest_run: LONGEST, places: Priority::Bulk, ..Policy::default() }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use steward_base::{Ctx, Error, ErrorKind, Event, TenantId, Timestamp};
-use steward_store::{ListQuery, Mark, Stirred, Store, UnitOfWork};
+use steward_store::{ListQuery, Mark, Priority, Stirred, Store, UnitOfWork};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,7 @@ const PATIENCE: Policy = Policy {
     first_wait: Duration::from_millis(500),
     longest_wait: Duration::from_secs(60),
     longest_run: Duration::from_secs(300),
+    places: Priority::Normal,
 };
 /// The longest sleep: what another process was about to tell when it died, nobody tells.
 const LOOK: Duration = Duration::from_secs(30);
@@ -66,6 +67,19 @@ impl Followed {
     /// Up to which position a tenant's events are seen to.
     pub(crate) fn seen(&self, tenant: TenantId) -> i64 {
         self.seen.lock().get(&tenant).copied().unwrap_or(-1)
+    }
+
+    /// Forgets a tenant: it is gone, or another one has come under its id.
+    fn forget(&self, tenant: TenantId) {
+        self.seen.lock().remove(&tenant);
+        self.places.lock().retain(|(of, _), _| *of != tenant);
+        self.troubles.lock().retain(|(of, _), _| *of != tenant);
+    }
+
+    /// Whether more events of a tenant are known than there are.
+    fn is_beyond(&self, tenant: TenantId, consumers: &[Known], head: i64) -> bool {
+        let places = self.places.lock();
+        consumers.iter().any(|consumer| places.get(&(tenant, consumer.name)).is_some_and(|place| place.seen > head))
     }
 
     pub(crate) fn trouble(&self, tenant: TenantId, consumer: &'static str) -> Option<Trouble> {
@@ -135,6 +149,16 @@ impl Follower {
     /// Hands a tenant's new events to every consumer; answers when to look again if something failed.
     async fn tenant(&self, tenant: TenantId) -> Option<Timestamp> {
         let at = Handling { ctx: steward_auth::system(tenant, "consume"), store: self.store.clone() };
+        match self.store.head(&at.ctx).await {
+            // It was deleted and restored as it was earlier: its events from then on are others.
+            Ok(head) if self.followed.is_beyond(tenant, &self.consumers, head) => self.followed.forget(tenant),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.followed.forget(tenant);
+                return None;
+            }
+            // What else stands in the way, each consumer says for itself.
+            Ok(_) | Err(_) => {}
+        }
         let (mut seen, mut again) = (i64::MAX, None::<Timestamp>);
         for consumer in self.consumers.iter() {
             match self.catch_up(&at, consumer).await {
@@ -142,6 +166,7 @@ impl Follower {
                 Err(Failure::Again(error) | Failure::Never(error)) => {
                     // Deleted meanwhile; any other record that is missing is a failure.
                     if error.kind() == ErrorKind::NotFound && self.is_gone(&at).await {
+                        self.followed.forget(tenant);
                         return None;
                     }
                     seen = -1;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use steward_base::ErrorKind;
-use steward_store::UnitOfWork;
+use steward_store::{Priority, UnitOfWork};
 use steward_web::imports::{IMPORT_ROWS, ImportJob, Imports};
 
 use crate::job::{Failure, JobHandler, Policy, Running};
@@ -40,6 +40,6 @@ impl JobHandler for ImportRows {
     }
 
     fn policy(&self) -> Policy {
-        Policy { longest_run: LONGEST, ..Policy::default() }
+        Policy { longest_run: LONGEST, places: Priority::Bulk, ..Policy::default() }
     }
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use steward_base::{Ctx, Error};
-use steward_store::{Job, Lease, Store, UnitOfWork};
+use steward_store::{Job, Lease, Priority, Store, UnitOfWork};
 use tokio_util::sync::CancellationToken;
+
+use crate::reconcile::Reconcile;
+use crate::saga::RunSaga;
 
 /// Does the jobs of one kind.
 pub trait JobHandler: Send + Sync + 'static {
@@ -30,6 +33,10 @@ pub trait JobHandler: Send + Sync + 'static {
     }
 }
 
+/// The kinds of jobs that act on the installation and on all of its tenants: they are run in the operator's tenant, and are dead letters in any
+/// other.
+pub const PLATFORM_JOBS: [&str; 2] = [RunSaga::KIND, Reconcile::KIND];
+
 /// How patient to be with a kind of job.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -41,6 +48,8 @@ pub struct Policy {
     pub longest_wait: Duration,
     /// A handler that takes longer is dropped, and the attempt has failed: what hangs must not hold its place for ever.
     pub longest_run: Duration,
+    /// Which places of a process its jobs may have: bulk, what may take hours, a quarter of them, and urgent those too that are kept for it.
+    pub places: Priority,
 }
 
 impl Default for Policy {
@@ -51,6 +60,7 @@ impl Default for Policy {
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(600),
             longest_run: Duration::from_secs(3_600),
+            places: Priority::Normal,
         }
     }
 }
@@ -77,6 +87,7 @@ pub struct Running {
     pub(crate) ctx: Ctx,
     pub(crate) store: Store,
     pub(crate) lease: Duration,
+    pub(crate) places: Priority,
     pub(crate) cancelled: CancellationToken,
 }
 

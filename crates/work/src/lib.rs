@@ -26,7 +26,7 @@ use steward_store::Kind;
 
 pub use consume::{Consumer, Handling, Poison};
 pub use imports::ImportRows;
-pub use job::{Failure, JobHandler, Policy, Running};
+pub use job::{Failure, JobHandler, PLATFORM_JOBS, Policy, Running};
 pub use operations::JobView;
 pub use reconcile::{Reconciler, signal};
 pub use run::{Options, Work, Worker};
@@ -35,5 +35,5 @@ pub use schedules::{Misfire, Schedule};
 
 /// The kinds this crate owns.
 pub fn kinds() -> Vec<Kind> {
-    vec![Kind::of::<Schedule>(), Kind::of::<SagaRun>()]
+    vec![Kind::of::<Schedule>(), Kind::of::<SagaRun>().of_platform()]
 }

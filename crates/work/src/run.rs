@@ -1,7 +1,9 @@
-//! Who hands out work: one task per process, so many jobs at once, tenants in turn.
+//! Who works: so many jobs at once in a process, their leases, and how each of them ends.
 
+mod hand_out;
+
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +13,17 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::Value;
 use steward_base::{Ctx, Error, ErrorKind, Parts, Principal, TenantId};
-use steward_store::{Claim, Job, Lease, Mark, Stirred, Store, UnitOfWork};
+use steward_store::{Job, Lease, Mark, Stirred, Store, UnitOfWork};
 use steward_web::Operation;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::hand_out::{Kinds, Line, Places, hand_out};
 use crate::chores::{EmptyRecycleBin, RotateDataKey, VerifyEvents};
 use crate::consume::{Consumer, Known, Redeliver};
 use crate::follow::{Followed, Follower};
-use crate::job::{Failure, JobHandler, Policy, Running};
+use crate::job::{Failure, JobHandler, PLATFORM_JOBS, Policy, Running};
 use crate::lags::Lags;
 use crate::reconcile::{self, Reconcile, Reconciler, Reconcilers};
 use crate::saga::{self, RunSaga, Saga, Sagas};
@@ -45,16 +48,8 @@ impl Default for Options {
     }
 }
 
-/// Most jobs that one tenant gets in one turn: nobody waits longer than the others' turns take.
-const TURN: usize = 16;
 /// How often a tenant that is written to is swept.
 const SWEEP: Duration = Duration::from_secs(300);
-/// How long a tenant whose namespace cannot be read is left alone.
-const TROUBLE: Duration = Duration::from_secs(5);
-/// How often a tenant is looked at for which no work is done now.
-const CLOSED: Duration = Duration::from_secs(30);
-/// The longest sleep: a clock that was set forward is noticed by then, and so are wake-ups that were lost between processes.
-const LOOK: Duration = Duration::from_secs(30);
 /// Why a job was given back.
 const STOPPING: &str = "the server was stopped";
 const CALLED_OFF: &str = "it was called off";
@@ -194,13 +189,14 @@ impl Work {
         let (told, stirred) = (self.store.told().branch(), self.store.stirred().branch());
         let follower = Follower { store: self.store.clone(), consumers, followed: self.followed.clone(), told, stopping: stopping.clone() };
         let shared = Arc::new(Shared {
-            kinds: self.handlers.keys().map(|kind| (*kind).to_owned()).collect(),
+            kinds: Kinds::of(&self.handlers),
+            places: Places::of(self.options.at_once),
             store: self.store,
             options: self.options,
             handlers: self.handlers,
             stirred,
             running: Mutex::default(),
-            held_up: Mutex::default(),
+            line: Mutex::default(),
             freed: Notify::new(),
             ended: Notify::new(),
             followed: self.followed,
@@ -250,13 +246,13 @@ struct Shared {
     store: Store,
     options: Options,
     handlers: HashMap<&'static str, Handler>,
-    kinds: Vec<String>,
+    kinds: Kinds,
     /// Where jobs changed.
     stirred: Arc<Stirred>,
     /// By lease: a job that was claimed anew must not be taken for the one before.
     running: Mutex<HashMap<(TenantId, Lease), Running>>,
-    /// Tenants that have as many jobs in hand as one tenant may, and more waiting.
-    held_up: Mutex<HashSet<TenantId>>,
+    places: Places,
+    line: Mutex<Line>,
     followed: Arc<Followed>,
     admits: Admits,
     /// A job ended: there is room for another.
@@ -268,43 +264,7 @@ struct Shared {
     tasks: TaskTracker,
 }
 
-/// Gives tenants their turns for as long as the process works.
-async fn hand_out(shared: Arc<Shared>, mut turns: Turns) {
-    let clock = shared.store.clock().clone();
-    let mut looked = clock.monotonic();
-    loop {
-        while let Some(room) = shared.room()
-            && let Some(tenant) = turns.next(clock.now())
-        {
-            shared.turn(&mut turns, tenant, room.min(TURN)).await;
-            if shared.stopping.is_cancelled() {
-                return;
-            }
-            // Whoever has something to do by now gets the next turn, also while others have turns without end.
-            shared.stirred.next().now_or_never().into_iter().flatten().for_each(|tenant| turns.now(tenant));
-        }
-        let wait = turns.next_time().map_or(LOOK, |time| time.since(clock.now()).min(LOOK));
-        tokio::select! {
-            () = shared.stopping.cancelled() => return,
-            tenants = shared.stirred.next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
-            () = shared.freed.notified() => {}
-            () = tokio::time::sleep(wait), if shared.room().is_some() => {}
-        }
-        shared.held_up.lock().drain().for_each(|tenant| turns.now(tenant));
-        if shared.store.is_shared() && clock.monotonic().saturating_sub(looked) >= LOOK {
-            looked = clock.monotonic();
-            shared.look(&mut turns).await;
-        }
-    }
-}
-
 impl Shared {
-    /// How many more jobs fit.
-    fn room(&self) -> Option<usize> {
-        let free = self.options.at_once.saturating_sub(self.running.lock().len());
-        (free > 0).then_some(free)
-    }
-
     /// Looks where work may be waiting: what another process was about to tell when it died, nobody tells.
     async fn look(&self, turns: &mut Turns) {
         match self.store.marked().await {
@@ -314,58 +274,6 @@ impl Shared {
             }),
             Err(error) => tracing::debug!(error.code = error.code(), "the marks cannot be read now"),
         }
-    }
-
-    async fn turn(self: &Arc<Self>, turns: &mut Turns, tenant: TenantId, limit: usize) {
-        let in_hand = self.running.lock().keys().filter(|(of, _)| *of == tenant).count();
-        let limit = limit.min((self.options.at_once / 2).max(1).saturating_sub(in_hand));
-        if limit == 0 {
-            self.held_up.lock().insert(tenant);
-            return;
-        }
-        match (self.admits)(tenant).await {
-            Ok(true) => {}
-            Ok(false) => return turns.at(tenant, self.store.clock().now().plus(CLOSED)),
-            Err(error) => return self.leave_alone(turns, tenant, &error),
-        }
-        match self.claim(tenant, limit).await {
-            Ok(taken) if taken == limit => turns.now(tenant),
-            Ok(_) => match self.store.next_due(tenant, &self.kinds).await {
-                Ok(Some(time)) => turns.at(tenant, time),
-                Ok(None) => {}
-                Err(error) => self.leave_alone(turns, tenant, &error),
-            },
-            // Deleted meanwhile.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => self.leave_alone(turns, tenant, &error),
-        }
-    }
-
-    fn leave_alone(&self, turns: &mut Turns, tenant: TenantId, error: &Error) {
-        tracing::warn!(tenant.id = %tenant, error.code = error.code(), error.causes = %error.causes(), "jobs of a tenant cannot be read; trying again");
-        turns.at(tenant, self.store.clock().now().plus(TROUBLE));
-    }
-
-    /// Takes what is due; looks first, since a claim is a commit.
-    async fn claim(self: &Arc<Self>, tenant: TenantId, limit: usize) -> Result<usize, Error> {
-        let due = self.store.next_due(tenant, &self.kinds).await?;
-        if due.is_none_or(|time| time > self.store.clock().now()) {
-            return Ok(0);
-        }
-        let claim = Claim { kinds: self.kinds.clone(), limit, lease: self.options.lease };
-        let jobs = self.store.claim(&steward_auth::system(tenant, "work"), claim).await?;
-        let taken = jobs.len();
-        for job in jobs {
-            let running = Running {
-                ctx: context(tenant, &job),
-                job: Arc::new(job),
-                store: self.store.clone(),
-                lease: self.options.lease,
-                cancelled: CancellationToken::new(),
-            };
-            self.begin(tenant, running);
-        }
-        Ok(taken)
     }
 
     fn begin(self: &Arc<Self>, tenant: TenantId, running: Running) {
@@ -379,7 +287,7 @@ impl Shared {
         self.tasks.spawn(async move {
             shared.run(&running).await;
             shared.running.lock().remove(&key);
-            shared.freed.notify_one();
+            shared.make_room(running.places);
             shared.ended.notify_one();
         });
     }
@@ -387,6 +295,9 @@ impl Shared {
     /// Runs one job to its end, whatever that is.
     async fn run(&self, running: &Running) {
         let Some(handler) = self.handlers.get(running.job.kind.as_str()) else { return };
+        if running.ctx.tenant() != TenantId::OPERATOR && PLATFORM_JOBS.contains(&running.job.kind.as_str()) {
+            return self.end(running, self.failed(running, &handler.policy, &Failure::Never(platform_only()))).await;
+        }
         if running.job.attempts > handler.policy.attempts {
             // The processes that had it before never got to say why.
             let why = running.job.last_error.clone().unwrap_or_else(|| "the process ended while it ran, every time".to_owned());
@@ -442,6 +353,11 @@ impl Shared {
 
 fn everybody() -> Admits {
     Box::new(|_| std::future::ready(Ok(true)).boxed())
+}
+
+fn platform_only() -> Error {
+    let detail = "Jobs of this kind act on the whole installation: they are run in the operator's tenant only.";
+    Error::new(ErrorKind::Forbidden, "platform_only", detail)
 }
 
 fn took_too_long() -> Error {

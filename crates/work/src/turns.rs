@@ -44,6 +44,24 @@ impl Turns {
         Some(tenant)
     }
 
+    /// Takes this one, if it is in the line or its time has come.
+    pub(crate) fn take(&mut self, tenant: TenantId, now: Timestamp) -> bool {
+        let waits = self.in_line.remove(&tenant);
+        if waits {
+            self.line.retain(|other| *other != tenant);
+        }
+        let due = waits || self.time_of(tenant).is_some_and(|time| time <= now);
+        if due {
+            self.forget(tenant);
+        }
+        due
+    }
+
+    /// When the turn of one that waits for its time comes.
+    pub(crate) fn time_of(&self, tenant: TenantId) -> Option<Timestamp> {
+        self.times.get(&tenant).copied()
+    }
+
     /// When the next one that waits for its time is due.
     pub(crate) fn next_time(&self) -> Option<Timestamp> {
         self.later.first().map(|(time, _)| *time)
@@ -82,5 +100,13 @@ mod tests {
         turns.at(c, time(30));
         turns.now(c);
         assert_eq!((turns.next_time(), turns.next(time(0)), turns.next(time(99))), (None, Some(c), None));
+        turns.now(a);
+        turns.now(b);
+        turns.at(c, time(40));
+        assert_eq!(
+            [turns.take(b, time(0)), turns.take(b, time(0)), turns.take(c, time(39)), turns.take(c, time(40))],
+            [true, false, false, true]
+        );
+        assert_eq!((turns.next(time(99)), turns.next(time(99))), (Some(a), None));
     }
 }

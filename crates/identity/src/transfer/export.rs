@@ -116,8 +116,11 @@ impl Transfer {
                 let id = member.decode::<Member>()?.person_id;
                 // One that control does not know cannot sign in here either.
                 let Some(record) = store.get(&control, Person::KIND, id.record()).await? else { continue };
-                let Person { email, name, password_hash, .. } = record.decode()?;
-                let password_hash = Some(password_hash).filter(|_| credentials == Credentials::Travel);
+                let person: Person = record.decode()?;
+                // One that does not open this tenant here must not open it elsewhere.
+                let travels = credentials == Credentials::Travel && person.opens().any(|opened| opened == tenant);
+                let Person { email, name, password_hash, .. } = person;
+                let password_hash = Some(password_hash).filter(|_| travels);
                 send(pieces, Item::Person(Traveller { id, email, name, password_hash })).await?;
                 told += 1;
             }

@@ -26,8 +26,10 @@ const CHUNK: usize = 64 << 10;
 const LAST: u32 = 1 << 31;
 /// Longer words in the clear were never written.
 const MAX_PREAMBLE: usize = 4 << 10;
-/// What is unpacked at once: the most that so few bytes can become fits into memory.
-const UNPACKED_AT_ONCE: usize = 1 << 10;
+/// What is unpacked at once: four of its bytes become 128 KiB at most.
+const UNPACKED_AT_ONCE: usize = 128;
+/// Of how many bytes back, as a power of two, what is packed may speak: memory that is taken before the first of them comes.
+const WINDOW: u32 = 23;
 const LABEL: &str = "tenant-file";
 
 /// What stands in the clear.
@@ -134,7 +136,11 @@ pub(super) struct Reader<S> {
     words: Vec<u8>,
     preamble: Preamble,
     cipher: Option<Cipher>,
-    /// Nothing once the last chunk was opened.
+    /// What is left of the chunk at hand.
+    packed: BytesMut,
+    /// The chunk at hand is the last one.
+    last: bool,
+    /// Nothing once all of the last chunk was unpacked.
     decoder: Option<zstd::stream::write::Decoder<'static, Vec<u8>>>,
     plain: BytesMut,
     back: Option<Item>,
@@ -167,8 +173,10 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Reader<S> {
             Some(_) => {}
         }
         let preamble = serde_json::from_value(told).map_err(|error| damaged(error.to_string()))?;
-        let decoder = Some(zstd::stream::write::Decoder::new(Vec::new()).map_err(Error::internal)?);
-        Ok(Self { source, raw, words, preamble, cipher: None, decoder, plain: BytesMut::new(), back: None })
+        let mut decoder = zstd::stream::write::Decoder::new(Vec::new()).map_err(Error::internal)?;
+        decoder.window_log_max(WINDOW).map_err(Error::internal)?;
+        let (packed, plain) = (BytesMut::new(), BytesMut::new());
+        Ok(Self { source, raw, words, preamble, cipher: None, packed, last: false, decoder: Some(decoder), plain, back: None })
     }
 
     pub(super) fn preamble(&self) -> &Preamble {
@@ -178,7 +186,7 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Reader<S> {
     /// Opens the first chunk, which is there for that. Fails with `passphrase_wrong`, `dump_cut` or `dump_damaged`.
     pub(super) async fn open(&mut self, key: &MasterKey) -> Result<()> {
         self.cipher = Some(Cipher::new(key, self.words.clone()));
-        let opened = self.more().await;
+        let opened = self.chunk().await;
         opened.map_err(|error| match error.code() {
             "dump_damaged" => {
                 let detail = "This is not the passphrase that the file was sealed under, or the file is damaged at its very beginning.";
@@ -197,9 +205,6 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Reader<S> {
             if let Some(item) = Item::decode(&mut self.plain)? {
                 return Ok(item);
             }
-            if self.decoder.is_none() {
-                return Err(cut());
-            }
             self.more().await?;
         }
     }
@@ -211,15 +216,35 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Reader<S> {
 
     /// Nothing may come behind the end.
     pub(super) async fn finish(mut self) -> Result<()> {
-        while self.decoder.is_some() {
+        while self.plain.is_empty() && self.decoder.is_some() {
             self.more().await?;
         }
         let rest = !self.plain.is_empty() || filled(&mut self.source, &mut self.raw, 1).await?;
         if rest { Err(damaged("something comes behind its end")) } else { Ok(()) }
     }
 
-    /// Opens and unpacks one chunk.
+    /// Unpacks the next bit and no more: how large a chunk becomes is said by whoever wrote the file.
     async fn more(&mut self) -> Result<()> {
+        if self.packed.is_empty() && !self.last {
+            self.chunk().await?;
+        }
+        let Some(decoder) = &mut self.decoder else { return Err(cut()) };
+        let bit = self.packed.split_to(self.packed.len().min(UNPACKED_AT_ONCE));
+        decoder.write_all(&bit).map_err(|error| damaged(error.to_string()))?;
+        let at_end = self.last && self.packed.is_empty();
+        if at_end {
+            decoder.flush().map_err(|error| damaged(error.to_string()))?;
+        }
+        self.plain.extend_from_slice(decoder.get_ref());
+        decoder.get_mut().clear();
+        if at_end {
+            self.decoder = None;
+        }
+        Ok(())
+    }
+
+    /// Opens the next chunk.
+    async fn chunk(&mut self) -> Result<()> {
         let Some(cipher) = &mut self.cipher else { return Err(Error::internal("a file is read before it is opened")) };
         if !filled(&mut self.source, &mut self.raw, 4).await? {
             return Err(cut());
@@ -233,18 +258,9 @@ impl<S: Stream<Item = Result<Bytes>> + Unpin + Send> Reader<S> {
             return Err(cut());
         }
         let mut sealed = self.raw.split_to(length);
-        let plain = cipher.open(&mut sealed, last).ok_or_else(|| damaged("a chunk does not open"))?;
-        let Some(decoder) = &mut self.decoder else { return Err(damaged("a chunk comes behind the last one")) };
-        for part in plain.chunks(UNPACKED_AT_ONCE) {
-            decoder.write_all(part).map_err(|error| damaged(error.to_string()))?;
-            self.plain.extend_from_slice(decoder.get_ref());
-            decoder.get_mut().clear();
-        }
-        if last == LAST {
-            decoder.flush().map_err(|error| damaged(error.to_string()))?;
-            self.plain.extend_from_slice(decoder.get_ref());
-            self.decoder = None;
-        }
+        let plain = cipher.open(&mut sealed, last).ok_or_else(|| damaged("a chunk does not open"))?.len();
+        sealed.truncate(plain);
+        (self.packed, self.last) = (sealed, last == LAST);
         Ok(())
     }
 }
@@ -263,4 +279,49 @@ async fn filled<S: Stream<Item = Result<Bytes>> + Unpin>(source: &mut S, raw: &m
 fn cut() -> Error {
     let detail = "This file breaks off before its end: use a whole copy of it.";
     Error::new(ErrorKind::Invalid, "dump_cut", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use steward_base::Random;
+
+    use super::*;
+
+    /// A file that holds what is packed already.
+    async fn sealed(packed: Vec<u8>) -> Reader<impl Stream<Item = Result<Bytes>> + Unpin + Send> {
+        let (key, preamble) = (MasterKey::new([5; 32]), Preamble::new(&Cost::of_files(&Random::system())));
+        let plain = stream::iter([Ok(Bytes::from(packed))]);
+        let parts: Vec<Bytes> = seal(plain, &key, &preamble).expect("is sealed").try_collect().await.expect("is told");
+        let mut file = Reader::begin(stream::iter(parts.into_iter().map(Ok))).await.expect("begins");
+        file.open(&key).await.expect("opens");
+        file
+    }
+
+    #[tokio::test]
+    async fn a_few_bytes_that_become_very_many_are_unpacked_bit_by_bit() {
+        // A frame of Zstandard whose blocks of four bytes stand for 128 KiB each.
+        let head = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
+        let block = |byte: u8| [0x02, 0x00, 0x10, byte];
+        let bomb = |byte: u8| head.into_iter().chain(block(byte).repeat(1_000)).collect::<Vec<u8>>();
+        let mut file = sealed(bomb(b'B')).await;
+        assert_eq!(file.item().await.expect_err("is longer than any piece").code(), "dump_damaged");
+        assert!(file.plain.len() <= 8 << 20, "{} bytes are in memory", file.plain.len());
+        let file = sealed(bomb(0)).await;
+        assert_eq!(file.finish().await.expect_err("comes behind the end").code(), "dump_damaged");
+    }
+
+    #[tokio::test]
+    async fn what_asks_for_more_memory_than_any_file_is_refused() {
+        // A window of 128 MiB.
+        let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88, 0x02, 0x00, 0x10, b'B'];
+        assert_eq!(sealed(frame.to_vec()).await.item().await.expect_err("is refused").code(), "dump_damaged");
+    }
+
+    #[tokio::test]
+    async fn a_description_is_no_longer_than_any_that_was_written() {
+        let long = [&[b'P'][..], &(1u32 << 20).to_le_bytes()].concat();
+        let mut file = sealed(zstd::encode_all(&long[..], 3).expect("is packed")).await;
+        assert_eq!(file.item().await.expect_err("is refused").code(), "dump_damaged");
+    }
 }

@@ -17,12 +17,15 @@ use steward_work::{At, Done, Failure, Saga, Step, begin};
 use super::file::Reader;
 use super::item::{About, Item, Sum, Totals, Traveller};
 use super::{Transfer, damaged, elsewhere, long_enough, newer};
+use crate::lifecycle::begun_with;
 use crate::tenants::{check_slug, slug_taken};
 use crate::{Tenant, TenantStatus};
 
 pub(crate) const IMPORT: &str = "import_tenant";
 /// What the key of a file is sealed for.
 const LABEL: &str = "tenant-file";
+/// Most persons of a file: each of them is looked for, and a step has half an hour.
+const MOST_PERSONS: u64 = 100_000;
 
 /// What the saga `import_tenant` is begun with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,11 +50,6 @@ impl Checked {
     }
 }
 
-/// What is in a file beside the dump.
-struct Contents {
-    persons: Vec<Traveller>,
-}
-
 impl Transfer {
     /// The saga that takes a tenant in.
     pub fn sagas(&self) -> [Saga; 1] {
@@ -61,8 +59,8 @@ impl Transfer {
 
     /// Reads a file to its end without writing anything of it. `slug` is the short name that the tenant gets in place of its own.
     ///
-    /// Errors: `passphrase_required`, `passphrase_wrong`, `not_an_export`, `dump_cut`, `dump_damaged`, `dump_newer`, `tenant_exists`, `slug_taken`,
-    /// `slug_reserved`.
+    /// Errors: `passphrase_required`, `passphrase_wrong`, `not_an_export`, `dump_cut`, `dump_damaged`, `dump_newer`, `dump_privileged`,
+    /// `import_too_large`, `tenant_exists`, `slug_taken`, `slug_reserved`.
     pub(super) async fn check(&self, stored: Stored, passphrase: Secret<String>, slug: Option<String>) -> Result<Checked> {
         long_enough(passphrase.expose())?;
         let identity = &self.0.identity.0;
@@ -139,8 +137,8 @@ impl Transfer {
     async fn all(&self, ctx: &Ctx, wanted: &Wanted, file: &Key) -> Result<()> {
         let store = &self.0.identity.0.store;
         store.commit(ctx, self.claim(ctx, wanted).await?).await?;
-        let persons = self.load(file, wanted, file_id(file)?).await?;
-        self.settle(ctx, wanted.tenant, &persons).await?;
+        self.load(file, wanted, file_id(file)?).await?;
+        self.settle(ctx, file, wanted, file_id(file)?).await?;
         store.commit(ctx, self.open(ctx, wanted.tenant).await?).await?;
         Ok(())
     }
@@ -189,8 +187,8 @@ impl Transfer {
         Ok(if own { UnitOfWork::new().erase(Tenant::KIND, tenant.record()) } else { UnitOfWork::new() })
     }
 
-    /// Loads namespace and objects; whatever an earlier try left is removed before. Answers the persons.
-    async fn load(&self, file: &Key, wanted: &Wanted, saga: RecordId) -> Result<Vec<Traveller>> {
+    /// Loads namespace and objects; whatever an earlier try left is removed before.
+    async fn load(&self, file: &Key, wanted: &Wanted, saga: RecordId) -> Result<()> {
         let (store, tenant) = (&self.0.identity.0.store, wanted.tenant);
         let (mut file, key) = self.opened(file, wanted, saga).await?;
         about(&mut file).await?;
@@ -198,10 +196,7 @@ impl Transfer {
         self.0.blob.erase(tenant.into()).await?;
         let mut loading = store.load(tenant).await?;
         match self.take(&mut file, &key, &mut loading, Some(&self.0.blob)).await {
-            Ok(contents) => {
-                store.publish(loading).await?;
-                Ok(contents.persons)
-            }
+            Ok(()) => store.publish(loading).await,
             Err(error) => {
                 loading.discard().await;
                 Err(error)
@@ -209,15 +204,16 @@ impl Transfer {
         }
     }
 
-    /// Only the persons of a file.
-    async fn persons(&self, file: &Key, wanted: &Wanted, saga: RecordId) -> Result<Vec<Traveller>> {
+    /// Lets the persons of a file belong to the tenant; may be repeated.
+    async fn settle(&self, ctx: &Ctx, file: &Key, wanted: &Wanted, saga: RecordId) -> Result<()> {
         let (mut file, _) = self.opened(file, wanted, saga).await?;
         about(&mut file).await?;
-        let mut persons = Vec::new();
-        while let Item::Person(person) = file.item().await? {
-            persons.push(person);
+        let mut settled = 0;
+        while let Some(person) = person(&mut file, settled).await? {
+            self.settle_one(ctx, wanted.tenant, &person).await?;
+            settled += 1;
         }
-        Ok(persons)
+        Ok(())
     }
 
     async fn opened(
@@ -253,18 +249,14 @@ impl Transfer {
     }
 
     /// Reads what comes behind the first piece: into the loading, and the objects where they belong or nowhere.
-    async fn take<S>(&self, file: &mut Reader<S>, key: &MasterKey, loading: &mut Loading, objects: Option<&Blob>) -> Result<Contents>
+    async fn take<S>(&self, file: &mut Reader<S>, key: &MasterKey, loading: &mut Loading, objects: Option<&Blob>) -> Result<()>
     where
         S: Stream<Item = Result<Bytes>> + Unpin + Send,
     {
-        let (mut persons, mut taken) = (Vec::new(), 0);
-        let behind = loop {
-            match file.item().await? {
-                Item::Person(person) => persons.push(person),
-                other => break other,
-            }
-        };
-        file.put_back(behind);
+        let (mut persons, mut taken) = (0, 0);
+        while person(file, persons).await?.is_some() {
+            persons += 1;
+        }
         let tenant = loading.tenant();
         let parts = unfold(&mut *file, |file| next(file, |item| if let Item::Dump(bytes) = item { Ok(bytes) } else { Err(item) }));
         let dump = self.0.identity.0.store.dump_from_elsewhere(&elsewhere(tenant, key), Box::pin(parts));
@@ -292,8 +284,7 @@ impl Transfer {
                 _ => return Err(damaged("a piece stands where it never does")),
             }
         };
-        let seen = Totals { persons: persons.len() as u64, objects: taken };
-        if totals == seen { Ok(Contents { persons }) } else { Err(damaged("its end does not agree with it")) }
+        if totals == (Totals { persons, objects: taken }) { Ok(()) } else { Err(damaged("its end does not agree with it")) }
     }
 }
 
@@ -309,6 +300,24 @@ where
             None
         }
         Err(error) => Some((Err(error), file)),
+    }
+}
+
+/// The next person, for as long as there are no other pieces. Fails with `import_too_large`, and with `dump_damaged` for one that no export wrote.
+async fn person<S: Stream<Item = Result<Bytes>> + Unpin + Send>(file: &mut Reader<S>, before: u64) -> Result<Option<Traveller>> {
+    match file.item().await? {
+        Item::Person(_) if before == MOST_PERSONS => {
+            let detail = format!("The file of a tenant may bring {MOST_PERSONS} persons.");
+            Err(Error::new(ErrorKind::TooLarge, "import_too_large", detail))
+        }
+        Item::Person(person) => {
+            person.check()?;
+            Ok(Some(person))
+        }
+        other => {
+            file.put_back(other);
+            Ok(None)
+        }
     }
 }
 
@@ -349,7 +358,7 @@ impl Step for Claim {
     const NAME: &'static str = "claim";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let wanted: Wanted = at.input()?;
+        let wanted: Wanted = begun_with(&at)?;
         match self.0.0.identity.tenant_by_slug(&wanted.slug).await? {
             Some(other) if other.id != wanted.tenant.record() => Err(Failure::Never(slug_taken(&wanted.slug))),
             _ => Ok(Done { unit: self.0.claim(&at.ctx, &wanted).await.map_err(judged)?, ..Done::default() }),
@@ -357,7 +366,7 @@ impl Step for Claim {
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        let Wanted { tenant, .. } = at.input()?;
+        let Wanted { tenant, .. } = begun_with(&at)?;
         self.0.0.blob.delete(&upload_key(at.ctx.tenant(), at.saga)?).await?;
         Ok(self.0.unclaim(&at.ctx, tenant).await?)
     }
@@ -370,13 +379,13 @@ impl Step for Load {
     const NAME: &'static str = "load";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let wanted: Wanted = at.input()?;
+        let wanted: Wanted = begun_with(&at)?;
         Box::pin(self.0.load(&upload_key(at.ctx.tenant(), at.saga)?, &wanted, at.saga)).await.map_err(judged)?;
         Ok(Done::default())
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        self.0.let_go(&at.ctx, at.input::<Wanted>()?.tenant).await?;
+        self.0.let_go(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
         Ok(UnitOfWork::new())
     }
 }
@@ -388,15 +397,14 @@ impl Step for Settle {
     const NAME: &'static str = "settle";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let wanted: Wanted = at.input()?;
-        let persons = Box::pin(self.0.persons(&upload_key(at.ctx.tenant(), at.saga)?, &wanted, at.saga)).await?;
-        self.0.settle(&at.ctx, wanted.tenant, &persons).await.map_err(judged)?;
+        let wanted: Wanted = begun_with(&at)?;
+        Box::pin(self.0.settle(&at.ctx, &upload_key(at.ctx.tenant(), at.saga)?, &wanted, at.saga)).await.map_err(judged)?;
         Ok(Done::default())
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
         // What was in their namespace goes with the step before.
-        self.0.0.identity.leave_persons(&at.ctx, at.input::<Wanted>()?.tenant).await?;
+        self.0.0.identity.leave_persons(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
         self.0.0.identity.0.store.scrub(&at.ctx).await?;
         Ok(UnitOfWork::new())
     }
@@ -409,13 +417,13 @@ impl Step for Open {
     const NAME: &'static str = "open";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let unit = self.0.open(&at.ctx, at.input::<Wanted>()?.tenant).await?;
+        let unit = self.0.open(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
         self.0.0.blob.delete(&upload_key(at.ctx.tenant(), at.saga)?).await?;
         Ok(Done { unit, ..Done::default() })
     }
 
     async fn undo(&self, at: At) -> Result<UnitOfWork, Failure> {
-        let (tenant, store) = (at.input::<Wanted>()?.tenant, &self.0.0.identity.0.store);
+        let (tenant, store) = (begun_with::<Wanted>(&at)?.tenant, &self.0.0.identity.0.store);
         let Some(record) = store.get(&at.ctx, Tenant::KIND, tenant.record()).await? else { return Ok(UnitOfWork::new()) };
         let closed = Tenant { status: TenantStatus::Provisioning, ..record.decode()? };
         Ok(UnitOfWork::new().put_model(record.id, &closed, Expect::Version(record.version)))

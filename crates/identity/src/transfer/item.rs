@@ -11,6 +11,8 @@ use crate::PersonId;
 
 /// Longer pieces are cut.
 pub(super) const LONGEST: usize = 1 << 20;
+/// Longer descriptions of anything were never written.
+const LONGEST_WORDS: usize = 16 << 10;
 pub(super) const HEAD: usize = 5;
 
 const ABOUT: u8 = b'T';
@@ -92,7 +94,12 @@ impl Item {
     pub(super) fn decode(plain: &mut BytesMut) -> Result<Option<Self>> {
         let Some(head) = plain.get(..HEAD) else { return Ok(None) };
         let (tag, length) = (head[0], u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize);
-        if length > LONGEST {
+        let longest = match tag {
+            DUMP | BYTES => LONGEST,
+            ABOUT | PERSON | OBJECT | SUM | END => LONGEST_WORDS,
+            _ => return Err(super::newer()),
+        };
+        if length > longest {
             return Err(damaged("a piece is longer than any"));
         }
         if plain.len() < HEAD + length {

@@ -5,7 +5,8 @@
 //! to the installation that made them only. Password hashes stay behind unless they are asked for.
 //!
 //! Invariants: a file is taken in whole or not at all; nobody is let into a tenant before all of it is there; a person whom the installation
-//! knows by address keeps who they are, and their password.
+//! knows by address keeps who they are, and their password. Whoever wrote a file knows its passphrase, so that nothing in it is believed: it
+//! brings nothing of the platform's own, neither records nor jobs, and no password hash that is dear to check.
 
 mod export;
 mod file;
@@ -20,6 +21,7 @@ use steward_auth::SigningKey;
 use steward_base::{Error, ErrorKind, Result, Secret, TenantId};
 use steward_fabric::blob::Blob;
 use steward_store::{Elsewhere, MasterKey, Model as _};
+use steward_work::PLATFORM_JOBS;
 
 use crate::{Identity, Session};
 
@@ -54,7 +56,7 @@ impl Transfer {
 
 /// What a tenant's dump is like in a file.
 fn elsewhere(tenant: TenantId, key: &MasterKey) -> Elsewhere {
-    Elsewhere { tenant, key: key.clone(), without: vec![Session::KIND, SigningKey::KIND] }
+    Elsewhere { tenant, key: key.clone(), without: vec![Session::KIND, SigningKey::KIND], never: PLATFORM_JOBS.to_vec() }
 }
 
 /// Fails with `passphrase_required`.

@@ -52,6 +52,7 @@ impl Transfer {
                 .error(StatusCode::UNPROCESSABLE_ENTITY, "dump_cut")
                 .error(StatusCode::UNPROCESSABLE_ENTITY, "dump_damaged")
                 .error(StatusCode::UNPROCESSABLE_ENTITY, "dump_newer")
+                .error(StatusCode::UNPROCESSABLE_ENTITY, "dump_privileged")
                 .error(StatusCode::UNPROCESSABLE_ENTITY, "not_an_export")
                 .error(StatusCode::UNPROCESSABLE_ENTITY, "passphrase_required")
                 .error(StatusCode::UNPROCESSABLE_ENTITY, "passphrase_wrong")

@@ -7,6 +7,7 @@ mod processes;
 mod sessions;
 mod set_up;
 mod tenants;
+mod transfer;
 mod verified;
 
 use serde_json::{Value, json};

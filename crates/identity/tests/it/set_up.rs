@@ -39,6 +39,7 @@ async fn a_set_up_that_a_crash_ended_is_taken_up_with_the_new_password() {
                 email: EMAIL.to_owned(),
                 name: "Ada".to_owned(),
                 password_hash: "of a try that nobody remembers".to_owned(),
+                password_for: None,
                 tenants: vec![tenant],
             };
             let unit = UnitOfWork::new().create(app.parts.store.mint_id(), &person);

@@ -140,3 +140,21 @@ async fn a_saga_opens_only_a_tenant_that_is_still_being_made() {
         app.get(&format!("/api/v1/tenants/{tenant}")).key(&operator.key).send().await.expect(404);
     }
 }
+
+#[tokio::test]
+async fn work_is_done_for_a_tenant_only_while_it_is_open() {
+    let app = app().await;
+    let operator = app.operator().await;
+    let identity = &app.parts.identity;
+    let works = async |tenant| identity.works_for(tenant).await.expect("is known");
+    assert!(works(TenantId::OPERATOR).await);
+    let tenant = identity.create_tenant(&operator.ctx, "acme", "Acme").await.expect("is begun");
+    assert!(!works(tenant).await, "whatever is in it may be taken back yet");
+    identity.activate(&operator.ctx, tenant).await.expect("is opened");
+    assert!(works(tenant).await);
+    let change = async |verb: &str| app.post(&format!("/api/v1/tenants/{tenant}/{verb}")).key(&operator.key).send().await;
+    change("suspend").await.expect(200);
+    assert!(!works(tenant).await);
+    change("resume").await.expect(200);
+    assert!(works(tenant).await);
+}

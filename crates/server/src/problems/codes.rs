@@ -90,6 +90,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "The copy does not go on where the one before it ended.",
         "Take a whole copy, or apply them in their order.",
     ),
+    code(
+        "dump_privileged",
+        &[422],
+        "The file of a tenant brings what only the installation itself has.",
+        "Do not trust whoever it came from: no export wrote it.",
+    ),
     code("enrollment_busy", &[503], "Too many machines enrol at the same moment.", WAIT),
     code("enrollment_token_used_up", &[403], "The enrolment token has no use left.", "Make a new one and start the agent with it."),
     code(
@@ -122,7 +128,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     ),
     code("idempotency_key_unsupported", &[400], "This operation cannot keep a key.", "Send the request without Idempotency-Key."),
     code("if_match_required", &[428], "A change must say which version it changes.", "Read the record and send its ETag as If-Match."),
-    code("import_too_large", &[413], "The file of rows is larger than one may be.", "Send it in several parts."),
+    code("import_too_large", &[413], "The file is larger than one may be, or brings more.", "Send it in several parts."),
     code(
         "imports_full",
         &[429],
@@ -237,6 +243,12 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("person_exists", &[409], "Somebody has this e-mail address already.", "Use another one."),
     code("place_missing", &[503], "The tenant is in a place that the configuration does not name.", OPERATOR),
     code("place_unknown", &[422], "The configuration names no such place.", "Use a name of the configuration."),
+    code(
+        "platform_only",
+        &[403],
+        "A job that acts on the whole installation was queued in a tenant that is not the operator's.",
+        "Find out who queued it: nothing in Steward does.",
+    ),
     code(
         "rate_limited",
         &[429],

@@ -1,13 +1,16 @@
 //! A dump on its way to another installation, and in from one: what its data keys are wrapped under changes, and what is of no use elsewhere
 //! is left out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use steward_base::{Error, Random, TenantId};
+use steward_base::{Error, ErrorKind, Random, TenantId};
 
 use super::frame::{Frame, Frames, Header};
 use super::{Cell, damaged};
 use crate::keys::{KeyRow, MasterKey};
+use crate::kind::Kinds;
 use crate::store::Store;
 
 /// What a dump that leaves its installation is like.
@@ -19,6 +22,9 @@ pub struct Elsewhere {
     pub key: MasterKey,
     /// Kinds whose records stay: their events go along.
     pub without: Vec<&'static str>,
+    /// Kinds of jobs that no tenant has. A dump that brings one, or a record of a kind that is the platform's, was made by somebody who means to act
+    /// outside of their tenant, and is refused.
+    pub never: Vec<&'static str>,
 }
 
 /// Answers to repeated requests are sealed under the master key of the installation that gave them.
@@ -28,17 +34,19 @@ impl Store {
     /// The tenant's dump for another installation: its data keys are wrapped under the key of the journey. See [`Store::dump`].
     pub async fn dump_for_elsewhere(&self, to: &Elsewhere) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
         let dump = self.dump(to.tenant, None).await?;
-        let change = Change { how: to.clone(), from: self.vault().master.clone(), to: to.key.clone(), random: self.random().clone() };
+        let change =
+            Change { how: to.clone(), from: self.vault().master.clone(), to: to.key.clone(), random: self.random().clone(), guard: None };
         Ok(changed(dump, change))
     }
 
     /// A dump of [`Store::dump_for_elsewhere`] as this installation can load it: its data keys are wrapped under the own master key. It ends with
-    /// `master_key_wrong` when they do not open under the key of the journey.
+    /// `master_key_wrong` when they do not open under the key of the journey, and with `dump_privileged` when it brings what no tenant has.
     pub fn dump_from_elsewhere<S>(&self, from: &Elsewhere, dump: S) -> impl Stream<Item = Result<Bytes, Error>> + Send + use<S>
     where
         S: Stream<Item = Result<Bytes, Error>> + Unpin + Send,
     {
-        let change = Change { how: from.clone(), from: from.key.clone(), to: self.vault().master.clone(), random: self.random().clone() };
+        let (random, guard) = (self.random().clone(), Some(self.0.kinds.clone()));
+        let change = Change { how: from.clone(), from: from.key.clone(), to: self.vault().master.clone(), random, guard };
         changed(dump, change)
     }
 }
@@ -49,6 +57,32 @@ struct Change {
     from: MasterKey,
     to: MasterKey,
     random: Random,
+    /// By which it is known what the platform's own is, on the way in.
+    guard: Option<Arc<Kinds>>,
+}
+
+impl Change {
+    /// Fails with `dump_privileged` for records of these kinds.
+    fn check_records<'a>(&self, mut kinds: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let Some(known) = &self.guard else { return Ok(()) };
+        match kinds.find(|kind| known.get(kind).is_some_and(|kind| kind.is_of_platform())) {
+            Some(kind) => Err(privileged(&format!("records of the kind {kind}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with `dump_privileged` for jobs of these kinds.
+    fn check_jobs<'a>(&self, mut kinds: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        match kinds.find(|kind| self.guard.is_some() && self.how.never.contains(kind)) {
+            Some(kind) => Err(privileged(&format!("jobs of the kind {kind}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn privileged(what: &str) -> Error {
+    let detail = format!("This file brings {what}, which no tenant has: no export wrote it. Do not trust whoever it came from.");
+    Error::new(ErrorKind::Invalid, "dump_privileged", detail)
 }
 
 /// Where the stream stands.
@@ -105,7 +139,12 @@ impl Told {
             ANSWERS => rows.clear(),
             "record" => {
                 let kind = place("kind")?;
+                change.check_records(rows.iter().filter_map(|row| row[kind].text()))?;
                 rows.retain(|row| row[kind].text().is_none_or(|kind| !change.how.without.contains(&kind)));
+            }
+            "job" => {
+                let kind = place("kind")?;
+                change.check_jobs(rows.iter().filter_map(|row| row[kind].text()))?;
             }
             "data_key" => {
                 let (id, wrapped) = (place("id")?, place("wrapped")?);

@@ -12,6 +12,8 @@ use super::{Position, damaged};
 pub(super) const FORMAT: u32 = 1;
 /// Longer ones were never written.
 const MAX_FRAME: usize = 128 << 20;
+/// More rows were never written in one frame.
+const MAX_ROWS: usize = 16 << 10;
 const HEAD: usize = 8;
 
 const HEADER: u8 = b'H';
@@ -143,7 +145,11 @@ impl Frame {
                 let table = content.get_u8();
                 let width = *widths.get(usize::from(table)).ok_or_else(misshapen)?;
                 let count = content.get_u32_le() as usize;
-                let mut rows = Vec::with_capacity(count.min(10_000));
+                // Of the few bytes that a cell takes on the way, memory takes many times as much.
+                if width == 0 || count > MAX_ROWS {
+                    return Err(misshapen());
+                }
+                let mut rows = Vec::with_capacity(count.min(content.len()));
                 for _ in 0..count {
                     rows.push((0..width).map(|_| cell(&mut content)).collect::<Option<Vec<Cell>>>().ok_or_else(misshapen)?);
                 }
@@ -292,4 +298,18 @@ pub(super) fn cut() -> Error {
 pub(super) fn newer() -> Error {
     let detail = "This copy of a tenant was written by a newer version of Steward: load it with that version.";
     Error::new(ErrorKind::Invalid, "dump_newer", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_of_more_rows_than_were_ever_written_is_refused_before_they_are_read() {
+        let rows = |count: u32| [&[ROWS, 0][..], &count.to_le_bytes()].concat();
+        for (count, width) in [(u32::MAX, 0), (1, 0), (u32::MAX, 1)] {
+            assert_eq!(Frame::decode(&rows(count), &[width]).expect_err("is refused").code(), "dump_damaged");
+        }
+        assert!(matches!(Frame::decode(&[rows(1), vec![NULL]].concat(), &[1]), Ok(Frame::Rows(0, rows)) if rows.len() == 1));
+    }
 }

@@ -54,6 +54,8 @@ pub struct Kind {
     /// Has a secret that the store seals.
     seals: bool,
     upgrades: &'static [Upgrade],
+    /// The installation's own: see [`Kind::of_platform`].
+    of_platform: bool,
     /// Top-level names that events do not tell in the clear.
     in_events: HashMap<String, InEvents>,
 }
@@ -102,7 +104,18 @@ impl Kind {
             fields,
             seals,
             upgrades: &[],
+            of_platform: false,
         })
+    }
+
+    /// Its records say something about the installation and all of its tenants: they are in control only, and no tenant's file may bring any.
+    #[must_use]
+    pub fn of_platform(self) -> Self {
+        Self { of_platform: true, ..self }
+    }
+
+    pub(crate) fn is_of_platform(&self) -> bool {
+        self.of_platform
     }
 
     /// Singular, as in `device`.

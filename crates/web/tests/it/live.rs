@@ -62,6 +62,23 @@ async fn a_stream_brings_what_happens_and_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
+async fn whoever_knows_of_events_that_are_not_there_is_told_to_start_over() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let head = position(&app, &tenant).await;
+    let stream = app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", &(head + 200).to_string());
+    let mut live = stream.follow().await;
+    let event = live.next().await.expect("a message");
+    assert_eq!((event.name.as_str(), &event.id, &event.data), ("start_over", &head.to_string(), &format!("{{\"position\":{head}}}")));
+    let made = make(&app, &tenant, "first").await;
+    let event = live.next().await.expect("an event");
+    let data: Value = serde_json::from_str(&event.data).expect("is JSON");
+    assert_eq!((event.name.as_str(), &data["subject"]), ("gadget.created", &made["id"]));
+    let mut live = app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", &head.to_string()).follow().await;
+    assert_eq!(live.next().await.expect("an event").name, "gadget.created", "whoever knows of the last one goes on");
+}
+
+#[tokio::test]
 async fn quiet_streams_say_that_they_live_and_end_with_the_server() {
     let limits = Limits { heartbeat: Duration::from_millis(50), ..Limits::default() };
     let app = sample::start(Setup { limits, ..Setup::default() }, Levers::default()).await;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use steward_base::{Error, ErrorKind, RecordId, Timestamp};
-use steward_store::{EventDraft, Expect, Model, Record, UnitOfWork};
+use steward_store::{EventDraft, Expect, Model, Priority, Record, UnitOfWork};
 
 use super::model::{NodeRun, NodeState, SagaId, SagaRun, SagaState};
 use super::{At, Done, Node, Saga, Sagas};
@@ -73,7 +73,7 @@ impl JobHandler for RunSaga {
 
     /// The saga's own patience ends it; the job's only says how long a crash or an outage lasts.
     fn policy(&self) -> Policy {
-        Policy { attempts: i32::MAX, ..Policy::default() }
+        Policy { attempts: i32::MAX, places: Priority::Urgent, ..Policy::default() }
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use steward_auth::system;
 use steward_base::{Clock, Ctx, Random, TenantId};
 use steward_fabric::blob::Blob;
@@ -114,6 +115,42 @@ async fn a_backup_under_load_is_restored_to_its_position() {
     let store = open(&other.folder.path().join("records"), Clock::system()).await;
     assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
     store.close().await;
+}
+
+/// As one is that was written before objects and telemetry were copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_the_form_before_is_read_and_built_upon() {
+    let (place, objects) = (Place::new().await, tempfile::tempdir().expect("a folder"));
+    let (blob, ctx) = (blob(&objects).await, place.tenant().await);
+    write(&place.store, &ctx, 1).await;
+    let made = backup::create(place.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let manifest = objects.path().join("platform").join("backups").join(&made.name);
+    let write_as = |format: u32| {
+        let text = std::fs::read_to_string(&manifest).expect("is text");
+        let mut told: Value = serde_json::from_str(text.split_once('\n').expect("a checksum").1).expect("is JSON");
+        told["format"] = format.into();
+        for copied in told["tenants"].as_array_mut().expect("a list") {
+            let fields = copied.as_object_mut().expect("an object");
+            fields.retain(|name, _| ["tenant", "about", "head", "keys", "parts"].contains(&name.as_str()));
+        }
+        let json = told.to_string();
+        let sum = backup::hex(digest(&SHA256, json.as_bytes()).as_ref());
+        std::fs::write(&manifest, format!("{sum}\n{json}")).expect("is written");
+    };
+    write_as(2);
+    let read = backup::read(&blob, None).await.expect("reads");
+    let verified = backup::verify(&blob, &read).await.expect("holds");
+    assert_eq!((verified.tenants, verified.objects, verified.segments), (2, 0, 0));
+    let other = Place::new().await;
+    backup::restore_tenant(other.all(), &blob, &read, ctx.tenant()).await.expect("restores");
+    other.store.close().await;
+    place.put(ctx.tenant(), "a-file", "that was there before too").await;
+    let next = backup::create(place.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let copied = next.tenant(ctx.tenant()).expect("is in it");
+    assert_eq!((copied.parts.len(), copied.objects.len()), (1, 1), "its parts are built upon, its objects are copied");
+    write_as(1_000);
+    assert_eq!(backup::read(&blob, Some(&made.name)).await.expect_err("is of a later version").code(), "backup_newer");
+    place.store.close().await;
 }
 
 /// The file of a tenant that nobody writes to may as well not be there.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use steward_base::{Event, RecordId};
 use steward_store::{Bounds, JobQuery, JobState, Record, UnitOfWork};
@@ -152,4 +153,28 @@ async fn a_new_consumer_is_shown_what_is_there_and_follows_from_then_on() {
     worker.stop(Duration::from_secs(5)).await;
     let shown = late.shown.lock().clone();
     assert_eq!(shown.len(), 450, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_restored_as_it_was_earlier_is_followed_from_there() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let worker = Work::new(world.store.clone(), options()).consumer(Counting::default()).start().await.expect("starts");
+    let leave = async |count: i64| {
+        for number in 0..count {
+            world.store.commit(&ctx, trace(&world.store, number)).await.expect("commits");
+        }
+    };
+    leave(20).await;
+    until(async || counted(&world, &ctx).await == 20).await;
+    let copy: Vec<_> = world.store.dump(ctx.tenant(), None).await.expect("is told").collect().await;
+    leave(30).await;
+    until(async || counted(&world, &ctx).await == 50).await;
+    world.store.erase(ctx.tenant()).await.expect("erases");
+    let mut loading = world.store.load(ctx.tenant()).await.expect("begins");
+    loading.apply(stream::iter(copy)).await.expect("loads");
+    world.store.publish(loading).await.expect("publishes");
+    leave(10).await;
+    until(async || counted(&world, &ctx).await == 30).await;
+    worker.stop(Duration::from_secs(5)).await;
 }

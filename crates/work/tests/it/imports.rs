@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use steward_base::RecordId;
-use steward_store::{Job, JobState, Kind};
+use steward_base::{Clock, RecordId};
+use steward_store::{Claim, Job, JobDraft, JobState, Kind, Model as _, UnitOfWork};
 use steward_testkit::{Setup, TestApp, TestTenant};
-use steward_web::{Resource, resource};
-use steward_work::{ImportRows, Options, Work, Worker};
+use steward_web::{Resource, Stored, resource};
+use steward_work::{ImportRows, Options, SagaRun, Work, Worker};
 
 use crate::support::{Trace, options, until};
 
@@ -168,4 +168,40 @@ async fn an_import_is_done_with_what_its_sender_may_do_at_the_time() {
     assert!(world.job(&id).await.last_error.expect("says why").starts_with("invalid_credential"));
     assert_eq!(world.job(&rehearsed).await.progress.expect("has progress")["created"], 1_500);
     assert!(world.numbers().await.is_empty(), "neither wrote anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_a_saga_that_waits_stays() {
+    let clock = Clock::manual(Clock::system().now());
+    let setup = Setup { kinds: vec![Kind::of::<Trace>()], clock: Some(clock.clone()), resting: true, ..Setup::default() };
+    let app = TestApp::start(setup, |parts| resource::<Trace>(&parts.store, Resource::new("traces"))).await;
+    let tenant = app.operator().await;
+    let world = World { app, tenant };
+    let (store, ctx, blob) = (&world.app.parts.store, &world.tenant.ctx, world.app.site.blob());
+    let mut files = Vec::new();
+    for state in ["running", "undoing", "done"] {
+        // A saga that waits for long goes on in another job; the one that its file is named after is done.
+        let id = store.mint_id();
+        let run = json!({ "saga": "import_tenant", "key": state, "running": state, "state": state });
+        let run: SagaRun = serde_json::from_value(run).expect("is one");
+        let job = JobDraft::new("run_saga", json!({ "saga": id.wire(SagaRun::PREFIX) }));
+        store.commit(ctx, UnitOfWork::new().create(id, &run).enqueue(id, job)).await.expect("begins");
+        let claim = Claim { kinds: vec!["run_saga".to_owned()], limit: 1, lease: Duration::from_secs(60) };
+        let lease = store.claim(ctx, claim).await.expect("claims").remove(0).lease();
+        store.commit(ctx, UnitOfWork::new().complete(lease)).await.expect("ends");
+        let bytes = futures_util::stream::iter([Ok(bytes::Bytes::from_static(b"a tenant"))]);
+        let stored = Stored::of(blob, ctx.tenant(), id, bytes).await.expect("is stored");
+        files.push(stored.key().clone());
+        stored.keep();
+    }
+    clock.advance(Duration::from_secs(7_200));
+    let id = world.send(&world.tenant.key, "", numbered(1_500)).await;
+    let worker = world.worker().await;
+    until(async || world.job(&id).await.state == JobState::Done).await;
+    worker.stop(Duration::from_secs(5)).await;
+    let mut left = Vec::new();
+    for file in &files {
+        left.push(blob.get(file, None).await.expect("is read").is_some());
+    }
+    assert_eq!(left, [true, true, false], "only what nobody needs any more is swept");
 }

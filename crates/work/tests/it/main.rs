@@ -8,6 +8,7 @@ mod backups_telemetry;
 mod chores;
 mod consumers;
 mod elsewhere;
+mod fairness;
 mod generated;
 mod imports;
 mod kill;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::json;
 use steward_base::{Clock, Ctx, RecordId};
-use steward_store::{Expect, JobQuery, JobState, Model, UnitOfWork};
+use steward_store::{Expect, JobDraft, JobQuery, JobState, Model, UnitOfWork};
 use steward_work::{At, Done, Failure, NodeState, Saga, SagaRun, SagaState, Step, Work, Worker, begin, finished};
 
 use crate::support::{Trace, World, options, unavailable, until};
@@ -97,6 +97,15 @@ async fn start(world: &World, ctx: &Ctx, key: &str) -> RecordId {
     id
 }
 
+/// How many traces there are of a saga.
+async fn left(world: &World, id: RecordId) -> usize {
+    let mut left = 0;
+    for number in 1..=4 {
+        left += usize::from(world.store.get(&world.operator(), Trace::KIND, own(id, number)).await.expect("reads").is_some());
+    }
+    left
+}
+
 async fn end(world: &World, ctx: &Ctx, id: RecordId) -> SagaRun {
     let run = finished(&world.store, ctx, id, Duration::from_secs(60)).await.expect("reads");
     assert!(run.state.is_finished(), "{run:?}");
@@ -113,7 +122,7 @@ async fn every_step_and_every_undo_fails_once_in_every_way() {
     for step in STEPS {
         for way in ways {
             for undo in [None, Some(Fault::Again(2)), Some(Fault::Panic(1)), Some(Fault::Never)] {
-                let ctx = world.tenant().await;
+                let ctx = world.operator();
                 *faults.0.lock() = vec![((step, false), way)];
                 if let Some(undo) = undo {
                     faults.0.lock().push(((step, true), undo));
@@ -127,7 +136,7 @@ async fn every_step_and_every_undo_fails_once_in_every_way() {
                     _ => SagaState::Undone,
                 };
                 assert_eq!(run.state, expected, "{step} {way:?} {undo:?}: {run:?}");
-                let traces = world.traces(&ctx).await;
+                let traces = left(&world, id).await;
                 match expected {
                     SagaState::Done => assert_eq!(traces, 4),
                     SagaState::Undone => assert_eq!(traces, 0, "{step} {way:?} {undo:?}: {run:?}"),
@@ -144,7 +153,7 @@ async fn every_step_and_every_undo_fails_once_in_every_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_key_has_one_unfinished_saga() {
     let world = World::new().await;
-    let (ctx, faults) = (world.tenant().await, Faults::default());
+    let (ctx, faults) = (world.operator(), Faults::default());
     let id = start(&world, &ctx, "same").await;
     let second = begin(UnitOfWork::new(), world.store.mint_id(), "leave_traces", "same", json!({ "for": "test" }));
     assert_eq!(world.store.commit(&ctx, second).await.expect_err("is refused").code(), "unique_taken");
@@ -158,7 +167,7 @@ async fn one_key_has_one_unfinished_saga() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_worker_began_another_ends() {
     let world = World::new().await;
-    let (ctx, faults) = (world.tenant().await, Faults::default());
+    let (ctx, faults) = (world.operator(), Faults::default());
     // The step goes on failing for as long as the first worker is there.
     *faults.0.lock() = vec![(("right", false), Fault::Again(usize::MAX))];
     let patient = |faults: &Faults| {
@@ -184,7 +193,7 @@ async fn what_one_worker_began_another_ends() {
 async fn sagas_that_wait_hold_no_place() {
     let clock = Clock::manual("2026-03-01T00:00:00Z".parse().expect("a time"));
     let world = World::at(clock.clone()).await;
-    let (ctx, faults) = (world.tenant().await, Faults::default());
+    let (ctx, faults) = (world.operator(), Faults::default());
     *faults.0.lock() = vec![(("right", false), Fault::Again(usize::MAX))];
     let waiting = saga(&faults).patience(i32::MAX, Duration::from_secs(600));
     let other = Saga::new("leave_one").then(Leave::<1>(Faults::default()));
@@ -219,5 +228,24 @@ async fn sagas_that_wait_hold_no_place() {
         let run = end(&world, &ctx, id).await;
         assert_eq!((run.state, run.steps["right"].failures), (SagaState::Done, 1), "a wait is no failure: {run:?}");
     }
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_platform_does_is_done_for_nobody_else() {
+    let world = World::new().await;
+    let (ctx, faults) = (world.tenant().await, Faults::default());
+    let worker = worker(&world, &faults).await;
+    let id = start(&world, &ctx, "not ours to do").await;
+    let reconcile = JobDraft::new("reconcile", json!({ "name": "anything" }));
+    world.store.commit(&ctx, UnitOfWork::new().enqueue(world.store.mint_id(), reconcile)).await.expect("queues");
+    let dead = JobQuery { state: Some(JobState::Dead), ..JobQuery::default() };
+    until(async || world.store.jobs(&ctx, dead.clone()).await.expect("lists").len() == 2).await;
+    for letter in world.store.jobs(&ctx, dead.clone()).await.expect("lists") {
+        assert!(letter.last_error.as_deref().is_some_and(|said| said.starts_with("platform_only: ")), "{letter:?}");
+        assert_eq!(letter.attempts, 1, "there is nothing to wait for");
+    }
+    let run = world.store.get(&ctx, SagaRun::KIND, id).await.expect("reads").expect("is there").decode::<SagaRun>().expect("decodes");
+    assert_eq!((run.state, run.steps.len(), world.traces(&ctx).await), (SagaState::Running, 0, 0), "no step was begun");
     worker.stop(Duration::from_secs(5)).await;
 }

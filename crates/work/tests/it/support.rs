@@ -59,6 +59,11 @@ impl World {
         Self { store: open(self.folder.path(), self.store.clock().clone()).await, folder: self.folder }
     }
 
+    /// The platform in the operator's tenant, where the platform's own work is done.
+    pub(crate) fn operator(&self) -> Ctx {
+        system(TenantId::OPERATOR, "test")
+    }
+
     pub(crate) async fn tenant(&self) -> Ctx {
         let tenant = TenantId::new(&Clock::system(), &Random::system());
         self.store.provision(tenant).await.expect("provisions");
@@ -132,6 +137,7 @@ where
             first_wait: Duration::from_millis(10),
             longest_wait: Duration::from_millis(50),
             longest_run: Duration::from_secs(20),
+            ..Policy::default()
         }
     }
 }
