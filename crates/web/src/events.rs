@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use steward_base::filter::{self, Expr, FieldType, Registry};
 use steward_base::{Ctx, Error, ErrorKind, Event, Permission, RecordId};
 use steward_store::{Kind, Store};
@@ -28,6 +28,8 @@ use crate::site::Site;
 const BATCH: usize = 500;
 /// Events looked at for one page of a filter that matches rarely.
 const MOST_SCANNED: usize = 20_000;
+/// The message to whoever knows of events that there are not.
+const START_OVER: &str = "start_over";
 /// Shows the events that no other permission shows, and origins.
 const AUDIT: &str = "events:read";
 
@@ -93,7 +95,8 @@ pub fn operations(store: &Store) -> Vec<Operation> {
             .summary("Events as they happen")
             .description(format!(
                 "Server-sent events: the name is the type, the id is the position, the data is the event. {whose} A reconnect goes on after \
-                 Last-Event-ID. The stream ends when the caller's permissions change."
+                 Last-Event-ID. A client whose position is not there any more, since the tenant was restored as it was earlier, is sent \
+                 `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change."
             ))
             .tag("events")
             .rate(RateClass::Stream)
@@ -168,7 +171,14 @@ async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<Event
 /// Sends until the reader is gone; a failing store ends the stream and the client connects again.
 async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted: &Wanted, start: i64) -> Result<(), Error> {
     let mut changed = store.watch(ctx.tenant());
-    let mut position = start;
+    let head = store.head(ctx).await?;
+    let mut position = start.min(head);
+    if start > head {
+        let message = Message::json(START_OVER, &json!({ "position": head }))?.id(head.to_string());
+        if let Err(Closed) = feed.send(&message).await {
+            return Ok(());
+        }
+    }
     loop {
         changed.borrow_and_update();
         loop {
