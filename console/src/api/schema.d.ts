@@ -517,7 +517,7 @@ export interface paths {
         };
         /**
          * Events as they happen
-         * @description Server-sent events: the name is the type, the id is the position, the data is the event. Only events of what the caller may read are told. A reconnect goes on after Last-Event-ID. The stream ends when the caller's permissions change. Needs a valid credential.
+         * @description Server-sent events: the name is the type, the id is the position, the data is the event. Only events of what the caller may read are told. A reconnect goes on after Last-Event-ID. A client whose position is not there any more, since the tenant was restored as it was earlier, is sent `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change. Needs a valid credential.
          */
         get: operations["events.stream"];
         put?: never;
@@ -680,6 +680,146 @@ export interface paths {
          * @description Server-sent events: `log` with a row, and `skipped` with `count` when rows arrived faster than they were read. Needs the permission `logs:read`.
          */
         get: operations["logs.tail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List members
+         * @description Needs the permission `users:read`.
+         */
+        get: operations["members.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a member
+         * @description Needs the permission `users:read`.
+         */
+        get: operations["members.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a membership
+         * @description The person is signed out of this tenant; one who belongs to no other is erased. Needs the permission `users:delete`.
+         */
+        post: operations["members.end"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happened to a member
+         * @description Its events, newest first, also when it is deleted. Only auditors learn from where something was done. Needs the permission `users:read`.
+         */
+        get: operations["members.history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{id}/person": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Name and address of a member
+         * @description Needs the permission `users:read`.
+         */
+        get: operations["members.person"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/{id}/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a member other roles
+         * @description Roles that are stronger than one's own can be neither given nor taken, and one member stays owner. Needs the permission `users:write`.
+         */
+        post: operations["members.set_roles"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/members/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export members
+         * @description All of them in the order of their ids, however many there are, as lines of JSON or as a table. Records that change meanwhile come as they were or as they are. In a table nested fields are columns with dotted names, lists are JSON text, and a text that a spreadsheet would take for a formula has an apostrophe in front. A transfer that breaks off is not complete. Needs the permission `users:read`.
+         */
+        get: operations["members.export"];
         put?: never;
         post?: never;
         delete?: never;
@@ -894,6 +1034,26 @@ export interface paths {
         get: operations["organizations.import_failures"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/password-codes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a code with which a person sets a password
+         * @description For whoever came with an imported tenant, or forgot their password. The code is good once and for a day; earlier ones end. It goes to the person's address where a mail server is configured; otherwise it is in this answer and nowhere else. Needs the permission `platform:write`.
+         */
+        post: operations["password-codes.create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1799,7 +1959,7 @@ export interface paths {
         put?: never;
         /**
          * Undo what a request did
-         * @description Takes back everything that one request changed, all of it or nothing: what it made goes to the recycle bin, what it changed gets its former values, what it deleted comes back. It must lie within the last day and the last 100,000 events, and nothing of it may have been changed since. The caller needs the permission to do the same by hand to every record. Needs a valid credential.
+         * @description Takes back everything that one request changed, all of it or nothing: what it made goes to the recycle bin, what it changed gets its former values, what it deleted comes back. It must lie within the last day, and nothing of it may have been changed since. The caller needs the permission to do the same by hand to every record. Needs a valid credential.
          */
         post: operations["undo.create"];
         delete?: never;
@@ -1842,6 +2002,26 @@ export interface paths {
          * @description Needs a valid credential.
          */
         post: operations["sessions.end"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Set a password with a code that was made for it
+         * @description Whoever is signed in as that person is signed out everywhere. Anybody may call this.
+         */
+        post: operations["passwords.set"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2151,7 +2331,7 @@ export interface components {
         ApiKeyPage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["RowOutput"][];
+            data: components["schemas"]["Row2"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -2489,7 +2669,7 @@ export interface components {
         DevicePage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row5"][];
+            data: components["schemas"]["Row6"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -2627,7 +2807,7 @@ export interface components {
         EnrollmentTokenPage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row6"][];
+            data: components["schemas"]["Row7"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -2757,6 +2937,14 @@ export interface components {
         Flag: "" | "true" | "false";
         /** @description How rows are written. */
         Format: "ndjson" | "csv";
+        /** @description Who it is for. */
+        ForWhom: {
+            /**
+             * Format: email
+             * @description Their address.
+             */
+            email: string;
+        };
         /** @description The hardware of a device. */
         Hardware: {
             /**
@@ -2994,6 +3182,55 @@ export interface components {
             /** @description W3C trace id. */
             trace_id?: string | null;
         };
+        /** @description What became of the code. */
+        Made: {
+            /** @description The code, when it was not; it is not shown again. */
+            code?: string | null;
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            expires_at: string;
+            /** @description Whether it was sent to the person's address. */
+            sent: boolean;
+        };
+        /**
+         * Member
+         * @description A person's place in a tenant.
+         */
+        Member: {
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @description Who created it. */
+            readonly created_by: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            readonly id: string;
+            /** @description Who. */
+            person_id: string;
+            /** @description Grows by one with every change. */
+            readonly revision: number;
+            /** @description Built-in roles. */
+            roles: string[];
+            /** Format: date-time */
+            readonly updated_at: string;
+            /** @description Who changed it last. */
+            readonly updated_by: string;
+        };
+        /** MemberPage */
+        MemberPage: {
+            /** @description How many there are in all, when `count=exact` was asked for. */
+            count?: number;
+            data: components["schemas"]["RowOutput"][];
+            facets?: components["schemas"]["Facets"];
+            /** @description Whether there is a next page. A page may be short, even empty, and have one. */
+            has_more: boolean;
+            /** @description Give it as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
         /** @description A metric. */
         Metric: {
             /** @description How its points relate to each other. */
@@ -3102,6 +3339,16 @@ export interface components {
             /** @description The link's token. */
             token: string;
         };
+        /** @description A password to be. */
+        NewPassword: {
+            /** @description The code. */
+            code: string;
+            /**
+             * Format: password
+             * @description 12 to 256 characters.
+             */
+            password: string;
+        };
         /** @description A tenant to be. */
         NewTenant: {
             /** @description As people read it. */
@@ -3203,7 +3450,7 @@ export interface components {
         OrganizationPage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row2"][];
+            data: components["schemas"]["Row3"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -3518,7 +3765,7 @@ export interface components {
         ProjectPage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row3"][];
+            data: components["schemas"]["Row4"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -3577,6 +3824,11 @@ export interface components {
              */
             revision: number;
         };
+        /** @description The roles that a member will have. */
+        Roles: {
+            /** @description Built-in roles. */
+            roles: string[];
+        };
         /**
          * TenantRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
@@ -3606,10 +3858,43 @@ export interface components {
             readonly updated_by?: string;
         };
         /**
-         * OrganizationRow
+         * ApiKeyRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
         Row2: {
+            /** Format: date-time */
+            readonly created_at?: string;
+            /** @description Who created it. */
+            readonly created_by?: string;
+            /**
+             * Format: date-time
+             * @description When it went to the recycle bin.
+             */
+            readonly deleted_at?: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself.
+             */
+            expires_at?: string | null;
+            readonly id: string;
+            /** @description What it is for. */
+            name?: string;
+            /** @description What it may do, as `<resource>:<verb>`. */
+            permissions?: string[];
+            /** @description Grows by one with every change. */
+            readonly revision?: number;
+            /** @description Where it may do that: a filter over the fields that records are scoped by. Everywhere in the tenant when absent. */
+            scope?: string | null;
+            /** Format: date-time */
+            readonly updated_at?: string;
+            /** @description Who changed it last. */
+            readonly updated_by?: string;
+        };
+        /**
+         * OrganizationRow
+         * @description A record of a list: all of its fields, or those that `fields` asked for.
+         */
+        Row3: {
             /**
              * Format: email
              * @description Where to write to.
@@ -3649,7 +3934,7 @@ export interface components {
          * ProjectRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
-        Row3: {
+        Row4: {
             /** Format: date-time */
             readonly created_at?: string;
             /** @description Who created it. */
@@ -3684,7 +3969,7 @@ export interface components {
          * ServiceRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
-        Row4: {
+        Row5: {
             /** @description The container it runs in. */
             container_name?: string | null;
             /** Format: date-time */
@@ -3748,7 +4033,7 @@ export interface components {
          * DeviceRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
-        Row5: {
+        Row6: {
             /** @description The agent's version. */
             readonly agent_version?: string;
             /** Format: date-time */
@@ -3824,7 +4109,7 @@ export interface components {
          * EnrollmentTokenRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
-        Row6: {
+        Row7: {
             /** Format: date-time */
             readonly created_at?: string;
             /** @description Who created it. */
@@ -3866,7 +4151,7 @@ export interface components {
          * ScheduleRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
-        Row7: {
+        Row8: {
             /** Format: date-time */
             readonly created_at?: string;
             /** @description Who created it. */
@@ -3921,7 +4206,7 @@ export interface components {
          * SagaRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
-        Row8: {
+        Row9: {
             /** Format: date-time */
             readonly created_at?: string;
             /** @description Who created it. */
@@ -3986,7 +4271,7 @@ export interface components {
             readonly updated_by?: string;
         };
         /**
-         * ApiKeyRow
+         * MemberRow
          * @description A record of a list: all of its fields, or those that `fields` asked for.
          */
         RowOutput: {
@@ -3999,20 +4284,13 @@ export interface components {
              * @description When it went to the recycle bin.
              */
             readonly deleted_at?: string;
-            /**
-             * Format: date-time
-             * @description When it ends by itself.
-             */
-            expires_at?: string | null;
             readonly id: string;
-            /** @description What it is for. */
-            name?: string;
-            /** @description What it may do, as `<resource>:<verb>`. */
-            permissions?: string[];
+            /** @description Who. */
+            person_id?: string;
             /** @description Grows by one with every change. */
             readonly revision?: number;
-            /** @description Where it may do that: a filter over the fields that records are scoped by. Everywhere in the tenant when absent. */
-            scope?: string | null;
+            /** @description Built-in roles. */
+            roles?: string[];
             /** Format: date-time */
             readonly updated_at?: string;
             /** @description Who changed it last. */
@@ -4120,7 +4398,7 @@ export interface components {
         SagaPage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row8"][];
+            data: components["schemas"]["Row9"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -4238,7 +4516,7 @@ export interface components {
         SchedulePage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row7"][];
+            data: components["schemas"]["Row8"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -4397,7 +4675,7 @@ export interface components {
         ServicePage: {
             /** @description How many there are in all, when `count=exact` was asked for. */
             count?: number;
-            data: components["schemas"]["Row4"][];
+            data: components["schemas"]["Row5"][];
             facets?: components["schemas"]["Facets"];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
@@ -6887,6 +7165,373 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    "members.list": {
+        parameters: {
+            query?: {
+                /** @description Counts all rows that pass. */
+                count?: components["schemas"]["Count"];
+                /** @description `next_cursor` of the page before, with the same filter and order. */
+                cursor?: string;
+                /** @description Lists the recycle bin: what was deleted last comes first. */
+                deleted?: boolean;
+                /** @description Counts the values of these fields, separated by commas, in the rows that pass. */
+                facets?: string;
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description The most rows of one page; 50 unless said. */
+                limit?: number;
+                /** @description A field, and `desc` for largest first; by age unless said. */
+                order_by?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberPage"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "members.get": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that the caller has already; 304 when it is still current. */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            /** @description The caller has the current version already. */
+            304: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The path is a word of its own that takes other methods; Allow names them. Codes of this operation: `method_not_allowed`. */
+            405: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "members.end": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was done; there is nothing to say. */
+            204: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            /** @description The state of things forbids it. Codes of this operation: `last_owner`, `version_conflict`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "members.history": {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The most events of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            /** @description The request cannot be read. Codes of this operation: `invalid_cursor`. */
+            400: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "members.person": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "members.set_roles": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Roles"];
+            };
+        };
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `last_owner`, `version_conflict`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "members.export": {
+        parameters: {
+            query?: {
+                /** @description Only these fields of each row, separated by commas; the id is always there. */
+                fields?: string;
+                /** @description Only rows that pass, as in `name:printer AND created_at > now-7d`. */
+                filter?: string;
+                /** @description Lines of JSON, unless it is said to be a table. */
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     "metrics.list": {
         parameters: {
             query?: {
@@ -7609,6 +8254,65 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "password-codes.create": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ForWhom"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Made"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such thing, or the caller may not know of it. Codes of this operation: `not_found`. */
+            404: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10674,7 +11378,7 @@ export interface operations {
                 };
             };
             415: components["responses"]["UnsupportedMedia"];
-            /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `dump_cut`, `dump_damaged`, `dump_newer`, `not_an_export`, `passphrase_required`, `passphrase_wrong`. */
+            /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `dump_cut`, `dump_damaged`, `dump_newer`, `dump_privileged`, `not_an_export`, `passphrase_required`, `passphrase_wrong`. */
             422: {
                 headers: {
                     traceparent: components["headers"]["traceparent"];
@@ -10894,6 +11598,63 @@ export interface operations {
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    "passwords.set": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPassword"];
+            };
+        };
+        responses: {
+            /** @description It was done; there is nothing to say. */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            /** @description The caller is known and may not do this. Codes of this operation: `invalid_password_code`. */
+            403: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            /** @description Not now; Retry-After says when. Codes of this operation: `sign_in_busy`. */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     "sessions.read": {
