@@ -6,7 +6,7 @@
 use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use steward_auth::{BUILT_IN_ROLES, covers_role, system_for};
 use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, TenantId, filter};
 use steward_store::{Expect, ListQuery, Model as _, Record, UnitOfWork};
@@ -33,6 +33,7 @@ pub(crate) fn operations(identity: &Identity) -> Vec<Operation> {
             .description("Roles that are stronger than one's own can be neither given nor taken, and one member stays owner.")
             .tag("members")
             .etag()
+            .body_example("reader", json!({ "roles": ["read-only"] }))
             .error(StatusCode::CONFLICT, "last_owner")
             .error(StatusCode::CONFLICT, "version_conflict")
             .output_schema(identity.kind(Member::KIND).output_schema().clone())

@@ -26,7 +26,7 @@ pub(crate) enum Command {
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Copies of the records: make them, read them again, read them back.
+    /// Copies of everything: make them, read them again, read them back.
     #[command(subcommand)]
     Backup(BackupCommand),
     /// The device agent.

@@ -8,8 +8,8 @@ use steward_auth::{Authority, system};
 use steward_base::{Clock, Ctx, Random, Secret, TenantId};
 use steward_fabric::blob::Blob;
 use steward_fabric::cache::{Cache, Freshness};
-use steward_identity::{Identity, Member, NewApiKey, Owner};
-use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store};
+use steward_identity::{Identity, Member, NewApiKey, Owner, PersonId};
+use steward_store::{Backend, Kind, Kinds, ListQuery, MasterKey, Model as _, Options, Store, UnitOfWork};
 use steward_web::{Limits, Operation, Operations, Rates, Serving, Settings, Site, Version, events, health, openapi, search, serve, undo};
 use steward_work::{Work, Worker};
 use tempfile::TempDir;
@@ -239,6 +239,15 @@ impl TestApp {
             tenant_name: slug.to_owned(),
         };
         self.parts.identity.make_owner(&system(TenantId::OPERATOR, "test"), owner).await.expect("an owner can be made");
+    }
+
+    /// Makes somebody a member of a tenant; its id.
+    pub async fn member(&self, tenant: TenantId) -> String {
+        let store = &self.parts.store;
+        let member = Member { person_id: PersonId::new(store.clock(), store.random()), roles: vec!["read-only".to_owned()] };
+        let id = store.mint_id();
+        store.commit(&system(tenant, "test"), UnitOfWork::new().create(id, &member)).await.expect("a member can be made");
+        id.wire(Member::PREFIX)
     }
 
     /// Gives every member of a tenant these roles and no others.

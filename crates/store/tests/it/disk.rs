@@ -65,7 +65,8 @@ async fn opening_a_file_holds_up_nobody_else() {
 
     let store = open(dir.path()).await.expect("opens again");
     let file = rusqlite::Connection::open(dir.path().join("tenants").join(format!("{tenant}.db"))).expect("opens");
-    file.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").expect("takes the file");
+    // With something in its log: it is not read as it stands.
+    file.execute_batch("PRAGMA locking_mode = EXCLUSIVE; CREATE TABLE held (x); BEGIN EXCLUSIVE").expect("takes the file");
     let mut read = std::pin::pin!(store.get(&ctx, "thing", id));
     // On this thread the first look would last until the file is let go of.
     assert!(futures_util::poll!(&mut read).is_pending());

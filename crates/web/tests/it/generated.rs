@@ -12,7 +12,8 @@ async fn records(app: &TestApp, tenant: &TestTenant) -> Vec<(&'static str, Strin
     let key = json!({ "name": "k", "permissions": ["gadgets:read"] });
     let key = app.post("/api/v1/api-keys").key(&tenant.key).json(&key).send().await.expect(201).json();
     let text = |value: &serde_json::Value| value["id"].as_str().expect("has an id").to_owned();
-    vec![("gadgets", text(&gadget)), ("api-keys", text(&key)), ("tenants", tenant.id.to_string())]
+    let member = app.member(tenant.id).await;
+    vec![("gadgets", text(&gadget)), ("api-keys", text(&key)), ("tenants", tenant.id.to_string()), ("members", member)]
 }
 
 fn path(records: &[(&str, String)], spec: &Spec) -> Option<String> {
