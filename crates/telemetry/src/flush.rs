@@ -211,7 +211,11 @@ impl Core {
     pub(crate) fn sweep(&self) -> Result<()> {
         let _working = self.working();
         if self.options.objects.is_none() {
-            delete_staged(&self.options.dir.join("objects")).map_err(Error::internal)?;
+            // Held meanwhile: whoever brings segments stages them too. What is not deleted for that is at the next start.
+            let arriving = self.arriving.lock();
+            if arriving.is_empty() {
+                delete_staged(&self.options.dir.join("objects")).map_err(Error::internal)?;
+            }
         }
         for path in self.objects.list(None)? {
             let Some(id) = segment_id(&path) else { continue };
