@@ -114,7 +114,8 @@ impl Drop for Writer {
 
 /// Makes a name, or its absence, survive.
 pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // Of a name alone it is empty.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)
 }
 
@@ -195,4 +196,14 @@ fn claim(connection: &Connection, codes: &Codes, claims: Vec<Claim>) -> Result<(
         over.execute(bound)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_lies_in_the_present_folder() {
+        sync_folder(Path::new("records")).expect("is synced");
+    }
 }
