@@ -8,6 +8,7 @@ mod body;
 mod building;
 mod chain;
 mod dump;
+mod durable;
 mod engine;
 mod erase;
 mod heads;

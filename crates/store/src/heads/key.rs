@@ -10,10 +10,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, Random, Result, TenantId, Timestamp};
 
-use super::durable::{self, Readers};
 use super::{SignedHead, signed_text};
 use crate::MasterKey;
 use crate::dump::Position;
+use crate::durable::{self, Readers};
 
 const LABEL: &str = "chain-heads";
 const FILE: &str = "signing-key.json";

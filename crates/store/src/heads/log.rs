@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use steward_base::{Result, TenantId};
 
-use super::durable::{self, Readers};
 use super::key::{holds, public_of, unusable};
 use super::{HeadSigner, SignedHead};
+use crate::durable::{self, Readers};
 
 /// So much is read at once when the end of the last whole line is looked for.
 const CHUNK: u64 = 4096;
@@ -80,7 +80,7 @@ fn append(path: &Path, heads: &[&SignedHead]) -> io::Result<()> {
     file.write_all(&text)?;
     file.sync_all()?;
     // The file may be there since a moment ago only, or since a process that was stopped before it came to this.
-    durable::sync(durable::above(path))
+    durable::sync_name(path)
 }
 
 /// How many bytes of a file are whole lines.

@@ -5,7 +5,6 @@
 //! `key-<id>.pem`. The same may be written to a second folder, which is best on another machine: whoever can write the one folder and the
 //! database too can sign anew only with the master key, and cannot reach the other.
 
-mod durable;
 mod key;
 mod log;
 mod trail;

@@ -3,8 +3,8 @@
 //! The first key of the ring is the current one; the others still open what they sealed. What is sealed begins with the id of its key.
 
 use std::fmt;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -178,17 +178,9 @@ fn read(path: &Path) -> Result<Zeroizing<String>> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let write = || -> io::Result<()> {
-        // Written aside and renamed: a crash leaves no file or a whole one, never half a key.
-        let aside = path.with_extension("new");
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&aside, path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| unreadable(&format!("the file {}", path.display()), "cannot be written", Some(error)))
+    // A crash leaves no file or a whole one, never half a key.
+    let written = crate::durable::replace(path, text.as_bytes(), crate::durable::Readers::OnlyUs);
+    written.map_err(|error| unreadable(&format!("the file {}", path.display()), "cannot be written", Some(error)))
 }
 
 fn unreadable(from: &str, what: &str, source: Option<io::Error>) -> Error {

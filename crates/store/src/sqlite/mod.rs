@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Remembered;
 use crate::building::Building;
+use crate::durable;
 use crate::engine::{Surroundings, closed, no_namespace};
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, Which};
@@ -479,8 +480,7 @@ impl Shared {
 fn lock(dir: &std::path::Path) -> Result<File, Error> {
     // Nobody else on the machine reads what tenants store.
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("tenants")).map_err(system)?;
-    writer::sync_folder(&dir.join("tenants"))?;
-    writer::sync_folder(dir)?;
+    durable::sync_name(&dir.join("tenants")).and_then(|()| durable::sync_name(dir)).map_err(system)?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(system)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
         if error == rustix::io::Errno::WOULDBLOCK {

@@ -19,6 +19,7 @@ use tokio::sync::{oneshot, watch};
 use super::codes::{self, Codes, Known};
 use super::failure::{Failure, system};
 use crate::building::Building;
+use crate::durable;
 use crate::engine::{Surroundings, no_namespace};
 use crate::plan::Done;
 use crate::prepare::Prepared;
@@ -217,8 +218,7 @@ impl Namespace {
         }
         *slot = Some(Arc::new(self.open_file(surroundings, known)?));
         // The file's name is part of what must survive.
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)?;
+        durable::sync_name(&self.path).map_err(system)?;
         Ok(true)
     }
 

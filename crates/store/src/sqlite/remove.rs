@@ -7,10 +7,11 @@ use std::time::Duration;
 use rusqlite::wal::CheckpointMode;
 use steward_base::{Error, ErrorKind, TenantId};
 
-use super::failure::Failure;
+use super::failure::{Failure, system};
 use super::namespace::{Namespace, Open};
-use super::writer::{remove, sync_folder};
+use super::writer::remove;
 use super::{Shared, blocking};
+use crate::durable;
 
 /// How often it looks whether somebody still reads.
 const LOOK: Duration = Duration::from_millis(2);
@@ -67,7 +68,7 @@ pub(super) async fn namespace(shared: &Arc<Shared>, tenant: TenantId) -> Result<
             name.push(ending);
             remove(&PathBuf::from(name))?;
         }
-        sync_folder(&path)
+        durable::sync_name(&path).map_err(system)
     })
     .await
 }

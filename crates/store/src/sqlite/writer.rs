@@ -13,6 +13,7 @@ use super::namespace::connect;
 use super::{Shared, blocking, dialect, reader, tables, write};
 use crate::dump::derive::{self, Claim};
 use crate::dump::{Cell, Is, Step, Table, damaged, tenant_exists};
+use crate::durable;
 use crate::engine::{Surroundings, closed};
 use crate::kind::Kinds;
 use crate::rows::Writes;
@@ -89,7 +90,7 @@ impl Writer {
                 std::io::ErrorKind::AlreadyExists => tenant_exists(),
                 _ => system(error),
             })?;
-            sync_folder(&to)
+            durable::sync_name(&to).map_err(system)
         })
         .await
     }
@@ -110,13 +111,6 @@ impl Drop for Writer {
         let _ = remove(&self.path);
         self.shared.aside.lock().remove(&self.tenant);
     }
-}
-
-/// Makes a name, or its absence, survive.
-pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    // Of a name alone it is empty.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(system)
 }
 
 /// Removes a file; one that is not there is fine.
@@ -196,14 +190,4 @@ fn claim(connection: &Connection, codes: &Codes, claims: Vec<Claim>) -> Result<(
         over.execute(bound)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_alone_lies_in_the_present_folder() {
-        sync_folder(Path::new("records")).expect("is synced");
-    }
 }

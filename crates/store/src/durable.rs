@@ -7,16 +7,16 @@ use std::path::Path;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Readers {
+pub(crate) enum Readers {
     OnlyUs,
     /// What the mask of the process allows.
     Others,
 }
 
 /// Makes a folder with those above it.
-pub(super) fn folder(path: &Path) -> io::Result<()> {
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)?;
-    sync(above(path))?;
+    sync_name(path)?;
     // Whoever made those further up may not have come to this; what is not ours cannot be synced, and needs not.
     for above in above(path).ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
         let _ = sync(above);
@@ -25,7 +25,7 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
 }
 
 /// Puts a whole file in the place of another one or of none.
-pub(super) fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let aside = path.with_extension("new");
     let mode = match readers {
         Readers::OnlyUs => 0o600,
@@ -35,14 +35,29 @@ pub(super) fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&aside, path)?;
+    sync_name(path)
+}
+
+/// Makes the name of a file, or its absence, survive.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
     sync(above(path))
 }
 
 /// Makes the names in a folder, or their absence, survive.
-pub(super) fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-pub(super) fn above(path: &Path) -> &Path {
+fn above(path: &Path) -> &Path {
     path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_lies_in_the_present_folder() {
+        sync_name(Path::new("records")).expect("is synced");
+    }
 }
