@@ -1,7 +1,7 @@
 //! What verified credentials stand on: how far each tenant has come, and when records that a verification reads were last changed.
 //!
 //! Invariants: every event of a tenant is looked through once, by what it is about, before anything that was computed at an earlier position is
-//! used again; what cannot be told, because too much happened or a tenant went back in time, counts as changed.
+//! used again; what cannot be told, because too much happened or a tenant was loaded anew, counts as changed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +48,8 @@ pub(crate) fn reads(kind: &str) -> bool {
 pub(crate) struct Ground {
     /// Positions of different eras say nothing about each other.
     era: u64,
+    /// Of the tenant, and neither do those of different lives.
+    life: u64,
     looked: i64,
     /// By sort, the last event about a record that it reads.
     changed: [i64; SORTS],
@@ -86,21 +88,34 @@ impl Grounds {
     /// The ground as it is now. Read it before the records that are to stand on it. Where other processes write too, what they did in the last
     /// [`FRESH_FOR`] may be missing.
     pub(crate) async fn of(&self, tenant: TenantId) -> Result<Ground> {
-        let mut position = self.store.position(tenant, FRESH_FOR).await?;
-        let Some(known) = self.tenants.lock().get(&tenant).copied() else { return Ok(self.begin(tenant, position)) };
+        let (mut position, life) = self.stand(tenant).await?;
+        let Some(known) = self.tenants.lock().get(&tenant).copied().filter(|known| known.life == life) else {
+            return Ok(self.begin(tenant, life, position));
+        };
         if position < known.looked {
             // Another request looked further meanwhile; or the tenant was taken back to an earlier state, and then it stays behind.
             position = self.store.position(tenant, FRESH_FOR).await?;
             if position < known.looked {
-                return Ok(self.begin(tenant, position));
+                return Ok(self.begin(tenant, life, position));
             }
         }
         if position == known.looked { Ok(known) } else { self.catch_up(tenant, known, position).await }
     }
 
-    fn begin(&self, tenant: TenantId, position: i64) -> Ground {
+    /// The position, and the life that it is of.
+    async fn stand(&self, tenant: TenantId) -> Result<(i64, u64)> {
+        loop {
+            let life = self.store.life(tenant);
+            let position = self.store.position(tenant, FRESH_FOR).await?;
+            if self.store.life(tenant) == life {
+                return Ok((position, life));
+            }
+        }
+    }
+
+    fn begin(&self, tenant: TenantId, life: u64, position: i64) -> Ground {
         let era = self.eras.fetch_add(1, Ordering::Relaxed);
-        let ground = Ground { era, looked: position, changed: [position; SORTS] };
+        let ground = Ground { era, life, looked: position, changed: [position; SORTS] };
         let mut tenants = self.tenants.lock();
         if tenants.len() >= KEPT && !tenants.contains_key(&tenant) {
             tenants.clear();

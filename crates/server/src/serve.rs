@@ -38,6 +38,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let work = work.with(ImportRows::new(operations.imports(&site)));
     let router = operations.router(&site);
     add_health(&site, &app, &telemetry);
+    if !config.places.is_empty() {
+        add_health_of_places(&site, &app);
+    }
     app.fabric().watch_over(&site);
 
     let (access, entries) = steward_web::access_log();
@@ -153,6 +156,15 @@ fn add_health(site: &Site, app: &App, telemetry: &Telemetry) {
                 }
             }
         }
+    });
+}
+
+/// Tenants elsewhere are served while a place is away.
+fn add_health_of_places(site: &Site, app: &App) {
+    let store = app.store().clone();
+    site.health().add("places", Need::Sometimes, move || {
+        let store = store.clone();
+        async move { store.health_elsewhere().await }
     });
 }
 

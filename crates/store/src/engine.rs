@@ -335,6 +335,15 @@ impl Engine {
         }
     }
 
+    /// Waits until no process is about to commit: what was sent before has happened by then, or never will.
+    pub(crate) async fn quiet(&self, tenant: TenantId) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(engine) => engine.quiet(tenant).await,
+            Self::Remote(_) => Err(elsewhere()),
+        }
+    }
+
     /// The right to move a tenant, among all processes; nothing when another one has it.
     pub(crate) async fn guard(&self, tenant: TenantId) -> Result<Option<Guard>, Error> {
         match self {

@@ -234,12 +234,21 @@ impl Marks {
             // Whoever commits from here on waits for the lane and marks it again.
             dirty.remove(&tenant);
         }
-        if ask!(places, tenant, engine => engine.head(tenant))?.0 > handled {
-            let now = seen.clock.monotonic();
-            self.dirty.lock().insert(tenant, Use { under_way: 0, last: now, marked: now });
-            return Ok(());
-        }
-        let number = waits_for(places, seen, tenant).await?;
+        let asked = async {
+            let is_behind = ask!(places, tenant, engine => engine.head(tenant))?.0 > handled;
+            if is_behind { Ok(None) } else { waits_for(places, seen, tenant).await.map(Some) }
+        };
+        let number = match asked.await {
+            Ok(Some(number)) => number,
+            kept => {
+                // Its mark is as it was, and is settled another time, unless the tenant is gone.
+                if kept.as_ref().map_or_else(|error| error.kind() == ErrorKind::Unavailable, |_| true) {
+                    let now = seen.clock.monotonic();
+                    self.dirty.lock().insert(tenant, Use { under_way: 0, last: now, marked: now });
+                }
+                return kept.map(drop);
+            }
+        };
         write_tallies(places.home(), seen, vec![Tally::Mark { tenant, number, instead_of: None }]).await
     }
 

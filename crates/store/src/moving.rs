@@ -155,6 +155,7 @@ impl Store {
     pub async fn erase(&self, tenant: TenantId) -> Result<(), Error> {
         if let Some(remote) = self.remote() {
             remote.erase(tenant).await?;
+            self.0.positions.begin_life(tenant);
             self.vault().forget(tenant);
             return Ok(());
         }
@@ -171,6 +172,7 @@ impl Store {
             self.note(gone.into_iter().map(|key| (key, None)).collect()).await?;
         }
         self.0.places.forget(tenant);
+        self.0.positions.begin_life(tenant);
         self.vault().forget(tenant);
         drop(held);
         // Whoever follows its events finds that it is gone, before another one comes under its id.
@@ -264,8 +266,13 @@ impl Store {
     /// not count any more. Nothing once the store is closed.
     async fn noted_place(&self, tenant: TenantId) -> Option<i64> {
         let home = self.0.places.home();
+        let asked = async || {
+            // The note may still be on its way: whoever reads past it is told what holds no more in a moment.
+            home.quiet(TenantId::OPERATOR).await?;
+            home.tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await
+        };
         loop {
-            match home.tally(TenantId::OPERATOR, TallyKey::Place(tenant).text()).await {
+            match asked().await {
                 Ok(noted) => return Some(noted.unwrap_or(self.0.places.home_number())),
                 Err(error) if error.code() == "shutting_down" => return None,
                 Err(error) => {

@@ -4,8 +4,10 @@
 //! one where a copy of it may be that does not count: what a move, or a crash during one, left behind. Notes are read once, at the start.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use aws_lc_rs::digest;
+use futures_util::future::join_all;
 use parking_lot::RwLock;
 use steward_base::{Error, ErrorKind, TenantId};
 
@@ -79,6 +81,9 @@ impl Places {
             if spots.iter().any(|spot| spot.number == number) {
                 return Err(Error::new(ErrorKind::Invalid, "place_unknown", format!("Two places are named {}.", place.name)));
             }
+            if let (Some(home), Backend::Sqlite { dir }) = (spots.first(), &place.backend) {
+                refuse_made_anew(&home.engine, number, (&place.name, dir)).await?;
+            }
             let engine = Engine::open(place.backend, place.layout, surroundings.clone()).await?;
             spots.push(Spot { name: place.name, number, engine });
         }
@@ -111,6 +116,18 @@ impl Places {
 
     pub(crate) fn each(&self) -> impl Iterator<Item = &Engine> {
         self.spots.iter().map(|spot| &spot.engine)
+    }
+
+    /// Asks each place but home; of those that are not well, the first is named.
+    pub(crate) async fn health_elsewhere(&self) -> Result<(), Error> {
+        let asked = self.spots[1..].iter().map(|spot| async move { (&spot.name, spot.engine.health().await) });
+        for (name, health) in join_all(asked).await {
+            if let Err(error) = health {
+                let detail = format!("The place {name}: {}", error.detail());
+                return Err(Error::new(error.kind(), error.code(), detail).with_source(error));
+            }
+        }
+        Ok(())
     }
 
     /// The number of the place with a name.
@@ -207,6 +224,24 @@ impl Places {
             number
         })
     }
+}
+
+/// Fails when tenants are in a folder that is not there: in one that is made in its place they would look as if they were gone.
+async fn refuse_made_anew(home: &Engine, number: i64, (name, dir): (&str, &Path)) -> Result<(), Error> {
+    if dir.join("tenants").is_dir() {
+        return Ok(());
+    }
+    let notes = match home.notes(PLACE).await {
+        Ok(notes) => notes,
+        // There is no control yet, and no tenant.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if notes.iter().all(|(_, noted)| *noted != number) {
+        return Ok(());
+    }
+    let detail = format!("Tenants are in the place {name}, and its folder {} is not there: is its disk mounted?", dir.display());
+    Err(Error::new(ErrorKind::Unavailable, "place_away", detail))
 }
 
 /// A place's name as it is noted.

@@ -21,6 +21,7 @@ use crate::list::{FacetQuery, Facets, SearchPage, SearchQuery};
 use crate::marks::{Marks, Seen};
 use crate::moving::Busy;
 use crate::places::{Place, Places, ask};
+use crate::positions::Positions;
 use crate::query::{ListQuery, Page};
 use crate::remote::{LinkKey, Remote};
 use crate::stirred::Stirred;
@@ -81,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) told: Arc<Stirred>,
     vault: Vault,
     moved: Moved,
+    pub(crate) positions: Arc<Positions>,
     pub(crate) marks: Arc<Marks>,
     pub(crate) busy: Arc<Busy>,
     /// For what the store itself writes into control.
@@ -91,26 +93,27 @@ impl Store {
     /// Opens the store and provisions the `control` namespace.
     ///
     /// Errors: `data_dir_locked` when another process has the folder open, `storage_*` and `database_unavailable` when it cannot be reached;
-    /// `data_unreachable`, `data_refused`, `kinds_differ` and `master_key_wrong` of another process.
+    /// `place_away` when tenants are in a folder that is not there; `data_unreachable`, `data_refused`, `kinds_differ` and `master_key_wrong` of another process.
     pub async fn open(options: Options, kinds: Kinds, clock: Clock, random: Random) -> Result<Self, Error> {
         kinds.verify().map_err(Error::internal)?;
         let kinds = Arc::new(kinds);
         let (stirred, told) = (Arc::new(Stirred::default()), Arc::new(Stirred::default()));
         let (jobs, events) = (stirred.clone(), told.clone());
         let (vault, master) = (Vault::new(options.master.clone()), options.master);
+        let positions: Arc<Positions> = Arc::default();
         let surroundings = Surroundings {
             kinds: kinds.clone(),
             clock: clock.clone(),
             random: random.clone(),
             master,
-            positions: Arc::default(),
+            positions: positions.clone(),
             stirred: jobs,
             told: events,
         };
         let places = Places::open(options.backend, &surroundings).await?;
         let (marks, busy, control) = (Arc::default(), Arc::default(), own(TenantId::OPERATOR, "marks"));
         let moved = Moved::default();
-        let store = Self(Arc::new(Inner { places, kinds, clock, random, stirred, told, vault, moved, marks, busy, control }));
+        let store = Self(Arc::new(Inner { places, kinds, clock, random, stirred, told, vault, moved, positions, marks, busy, control }));
         store.0.places.home().provision(TenantId::OPERATOR).await?;
         store.check_master().await?;
         let strays = store.0.places.learn().await?;
@@ -285,12 +288,15 @@ impl Store {
         self.commit(ctx, UnitOfWork { rehearsal: true, ..unit }).await.map(|_| ())
     }
 
-    /// Whether it can write; otherwise why not: `storage_full`, `storage_read_only`, `storage_failed`, `database_unavailable`.
+    /// Whether it can write at home, without which nothing is served; otherwise why not: `storage_full`, `storage_read_only`, `storage_failed`,
+    /// `database_unavailable`.
     pub async fn health(&self) -> Result<(), Error> {
-        for engine in self.0.places.each() {
-            engine.health().await?;
-        }
-        Ok(())
+        self.0.places.home().health().await
+    }
+
+    /// The same of each other place, by its name: only the tenants in it need it.
+    pub async fn health_elsewhere(&self) -> Result<(), Error> {
+        self.0.places.health_elsewhere().await
     }
 
     /// Finishes what was begun, refuses what comes after and lets go of the files.

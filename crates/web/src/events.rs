@@ -171,16 +171,22 @@ async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<Event
 /// Sends until the reader is gone; a failing store ends the stream and the client connects again.
 async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted: &Wanted, start: i64) -> Result<(), Error> {
     let mut changed = store.watch(ctx.tenant());
+    let mut life = store.life(ctx.tenant());
     let head = store.head(ctx).await?;
     let mut position = start.min(head);
-    if start > head {
-        let message = Message::json(START_OVER, &json!({ "position": head }))?.id(head.to_string());
-        if let Err(Closed) = feed.send(&message).await {
-            return Ok(());
-        }
+    if start > head && feed.send(&start_over(head)?).await.is_err() {
+        return Ok(());
     }
     loop {
         changed.borrow_and_update();
+        let now = store.life(ctx.tenant());
+        if std::mem::replace(&mut life, now) != now {
+            // The tenant was loaded anew: what was told is of another one.
+            position = store.head(ctx).await?;
+            if feed.send(&start_over(position)?).await.is_err() {
+                return Ok(());
+            }
+        }
         loop {
             let batch = store.events(ctx, position, BATCH).await?;
             let complete = batch.len() < BATCH;
@@ -202,6 +208,11 @@ async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted:
             return Ok(());
         }
     }
+}
+
+/// That what a client knows may not hold, and where it goes on.
+fn start_over(head: i64) -> Result<Message, Error> {
+    Ok(Message::json(START_OVER, &json!({ "position": head }))?.id(head.to_string()))
 }
 
 /// Whether the caller sees origins and what is no record that anybody reads. A scope is over fields that those events do not have.

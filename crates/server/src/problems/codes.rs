@@ -448,6 +448,7 @@ pub(crate) const COMMANDS: &[Code] = &[
     ),
     said("master_key_unreadable", "The master key cannot be had from where the settings say.", "Restore it from where you keep it."),
     said("not_enrolled", "The agent is not enrolled.", "Start it once with --token and an enrolment token."),
+    said("place_away", "Tenants are in a folder that is not there.", "Mount its disk; the detail names it."),
     said("state_in_use", "Another agent uses the state folder.", "Stop it, or choose another folder with --state."),
     said("state_unusable", "The agent's state folder cannot be used.", "Check its permissions; the detail names the file."),
     said(

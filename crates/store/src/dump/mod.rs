@@ -150,12 +150,14 @@ impl Store {
         if self.remote().is_some() {
             // What is to be done beside it is done there.
             loading.finish().await?;
+            self.0.positions.begin_life(tenant);
             self.vault().forget(tenant);
             return Ok(());
         }
         let _using = self.0.marks.begin(&self.0.places, self.seen(), tenant).await?;
         self.vault().forget(tenant);
         loading.finish().await?;
+        self.0.positions.begin_life(tenant);
         self.0.stirred.add(tenant);
         self.0.told.add(tenant);
         Ok(())

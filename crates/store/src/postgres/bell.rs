@@ -1,4 +1,6 @@
 //! Wake-ups between processes: one connection that listens and rings, outside of every commit, and a poll for when it is down.
+//!
+//! A message is tenant, position, `jobs` where jobs changed, and the life that the position is of.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -9,6 +11,7 @@ use steward_base::TenantId;
 use tokio::sync::{Notify, mpsc};
 use tokio_postgres::AsyncMessage;
 
+use super::lives::{News, Sight};
 use super::{Shared, dialect};
 use parking_lot::Mutex;
 
@@ -16,18 +19,18 @@ use parking_lot::Mutex;
 const POLL: Duration = Duration::from_secs(2);
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// Positions that others have not been told of, the latest per tenant, and whether jobs changed.
+/// Heads that others have not been told of, the latest per tenant, and whether jobs changed.
 #[derive(Default)]
 pub(super) struct Bell {
-    untold: Mutex<HashMap<TenantId, (i64, bool)>>,
+    untold: Mutex<HashMap<TenantId, (Sight, bool)>>,
     rung: Notify,
 }
 
 impl Bell {
-    pub(super) fn ring(&self, tenant: TenantId, position: i64, jobs: bool) {
+    pub(super) fn ring(&self, tenant: TenantId, sight: Sight, jobs: bool) {
         let mut untold = self.untold.lock();
-        let known = untold.entry(tenant).or_default();
-        *known = (position, known.1 || jobs);
+        let before = untold.get(&tenant).is_some_and(|(_, jobs)| *jobs);
+        untold.insert(tenant, (sight, before || jobs));
         drop(untold);
         self.rung.notify_one();
     }
@@ -73,11 +76,11 @@ async fn session(shared: &Arc<Shared>) -> Result<(), tokio_postgres::Error> {
             },
             () = shared.bell.rung.notified() => {
                 let untold = std::mem::take(&mut *shared.bell.untold.lock());
-                for (tenant, (position, jobs)) in untold {
-                    let text = format!("{tenant} {position}{}", if jobs { " jobs" } else { "" });
+                for (tenant, (sight, jobs)) in untold {
+                    let text = message(tenant, sight, jobs);
                     if let Err(error) = client.query(dialect::RING, &[&text]).await {
                         // The next session tells it; what else was untold is told by whoever polls.
-                        shared.bell.ring(tenant, position, jobs);
+                        shared.bell.ring(tenant, sight, jobs);
                         return Err(error);
                     }
                 }
@@ -95,16 +98,33 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn hear(shared: &Shared, text: &str) {
+fn message(tenant: TenantId, sight: Sight, jobs: bool) -> String {
+    let jobs = if jobs { "jobs" } else { "-" };
+    match sight.life {
+        Some(life) => format!("{tenant} {} {jobs} {life}", sight.position),
+        None => format!("{tenant} {} {jobs}", sight.position),
+    }
+}
+
+fn hear(shared: &Arc<Shared>, text: &str) {
     let mut words = text.split(' ');
     let (Some(tenant), Some(position)) = (words.next(), words.next()) else { return };
     let (Ok(tenant), Ok(position)) = (tenant.parse::<TenantId>(), position.parse()) else { return };
-    // A tenant that this process never looked at may still have a consumer waiting here.
-    if shared.known(tenant).is_none_or(|namespace| namespace.reached(position)) {
-        shared.surroundings.told.add(tenant);
-    }
     if words.next() == Some("jobs") {
         shared.surroundings.stirred.add(tenant);
+    }
+    let life = words.next().and_then(|life| life.parse().ok());
+    let Some(namespace) = shared.known(tenant) else {
+        // A tenant that this process never looked at may still have a consumer waiting here.
+        return shared.surroundings.told.add(tenant);
+    };
+    match namespace.heard(Sight { position, life }) {
+        News::More => shared.surroundings.told.add(tenant),
+        News::No => {}
+        News::Doubt => {
+            namespace.doubt();
+            shared.look_behind(namespace);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::spans::SpanStatements;
 use crate::list::Drive;
 
 /// Migrations, forward only; a namespace remembers how far it came. What is released is never edited. `{s}` is the schema.
-pub(super) const MIGRATIONS: [(&str, &str); 10] = [
+pub(super) const MIGRATIONS: [(&str, &str); 11] = [
     ("first tables", FIRST_TABLES),
     ("keys that are being built", BUILDING),
     ("jobs and numbers", JOBS_AND_NUMBERS),
@@ -17,6 +17,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 10] = [
     ("versions of bodies", BODY_VERSIONS),
     ("tenants that share a schema", SHARING),
     ("events of requests", REQUEST_SPANS),
+    ("lives of tenants", LIVES),
 ];
 
 /// A body keeps the version that it was written in until it is written again.
@@ -154,6 +155,9 @@ ALTER TABLE {s}.request_span ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {s}.request_span FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON {s}.request_span USING (tenant = nullif(current_setting('steward.tenant', true), '')::uuid);
 "#;
+
+/// A head that is made anew is another one, whatever its position: other processes can tell.
+const LIVES: &str = "ALTER TABLE {s}.tenant_head ADD COLUMN life uuid NOT NULL DEFAULT gen_random_uuid()";
 
 /// The second wall: row-level security lets a transaction see this tenant's rows only.
 pub(super) const AS_TENANT: &str = "SELECT set_config('steward.tenant', $1, false)";
@@ -367,11 +371,12 @@ impl Statements {
                 ON CONFLICT DO NOTHING RETURNING field, id"),
             unclaimed: at("SELECT kind, field, id FROM {s}.unclaimed WHERE tenant = $1 ORDER BY kind, field, id LIMIT 1000"),
             first_head: at("INSERT INTO {s}.tenant_head VALUES ($1, 0, decode(repeat('00', 32), 'hex')) ON CONFLICT DO NOTHING"),
-            head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1"),
+            head: at("SELECT position, hash, life FROM {s}.tenant_head WHERE tenant = $1"),
             // A head may be away for a moment, and keys are there from the first one on; of what is being loaded nobody knows yet.
             is_there: at("SELECT 1 FROM {s}.key_state WHERE tenant = $1 AND NOT EXISTS (SELECT 1 FROM {s}.loading WHERE tenant = $1) LIMIT 1"),
             last_event: at("SELECT position, hash FROM {s}.event WHERE tenant = $1 ORDER BY position DESC LIMIT 1"),
-            put_head: at("INSERT INTO {s}.tenant_head VALUES ($1, $2, $3) ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, hash = excluded.hash"),
+            put_head: at("INSERT INTO {s}.tenant_head VALUES ($1, $2, $3) ON CONFLICT (tenant) DO UPDATE SET position = excluded.position, hash = excluded.hash
+                RETURNING life"),
             drop_head: at("DELETE FROM {s}.tenant_head WHERE tenant = $1"),
             loading: at("SELECT tenant FROM {s}.loading"),
             is_loading: at("SELECT 1 FROM {s}.loading WHERE tenant = $1"),
@@ -379,7 +384,7 @@ impl Statements {
             end_loading: at("DELETE FROM {s}.loading WHERE tenant = $1"),
             tables: format!("SELECT c.table_name::text FROM information_schema.columns c
                 WHERE c.table_schema = '{schema}' AND c.column_name = 'tenant' AND c.table_name <> 'loading'"),
-            lock_head: at("SELECT position, hash FROM {s}.tenant_head WHERE tenant = $1 FOR UPDATE"),
+            lock_head: at("SELECT position, hash, life FROM {s}.tenant_head WHERE tenant = $1 FOR UPDATE"),
             move_head: at("UPDATE {s}.tenant_head SET position = $2, hash = $3 WHERE tenant = $1"),
             record: at("SELECT {columns} FROM {s}.record r WHERE r.tenant = $1 AND r.kind = $2 AND r.id = $3"),
             found: at("SELECT {columns}, r.id FROM {s}.record_unique u JOIN {s}.record r ON r.tenant = u.tenant AND r.kind = u.kind AND r.id = u.id

@@ -8,6 +8,7 @@ mod failure;
 mod held;
 mod jobs;
 mod keys;
+mod lives;
 mod migrate;
 mod namespace;
 mod read;
@@ -48,6 +49,7 @@ use bell::Bell;
 use connect::Connections;
 use dialect::Statements;
 use failure::{Failure, outcome_unknown, unavailable};
+use lives::{News, Sight};
 use migrate::Missing;
 use namespace::{Namespace, Pending};
 pub(crate) use reader::Reader;
@@ -254,6 +256,10 @@ impl Postgres {
         remove::unfence(&self.0, &self.0.namespace(tenant)).await.map_err(Failure::into_error)
     }
 
+    pub(crate) async fn quiet(&self, tenant: TenantId) -> Result<(), Error> {
+        remove::quiet(&self.0, &self.0.namespace(tenant)).await.map_err(Failure::into_error)
+    }
+
     pub(crate) async fn guard(&self, tenant: TenantId) -> Result<Option<Guard>, Error> {
         remove::guard(&self.0, tenant).await.map_err(Failure::into_error)
     }
@@ -261,12 +267,7 @@ impl Postgres {
     pub(crate) fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
         let namespace = self.0.namespace(tenant);
         let receiver = namespace.position.subscribe();
-        let shared = self.0.clone();
-        self.0.tasks.spawn(async move {
-            if let Ok((position, _)) = shared.head(&namespace).await {
-                namespace.reached(position);
-            }
-        });
+        self.0.look_behind(namespace);
         receiver
     }
 
@@ -332,15 +333,6 @@ impl Shared {
 
     fn all(&self) -> Vec<Arc<Namespace>> {
         self.namespaces.read().values().cloned().collect()
-    }
-
-    /// Learns the position as it is now; answers whether it is news.
-    async fn look(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<bool, Failure> {
-        let began = self.surroundings.clock.monotonic();
-        let (position, _) = self.head(namespace).await?;
-        let news = namespace.reached(position);
-        namespace.looked(began);
-        Ok(news)
     }
 
     /// An answered commit is on disk only when the server means it.
@@ -482,14 +474,18 @@ impl Shared {
     }
 
     fn answer(&self, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
-        if namespace.reached(committed.position) {
-            self.surroundings.told.add(namespace.tenant);
+        let sight = Sight { position: committed.position, life: Some(committed.life) };
+        match namespace.heard(sight) {
+            News::More => self.surroundings.told.add(namespace.tenant),
+            News::No => {}
+            // The bell is heard here too, and has somebody look.
+            News::Doubt => namespace.doubt(),
         }
         let jobs = committed.answers.iter().flatten().any(crate::plan::Done::touches_jobs);
         if jobs {
             self.surroundings.stirred.add(namespace.tenant);
         }
-        self.bell.ring(namespace.tenant, committed.position, jobs);
+        self.bell.ring(namespace.tenant, sight, jobs);
         for (mut pending, answer) in batch.into_iter().zip(committed.answers) {
             // Whoever is answered may look at the mark at once.
             drop(pending.unit.using.take());

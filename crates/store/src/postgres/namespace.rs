@@ -10,6 +10,7 @@ use steward_base::{Error, TenantId};
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::dialect::Statements;
+use super::lives::Life;
 use crate::building::Building;
 use crate::places::Layout;
 use crate::plan::Done;
@@ -44,6 +45,8 @@ pub(super) struct Namespace {
     queue: Mutex<Queue>,
     pace: AtomicU64,
     pub(super) position: Arc<watch::Sender<i64>>,
+    /// Of which life the position is.
+    pub(super) life: Mutex<Life>,
     /// When the position was asked for last: microseconds of the monotonic clock, plus one; zero before the first time.
     looked: AtomicU64,
 }
@@ -77,6 +80,7 @@ impl Namespace {
             queue: Mutex::default(),
             pace: AtomicU64::new(FIRST_PACE),
             position,
+            life: Mutex::default(),
             looked: AtomicU64::new(0),
         }
     }
@@ -127,8 +131,8 @@ impl Namespace {
         }
     }
 
-    /// Positions only grow: a late message never takes one back. Answers whether this one is news.
-    pub(super) fn reached(&self, position: i64) -> bool {
-        self.position.send_if_modified(|known| position > *known && std::mem::replace(known, position) != position)
+    /// What is known of the position may be of a life that is over.
+    pub(super) fn doubt(&self) {
+        self.looked.store(0, Ordering::Release);
     }
 }

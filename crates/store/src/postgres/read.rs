@@ -165,13 +165,23 @@ pub(super) async fn unclaimed(client: &Client, namespace: &Namespace, kinds: &Ki
 }
 
 pub(super) async fn head(client: &Client, namespace: &Namespace) -> Result<(i64, [u8; 32]), Failure> {
+    Ok(head_row(client, namespace).await?.map_or((0, [0; 32]), |row| (row.get(0), hash_at(&row, 1))))
+}
+
+/// Position and life of the head; which life it is cannot be told while the head is away.
+pub(super) async fn stand(client: &Client, namespace: &Namespace) -> Result<(i64, Option<Uuid>), Failure> {
+    let row = head_row(client, namespace).await?;
+    Ok(row.map_or((0, None), |row| (row.get(0), (row.len() > 2).then(|| row.get(2)))))
+}
+
+async fn head_row(client: &Client, namespace: &Namespace) -> Result<Option<SqlRow>, Failure> {
     let tenant = namespace.tenant.record().uuid();
     let mut rows = ask(client, namespace, &namespace.statements.head, &[&tenant]).await?;
     if rows.is_empty() {
         // Away while another process moves the tenant: it would be where the events end.
         rows = query(client, namespace, &namespace.statements.last_event, &[&tenant]).await?;
     }
-    Ok(rows.first().map_or((0, [0; 32]), |row| (row.get(0), hash_at(row, 1))))
+    Ok(rows.into_iter().next())
 }
 
 pub(super) async fn scan(client: &Client, namespace: &Namespace, kinds: &Kinds, scan: &Scan) -> Result<Scanned, Failure> {

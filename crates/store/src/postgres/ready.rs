@@ -9,7 +9,6 @@ use super::Shared;
 use super::failure::Failure;
 use super::migrate::{Missing, migrate};
 use super::namespace::Namespace;
-use super::read;
 use crate::building::Building;
 use crate::engine::closed;
 
@@ -53,11 +52,6 @@ impl Shared {
         Ok(building)
     }
 
-    pub(super) async fn head(self: &Arc<Self>, namespace: &Arc<Namespace>) -> Result<(i64, [u8; 32]), Failure> {
-        self.ready(namespace, Missing::Refuse).await?;
-        self.read(namespace, read::head).await
-    }
-
     pub(super) async fn read<T>(
         &self,
         namespace: &Namespace,
@@ -76,6 +70,8 @@ impl Shared {
         let mut namespaces = self.namespaces.write();
         if namespaces.get(&namespace.tenant).is_some_and(|known| std::ptr::eq(&**known, namespace)) {
             namespaces.remove(&namespace.tenant);
+            // If it comes again, it is another one.
+            self.surroundings.positions.begin_life(namespace.tenant);
         }
         drop(namespaces);
         namespace.position.send_modify(|_| ());

@@ -103,6 +103,15 @@ pub(super) async fn unfence(shared: &Arc<Shared>, namespace: &Namespace) -> Resu
     .await
 }
 
+/// A transaction whose client is gone holds the head until it has ended.
+pub(super) async fn quiet(shared: &Arc<Shared>, namespace: &Namespace) -> Result<(), Failure> {
+    as_tenant(shared, namespace, async |client| {
+        client.query(&namespace.statements.lock_head, &[&namespace.tenant.record().uuid()]).await?;
+        Ok(())
+    })
+    .await
+}
+
 async fn as_tenant(
     shared: &Arc<Shared>,
     namespace: &Namespace,

@@ -39,6 +39,7 @@ pub(super) enum Outcome {
 pub(super) struct Committed {
     pub(super) answers: Vec<Result<Done, Error>>,
     pub(super) position: i64,
+    pub(super) life: Uuid,
     pub(super) rows: usize,
 }
 
@@ -52,7 +53,7 @@ pub(super) async fn batch(
     units: &[&Prepared],
     deadline: Duration,
 ) -> Outcome {
-    let (answers, writes) = match within(planner.clock, deadline, decide(client, namespace, planner, units)).await {
+    let (answers, writes, life) = match within(planner.clock, deadline, decide(client, namespace, planner, units)).await {
         Ok(decided) => decided,
         Err(failure) => {
             if !failure.is_outage() {
@@ -63,7 +64,7 @@ pub(super) async fn batch(
     };
     let ((position, hash), rows, nothing) = (writes.head, writes.rows(), writes.is_empty());
     let told = !writes.events.is_empty();
-    let committed = Committed { answers, position, rows };
+    let committed = Committed { answers, position, life, rows };
     match within(planner.clock, deadline, write(client, namespace, planner, &writes)).await {
         Ok(()) => Outcome::Committed(committed),
         // Without a write there is no difference.
@@ -103,7 +104,7 @@ async fn decide(
     namespace: &Namespace,
     planner: &Planner<'_>,
     units: &[&Prepared],
-) -> Result<(Vec<Result<Done, Error>>, Writes), Failure> {
+) -> Result<(Vec<Result<Done, Error>>, Writes, Uuid), Failure> {
     let tenant = namespace.tenant.record().uuid();
     let as_tenant = client.prepare_cached(dialect::AS_TENANT).await?;
     let lock_head = client.prepare_cached(&namespace.statements.lock_head).await?;
@@ -144,7 +145,8 @@ async fn decide(
         Box::pin(super::jobs::load(client, namespace, planner.clock, &wanted, &mut state)).await?;
         keys::load(client, namespace, planner.kinds, &wanted, &mut state).await?;
     }
-    Ok(planner.batch(&mut state, units.iter().copied()))
+    let (answers, writes) = planner.batch(&mut state, units.iter().copied());
+    Ok((answers, writes, head.get(2)))
 }
 
 /// The statements that load.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::dialect::Statements;
 use super::failure::Failure;
 use super::held::Held;
+use super::lives::Sight;
 use super::migrate::{Missing, migrate};
 use super::namespace::{Namespace, loading_schema, schema_of};
 use super::write::{self, Claims};
@@ -99,19 +100,22 @@ impl Writer {
     pub(crate) async fn publish(mut self) -> Result<(), Error> {
         let done = self.enter().await;
         self.client = None;
-        done.map_err(|failure| match failure {
+        let life = done.map_err(|failure| match failure {
             Failure::Refused(error) if error.code() == Some(&SqlState::DUPLICATE_SCHEMA) => tenant_exists(),
             other => other.into_error(),
-        })
+        })?;
+        // Whoever knew it as it was before learns that it is another one, in whichever process.
+        self.shared.bell.ring(self.namespace.tenant, Sight { position: self.head.0, life: Some(life) }, true);
+        Ok(())
     }
 
-    /// One transaction gives it a head and, when it has a schema of its own, its name.
-    async fn enter(&self) -> Result<(), Failure> {
+    /// One transaction gives it a head and, when it has a schema of its own, its name. Answers its life.
+    async fn enter(&self) -> Result<Uuid, Failure> {
         let client = self.client.as_ref().ok_or_else(closed)?;
         let (statements, tenant) = (&self.namespace.statements, self.namespace.tenant.record().uuid());
         let (position, hash) = self.head;
         client.batch_execute("SET synchronous_commit = on; BEGIN").await?;
-        client.execute(&statements.put_head, &[&tenant, &position, &&hash[..]]).await?;
+        let life = client.query_one(&statements.put_head, &[&tenant, &position, &&hash[..]]).await?.get(0);
         if self.is_shared() {
             client.execute(&statements.end_loading, &[&tenant]).await?;
         } else {
@@ -123,7 +127,7 @@ impl Writer {
         }
         client.batch_execute("COMMIT").await?;
         client.query(dialect::UNLOCK_LOADING, &[&self.name]).await?;
-        Ok(())
+        Ok(life)
     }
 
     pub(crate) async fn discard(mut self) {

@@ -105,6 +105,9 @@ impl Link {
     /// The feed tells in order. A lower position is that of a tenant that was restored as it was earlier; 0 is one that is not known there now.
     fn told(&self, tenant: TenantId, position: i64) {
         if let Some(sender) = self.watched.lock().get(&tenant) {
+            if (1..*sender.borrow()).contains(&position) {
+                self.surroundings.positions.begin_life(tenant);
+            }
             sender.send_if_modified(|known| position > 0 && std::mem::replace(known, position) != position);
         }
     }

@@ -19,6 +19,7 @@ mod writers;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ use writers::Line;
 const LONG_READS: usize = 8;
 /// The folder of files that are not whole.
 const LOADING: &str = "loading";
+/// What shows that a folder is one of records; held by the process that has it open.
+const LOCK: &str = "lock";
 /// Rows of a scan that costs less than handing it to another thread and back.
 const SHORT_SCAN: usize = 128;
 
@@ -116,6 +119,7 @@ impl Sqlite {
     pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
         let shared = self.shared.clone();
         blocking(move || {
+            has_file(&shared.path(tenant)).map_err(system)?;
             let namespace = shared.new_namespace(tenant)?;
             if namespace.create(&shared.surroundings, &shared.codes).map_err(|failure| failure.into_error(&shared.dir))? {
                 shared.opened(namespace);
@@ -321,7 +325,7 @@ impl Sqlite {
         }
     }
 
-    /// Writes for real: to control, and wherever the disk refused the last write.
+    /// Writes for real: to control, or beside the tenants where that is elsewhere, and wherever the disk refused the last write.
     pub(crate) async fn health(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
         blocking(move || {
@@ -329,7 +333,11 @@ impl Sqlite {
                 return Err(closed());
             }
             let mut asked: Vec<TenantId> = shared.failing.lock().keys().copied().collect();
-            asked.push(TenantId::OPERATOR);
+            if has_file(&shared.path(TenantId::OPERATOR)).map_err(system)? {
+                asked.push(TenantId::OPERATOR);
+            } else {
+                probe(&shared.dir).map_err(system)?;
+            }
             for tenant in asked {
                 let namespace = shared.namespace(tenant)?;
                 let probe = |open: Arc<Open>| Ok(open.writer()?.execute(dialect::PROBE, [])?);
@@ -396,7 +404,7 @@ impl Shared {
             return Ok(namespace.clone());
         }
         // Strangers' ids must not fill the map.
-        if self.path(tenant).exists() { self.new_namespace(tenant) } else { Err(no_namespace()) }
+        if has_file(&self.path(tenant)).map_err(system)? { self.new_namespace(tenant) } else { Err(no_namespace()) }
     }
 
     /// Fails while the file is loaded or removed.
@@ -481,7 +489,7 @@ fn lock(dir: &std::path::Path) -> Result<File, Error> {
     // Nobody else on the machine reads what tenants store.
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("tenants")).map_err(system)?;
     durable::sync_name(&dir.join("tenants")).and_then(|()| durable::sync_name(dir)).map_err(system)?;
-    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock")).map_err(system)?;
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(system)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
         if error == rustix::io::Errno::WOULDBLOCK {
             let detail = format!("Another process serves {}: stop it first, or choose another folder.", dir.display());
@@ -492,6 +500,27 @@ fn lock(dir: &std::path::Path) -> Result<File, Error> {
     })?;
     clear_loading(&dir.join(LOADING)).map_err(system)?;
     Ok(file)
+}
+
+/// Whether there is a file at the path of a tenant. A folder that is not there, as when its disk is away, says nothing of its tenants.
+fn has_file(path: &std::path::Path) -> std::io::Result<bool> {
+    if path.try_exists()? {
+        return Ok(true);
+    }
+    let is_ours = |folder: &std::path::Path| folder.join(LOCK).is_file();
+    if path.parent().is_some_and(std::path::Path::is_dir) && path.ancestors().skip(1).take(2).any(is_ours) {
+        return Ok(false);
+    }
+    Err(std::io::Error::new(std::io::ErrorKind::NotFound, "the folder of the records is not there"))
+}
+
+/// Writes a file, for nothing but to see whether that can be done.
+fn probe(dir: &std::path::Path) -> std::io::Result<()> {
+    let path = dir.join(LOADING).join("probe");
+    let mut file = File::create(&path)?;
+    file.write_all(b"probe")?;
+    file.sync_all()?;
+    std::fs::remove_file(path)
 }
 
 /// What a crash left half loaded belongs to nobody.

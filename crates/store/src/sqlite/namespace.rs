@@ -195,7 +195,7 @@ impl Namespace {
             self.used.store(true, Ordering::Relaxed);
             return Ok((open.clone(), false));
         }
-        if self.gone.load(Ordering::Acquire) || !self.path.exists() {
+        if self.gone.load(Ordering::Acquire) || !super::has_file(&self.path).map_err(system)? {
             return Err(no_namespace().into());
         }
         let open = Arc::new(self.open_file(surroundings, known)?);

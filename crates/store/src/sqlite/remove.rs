@@ -62,6 +62,8 @@ pub(super) async fn namespace(shared: &Arc<Shared>, tenant: TenantId) -> Result<
     }
     let path = shared.path(tenant);
     blocking(move || {
+        // What is out of reach is not removed.
+        super::has_file(&path).map_err(system)?;
         // SQLite's own files first: without the file itself they mean nothing.
         for ending in ["-wal", "-shm", ""] {
             let mut name = path.clone().into_os_string();

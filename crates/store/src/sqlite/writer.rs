@@ -37,9 +37,13 @@ impl Writer {
             return Err(Error::new(ErrorKind::Conflict, "tenant_busy", detail));
         }
         // That nothing happened in control was looked at before.
-        if tenant != TenantId::OPERATOR && shared.path(tenant).exists() {
+        let taken = match super::has_file(&shared.path(tenant)) {
+            Ok(there) => (there && tenant != TenantId::OPERATOR).then(tenant_exists),
+            Err(error) => Some(system(error)),
+        };
+        if let Some(error) = taken {
             shared.aside.lock().remove(&tenant);
-            return Err(tenant_exists());
+            return Err(error);
         }
         let path = shared.dir.join(super::LOADING).join(format!("{tenant}.db"));
         let made = remove(&path).map_err(Failure::from).and_then(|()| create(&path, shared, tenant));

@@ -104,10 +104,13 @@ impl Store {
             }
             return failed.map_or(Ok(()), Err);
         }
+        // One that cannot be read now keeps its mark, and takes it from no other.
+        let mut failed = None;
         for tenant in self.0.marks.idle(&self.0.clock, idle).into_iter().filter(|tenant| !self.0.moved.waits(*tenant)) {
-            self.0.marks.settle(&self.0.places, self.seen(), tenant, handled(tenant)).await?;
+            let settled = self.0.marks.settle(&self.0.places, self.seen(), tenant, handled(tenant)).await;
+            failed = failed.or(settled.err());
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// The tenants whose jobs changed since it was last asked; each task that hands out work asks a branch of its own.

@@ -62,6 +62,13 @@ impl Store {
         ask!(self.0.places, ctx.tenant(), engine => engine.head(ctx.tenant())).map(|(position, _)| position)
     }
 
+    /// Which life of a tenant this is, as far as this process knows. It is another one when the tenant was erased and loaded again, by whichever
+    /// process: whoever remembers positions of the one before begins anew. A [watch](Self::watch) wakes after that, also where the new position is
+    /// lower.
+    pub fn life(&self, tenant: TenantId) -> u64 {
+        self.0.positions.life(tenant)
+    }
+
     /// The last committed position of a tenant, now and whenever it changes: a wake-up, not a queue. 0 until the first is known.
     pub fn watch(&self, tenant: TenantId) -> watch::Receiver<i64> {
         match self.0.places.of(tenant) {

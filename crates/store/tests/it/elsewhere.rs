@@ -8,16 +8,16 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{Thing, ctx, kinds, postgres_url, reopened, shared, sqlite, until};
 
-const BLOCKED: &str = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+pub(crate) const BLOCKED: &str = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
-struct Database {
-    url: String,
-    client: Client,
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) client: Client,
 }
 
 impl Database {
     /// None where tests run without PostgreSQL.
-    async fn make() -> Option<Self> {
+    pub(crate) async fn make() -> Option<Self> {
         let server = postgres_url()?;
         let name = format!("d{}", RecordId::new(&Clock::system(), &Random::system()).uuid().simple());
         connect(&server).await.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("is made");
@@ -37,19 +37,19 @@ impl Database {
         Backend::Places { places: vec![place("own", Layout::Dedicated), place("shared", Layout::Shared)], newcomers: "own".into() }
     }
 
-    async fn run(&self, sql: &str) {
+    pub(crate) async fn run(&self, sql: &str) {
         self.client.batch_execute(sql).await.expect(sql);
     }
 
     /// Waits until somebody waits for a lock.
-    async fn blocked(&self) {
+    pub(crate) async fn blocked(&self) {
         // A transaction would be shown the same picture again and again.
         let watcher = connect(&self.url).await;
         until(async || !watcher.query(BLOCKED, &[]).await.expect("asks").is_empty()).await;
     }
 }
 
-async fn connect(url: &str) -> Client {
+pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connects");
     tokio::spawn(connection);
     client

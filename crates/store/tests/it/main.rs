@@ -22,9 +22,11 @@ mod loads;
 mod marks;
 mod model;
 mod moves;
+mod moves_undecided;
 mod open_files;
 mod outage;
 mod personal;
+mod places_away;
 #[path = "../../../fabric/tests/it/platters.rs"]
 mod platters;
 #[path = "../../../fabric/tests/it/ports.rs"]
@@ -33,6 +35,7 @@ mod processes;
 mod readers;
 mod references;
 mod remote;
+mod restored;
 mod rotation;
 mod search;
 mod secrets;

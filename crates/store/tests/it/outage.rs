@@ -18,7 +18,7 @@ use crate::support::{Thing, bench_on, everything, postgres_url};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A server of its own, to be stopped and started.
-struct Server {
+pub(crate) struct Server {
     dir: tempfile::TempDir,
     programs: PathBuf,
     user: (u32, u32),
@@ -27,7 +27,7 @@ struct Server {
 
 impl Server {
     /// None where tests run without PostgreSQL.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         postgres_url()?;
         let versions = std::fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
         let programs = versions.filter_map(Result::ok).map(|version| version.path().join("bin")).max().expect("some version");
@@ -58,7 +58,7 @@ impl Server {
         assert!(done.success(), "{program} {arguments:?}: {:?}", std::fs::read_to_string(self.dir.path().join("programs.log")));
     }
 
-    fn control(&self, what: &str, mode: &str) {
+    pub(crate) fn control(&self, what: &str, mode: &str) {
         let options = format!("-p {} -k {} -c listen_addresses=127.0.0.1", self.port, self.dir.path().display());
         let log = self.dir.path().join("server.log").display().to_string();
         self.run("pg_ctl", &["-w", "-m", mode, "-l", &log, "-o", &options, what]);
@@ -68,7 +68,7 @@ impl Server {
         self.dir.path().join("data")
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("postgres://steward@127.0.0.1:{}/postgres", self.port)
     }
 }
@@ -82,12 +82,12 @@ impl Drop for Server {
 }
 
 #[derive(Default)]
-struct Ledger {
-    acked: Mutex<BTreeSet<RecordId>>,
-    refused: Mutex<BTreeSet<RecordId>>,
-    unknown: Mutex<BTreeSet<RecordId>>,
+pub(crate) struct Ledger {
+    pub(crate) acked: Mutex<BTreeSet<RecordId>>,
+    pub(crate) refused: Mutex<BTreeSet<RecordId>>,
+    pub(crate) unknown: Mutex<BTreeSet<RecordId>>,
     answers: AtomicUsize,
-    stop: AtomicBool,
+    pub(crate) stop: AtomicBool,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -215,7 +215,7 @@ async fn a_connection_has_limits() {
     bench.store.close().await;
 }
 
-async fn write(store: steward_store::Store, ctx: steward_base::Ctx, ledger: Arc<Ledger>) {
+pub(crate) async fn write(store: steward_store::Store, ctx: steward_base::Ctx, ledger: Arc<Ledger>) {
     while !ledger.stop.load(Ordering::Relaxed) {
         let id = store.mint_id();
         match store.commit(&ctx, UnitOfWork::new().create(id, &Thing::named("x"))).await {
@@ -234,7 +234,7 @@ async fn write(store: steward_store::Store, ctx: steward_base::Ctx, ledger: Arc<
 }
 
 /// Waits until so many more units were committed.
-async fn answered_again(ledger: &Ledger, more: usize) {
+pub(crate) async fn answered_again(ledger: &Ledger, more: usize) {
     let wanted = ledger.answers.load(Ordering::Relaxed) + more;
     let reached = async {
         while ledger.answers.load(Ordering::Relaxed) < wanted {
