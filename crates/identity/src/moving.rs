@@ -26,7 +26,7 @@ struct Wanted {
 
 /// The saga that moves a tenant.
 pub(crate) fn saga(identity: &Identity) -> Saga {
-    Saga::new(MOVE).patience(8, Duration::from_secs(1)).then(Move(identity.clone()))
+    Saga::new(MOVE).long().patience(8, Duration::from_secs(1)).then(Move(identity.clone()))
 }
 
 impl Identity {

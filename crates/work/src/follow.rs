@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::backoff;
 use crate::consume::{Handling, Known, Poison, set_aside};
 use crate::job::{Failure, Policy};
+use crate::run::Admits;
 use crate::turns::Turns;
 
 /// Tenants whose events are handled at once.
@@ -38,6 +39,10 @@ const PATIENCE: Policy = Policy {
 };
 /// The longest sleep: what another process was about to tell when it died, nobody tells.
 const LOOK: Duration = Duration::from_secs(30);
+/// How often a tenant is looked at whose consumers rest.
+const RESTS: Duration = Duration::from_secs(30);
+/// How long one is left alone of which control does not say whether they do.
+const TROUBLE: Duration = Duration::from_secs(5);
 
 /// What is known of where consumers are.
 #[derive(Debug, Default)]
@@ -47,6 +52,8 @@ pub(crate) struct Followed {
     /// Where each consumer's cursor is, and how far it has looked since.
     places: Mutex<HashMap<(TenantId, &'static str), Place>>,
     troubles: Mutex<HashMap<(TenantId, &'static str), Trouble>>,
+    /// In which life of a tenant all this is.
+    lives: Mutex<HashMap<TenantId, u64>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +79,14 @@ impl Followed {
     /// Forgets a tenant: it is gone, or another one has come under its id.
     fn forget(&self, tenant: TenantId) {
         self.seen.lock().remove(&tenant);
+        self.lives.lock().remove(&tenant);
         self.places.lock().retain(|(of, _), _| *of != tenant);
         self.troubles.lock().retain(|(of, _), _| *of != tenant);
+    }
+
+    /// Whether a tenant lives anew since it was followed last.
+    fn is_another(&self, tenant: TenantId, life: u64) -> bool {
+        self.lives.lock().insert(tenant, life).is_some_and(|before| before != life)
     }
 
     /// Whether more events of a tenant are known than there are.
@@ -94,6 +107,8 @@ pub(crate) struct Follower {
     pub(crate) followed: Arc<Followed>,
     /// Where there are new events.
     pub(crate) told: Arc<Stirred>,
+    /// Whose events are seen to now.
+    pub(crate) admits: Admits,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -149,6 +164,9 @@ impl Follower {
     /// Hands a tenant's new events to every consumer; answers when to look again if something failed.
     async fn tenant(&self, tenant: TenantId) -> Option<Timestamp> {
         let at = Handling { ctx: steward_auth::system(tenant, "consume"), store: self.store.clone() };
+        if self.followed.is_another(tenant, self.store.life(tenant)) {
+            self.followed.forget(tenant);
+        }
         match self.store.head(&at.ctx).await {
             // It was deleted and restored as it was earlier: its events from then on are others.
             Ok(head) if self.followed.is_beyond(tenant, &self.consumers, head) => self.followed.forget(tenant),
@@ -158,6 +176,15 @@ impl Follower {
             }
             // What else stands in the way, each consumer says for itself.
             Ok(_) | Err(_) => {}
+        }
+        // While it rests it is not said how far it is seen to: its mark stays, so that nothing is missed over a restart either.
+        match (self.admits)(tenant).await {
+            Ok(true) => {}
+            Ok(false) => return Some(self.store.clock().now().plus(RESTS)),
+            Err(error) => {
+                tracing::warn!(tenant.id = %tenant, error.code = error.code(), "it cannot be told whether a tenant's events are seen to; trying again");
+                return Some(self.store.clock().now().plus(TROUBLE));
+            }
         }
         let (mut seen, mut again) = (i64::MAX, None::<Timestamp>);
         for consumer in self.consumers.iter() {

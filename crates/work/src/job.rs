@@ -10,7 +10,7 @@ use steward_store::{Job, Lease, Priority, Store, UnitOfWork};
 use tokio_util::sync::CancellationToken;
 
 use crate::reconcile::Reconcile;
-use crate::saga::RunSaga;
+use crate::saga::{RunLongSaga, RunSaga};
 
 /// Does the jobs of one kind.
 pub trait JobHandler: Send + Sync + 'static {
@@ -35,7 +35,7 @@ pub trait JobHandler: Send + Sync + 'static {
 
 /// The kinds of jobs that act on the installation and on all of its tenants: they are run in the operator's tenant, and are dead letters in any
 /// other.
-pub const PLATFORM_JOBS: [&str; 2] = [RunSaga::KIND, Reconcile::KIND];
+pub const PLATFORM_JOBS: [&str; 3] = [RunSaga::KIND, RunLongSaga::KIND, Reconcile::KIND];
 
 /// How patient to be with a kind of job.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ use crate::watched::stream_operation;
 
 use crate::job::JobHandler;
 use crate::reconcile::Reconcile;
-use crate::saga::RunSaga;
+use crate::saga::{RunLongSaga, RunSaga};
 use crate::schedules::Tick;
 
 /// Of the ids of jobs.
@@ -174,7 +174,7 @@ pub(crate) async fn readable(store: &Store, call: &Call<ByJob>) -> Result<Job, E
 async fn cancel(store: Store, call: Call<ByJob>) -> Result<Reply<Json<JobView>>, Error> {
     let job = store.job(&call.ctx, call.path.id.record()).await?.ok_or_else(|| Error::not_found("job"))?;
     let instead = match job.kind.as_str() {
-        RunSaga::KIND => "call the saga off with /api/v1/sagas/{id}/cancel",
+        RunSaga::KIND | RunLongSaga::KIND => "call the saga off with /api/v1/sagas/{id}/cancel",
         Tick::KIND => "switch the schedule off",
         Reconcile::KIND => "it belongs to the platform itself",
         _ => return changed(&store, &call, UnitOfWork::new().cancel(job.id)).await,

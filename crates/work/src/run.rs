@@ -26,7 +26,7 @@ use crate::follow::{Followed, Follower};
 use crate::job::{Failure, JobHandler, PLATFORM_JOBS, Policy, Running};
 use crate::lags::Lags;
 use crate::reconcile::{self, Reconcile, Reconciler, Reconcilers};
-use crate::saga::{self, RunSaga, Saga, Sagas};
+use crate::saga::{self, RunLongSaga, RunSaga, Saga, Sagas};
 use crate::schedules::{self, Offer, Schedulable, Tick, Ticking};
 use crate::turns::Turns;
 use crate::{backoff, operations};
@@ -55,7 +55,7 @@ const STOPPING: &str = "the server was stopped";
 const CALLED_OFF: &str = "it was called off";
 
 /// Whether work is done for a tenant now.
-type Admits = Box<dyn Fn(TenantId) -> BoxFuture<'static, Result<bool, Error>> + Send + Sync>;
+pub(crate) type Admits = Arc<dyn Fn(TenantId) -> BoxFuture<'static, Result<bool, Error>> + Send + Sync>;
 type Run = Box<dyn Fn(Running, Value) -> BoxFuture<'static, Result<UnitOfWork, Failure>> + Send + Sync>;
 
 struct Handler {
@@ -94,13 +94,13 @@ impl Work {
         work.with(Tick).with(EmptyRecycleBin).with(RotateDataKey).with(VerifyEvents).consumer(Ticking)
     }
 
-    /// Asks before jobs of a tenant are taken; of one for which the answer is no, they wait.
+    /// Asks before jobs of a tenant are taken and its events are handed to consumers; of one for which the answer is no, both wait.
     #[must_use]
     pub fn only_for<R>(mut self, admits: impl Fn(TenantId) -> R + Send + Sync + 'static) -> Self
     where
         R: Future<Output = Result<bool, Error>> + Send + 'static,
     {
-        self.admits = Box::new(move |tenant| admits(tenant).boxed());
+        self.admits = Arc::new(move |tenant| admits(tenant).boxed());
         self
     }
 
@@ -174,7 +174,9 @@ impl Work {
         let (reconcilers, sagas, consumers) =
             (std::mem::take(&mut self.reconcilers), std::mem::take(&mut self.sagas), std::mem::take(&mut self.consumers));
         let (reconciled, consumers): (Vec<_>, _) = (reconcilers.names().collect(), Arc::new(consumers));
-        let this = self.with(Reconcile(reconcilers)).with(RunSaga(Arc::new(sagas))).with(Redeliver(consumers.clone()));
+        let sagas = Arc::new(sagas);
+        let this =
+            self.with(Reconcile(reconcilers)).with(RunSaga(sagas.clone())).with(RunLongSaga(sagas)).with(Redeliver(consumers.clone()));
         this.begin(&reconciled, consumers).await
     }
 
@@ -187,7 +189,14 @@ impl Work {
         let stopping = CancellationToken::new();
         // Before the marks are read: what is told from now on is heard here, whoever else in this process listens.
         let (told, stirred) = (self.store.told().branch(), self.store.stirred().branch());
-        let follower = Follower { store: self.store.clone(), consumers, followed: self.followed.clone(), told, stopping: stopping.clone() };
+        let follower = Follower {
+            store: self.store.clone(),
+            consumers,
+            followed: self.followed.clone(),
+            told,
+            admits: self.admits.clone(),
+            stopping: stopping.clone(),
+        };
         let shared = Arc::new(Shared {
             kinds: Kinds::of(&self.handlers),
             places: Places::of(self.options.at_once),
@@ -352,7 +361,7 @@ impl Shared {
 }
 
 fn everybody() -> Admits {
-    Box::new(|_| std::future::ready(Ok(true)).boxed())
+    Arc::new(|_| std::future::ready(Ok(true)).boxed())
 }
 
 fn platform_only() -> Error {

@@ -37,43 +37,66 @@ impl JobHandler for RunSaga {
     type Payload = Which;
 
     async fn run(&self, job: Running, payload: Which) -> Result<UnitOfWork, Failure> {
-        let id = payload.saga.record();
-        // A run begins when its time has come.
-        let mut waited = true;
-        loop {
-            let Some(record) = job.store.get(job.ctx(), SagaRun::KIND, id).await? else { return Ok(UnitOfWork::new()) };
-            let run: SagaRun = record.decode()?;
-            let Some(saga) = self.0.get(run.saga.as_str()) else {
-                // A newer version of this program began it: that one goes on with it.
-                return Err(Failure::Again(Error::internal(format!("no saga is called {}", run.saga))));
-            };
-            let walk = Walk { saga, job: &job, record: &record };
-            match walk.pause(&run) {
-                Some(pause) if !waited && pause > AT_HAND => {
-                    let later = super::job(id).at(walk.now().plus(pause));
-                    return Ok(UnitOfWork::new().enqueue(job.store.mint_id(), later));
-                }
-                Some(pause) if !waited => {
-                    tokio::time::sleep(pause).await;
-                    waited = true;
-                    continue;
-                }
-                _ => waited = false,
-            }
-            let ended = match run.state {
-                SagaState::Running => walk.forward(run).await?,
-                SagaState::Undoing => walk.back(run).await?,
-                SagaState::Done | SagaState::Undone | SagaState::Parked => Some(UnitOfWork::new()),
-            };
-            if let Some(unit) = ended {
-                return Ok(unit);
-            }
-        }
+        walk_through(&self.0, job, payload.saga.record()).await
     }
 
     /// The saga's own patience ends it; the job's only says how long a crash or an outage lasts.
     fn policy(&self) -> Policy {
         Policy { attempts: i32::MAX, places: Priority::Urgent, ..Policy::default() }
+    }
+}
+
+/// Walks through one saga that may take hours, in the places for such.
+pub(crate) struct RunLongSaga(pub(crate) Arc<Sagas>);
+
+impl JobHandler for RunLongSaga {
+    const KIND: &'static str = "run_long_saga";
+    type Payload = Which;
+
+    async fn run(&self, job: Running, payload: Which) -> Result<UnitOfWork, Failure> {
+        walk_through(&self.0, job, payload.saga.record()).await
+    }
+
+    fn policy(&self) -> Policy {
+        Policy { attempts: i32::MAX, places: Priority::Bulk, ..Policy::default() }
+    }
+}
+
+async fn walk_through(sagas: &Sagas, job: Running, id: RecordId) -> Result<UnitOfWork, Failure> {
+    // A run begins when its time has come.
+    let mut waited = true;
+    loop {
+        let Some(record) = job.store.get(job.ctx(), SagaRun::KIND, id).await? else { return Ok(UnitOfWork::new()) };
+        let run: SagaRun = record.decode()?;
+        let Some(saga) = sagas.get(run.saga.as_str()) else {
+            // A newer version of this program began it: that one goes on with it.
+            return Err(Failure::Again(Error::internal(format!("no saga is called {}", run.saga))));
+        };
+        // Whoever begins or changes a saga need not know how long it takes.
+        if saga.long && job.job().kind == RunSaga::KIND {
+            return Ok(UnitOfWork::new().enqueue(job.store.mint_id(), super::job_of(saga, id)));
+        }
+        let walk = Walk { saga, job: &job, record: &record };
+        match walk.pause(&run) {
+            Some(pause) if !waited && pause > AT_HAND => {
+                let later = super::job_of(saga, id).at(walk.now().plus(pause));
+                return Ok(UnitOfWork::new().enqueue(job.store.mint_id(), later));
+            }
+            Some(pause) if !waited => {
+                tokio::time::sleep(pause).await;
+                waited = true;
+                continue;
+            }
+            _ => waited = false,
+        }
+        let ended = match run.state {
+            SagaState::Running => walk.forward(run).await?,
+            SagaState::Undoing => walk.back(run).await?,
+            SagaState::Done | SagaState::Undone | SagaState::Parked => Some(UnitOfWork::new()),
+        };
+        if let Some(unit) = ended {
+            return Ok(unit);
+        }
     }
 }
 

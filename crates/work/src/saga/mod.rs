@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use steward_base::{Ctx, Error, RecordId};
 use steward_store::{JobDraft, Model, Priority, Store, UnitOfWork};
 
-pub(crate) use engine::RunSaga;
+pub(crate) use engine::{RunLongSaga, RunSaga};
 pub use model::{NodeState, SagaRun, SagaState};
 pub(crate) use operations::operations;
 
@@ -89,12 +89,13 @@ pub struct Saga {
     nodes: Vec<Node>,
     attempts: i32,
     wait: Duration,
+    long: bool,
 }
 
 impl Saga {
     /// A saga without steps, an imperative as in `create_tenant`.
     pub fn new(name: &'static str) -> Self {
-        Self { name, nodes: Vec::new(), attempts: 5, wait: Duration::from_millis(500) }
+        Self { name, nodes: Vec::new(), attempts: 5, wait: Duration::from_millis(500), long: false }
     }
 
     /// A step that waits for the one before it in the source, if there is one.
@@ -120,6 +121,13 @@ impl Saga {
     #[must_use]
     pub fn patience(mut self, attempts: i32, wait: Duration) -> Self {
         (self.attempts, self.wait) = (attempts, wait);
+        self
+    }
+
+    /// Its steps may take hours: many at once must not stand in the way of those that somebody waits for.
+    #[must_use]
+    pub fn long(mut self) -> Self {
+        self.long = true;
         self
     }
 
@@ -156,10 +164,18 @@ pub fn begin(unit: UnitOfWork, id: RecordId, saga: &'static str, key: &str, inpu
     unit.create(id, &run).enqueue(id, job(id))
 }
 
-fn job(saga: RecordId) -> JobDraft {
-    let which = serde_json::json!({ "saga": model::SagaId::from(saga) });
+/// Walks through a saga, or has that done by the job for those that take long.
+fn job(id: RecordId) -> JobDraft {
+    draft(RunSaga::KIND, id).priority(Priority::Urgent)
+}
+
+fn job_of(saga: &Saga, id: RecordId) -> JobDraft {
+    if saga.long { draft(RunLongSaga::KIND, id).priority(Priority::Bulk) } else { job(id) }
+}
+
+fn draft(kind: &'static str, id: RecordId) -> JobDraft {
     // One at a time: while a worker has the saga in hand, the next one waits.
-    JobDraft::new(RunSaga::KIND, which).priority(Priority::Urgent).unique(saga.wire(SagaRun::PREFIX))
+    JobDraft::new(kind, serde_json::json!({ "saga": model::SagaId::from(id) })).unique(id.wire(SagaRun::PREFIX))
 }
 
 /// Whether a saga that was begun with this name and key is unfinished.

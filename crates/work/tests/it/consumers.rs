@@ -1,13 +1,13 @@
 //! Consumers: what follows from events happens once, in order, from the first event or from a snapshot.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
-use steward_base::{Event, RecordId};
-use steward_store::{Bounds, JobQuery, JobState, Record, UnitOfWork};
+use steward_base::{Event, RecordId, TenantId};
+use steward_store::{Bounds, JobQuery, JobState, Record, Store, UnitOfWork};
 use steward_work::{Consumer, Failure, Handling, Poison, Work};
 
 use crate::support::{World, options, trace, unavailable, until};
@@ -26,6 +26,63 @@ impl Consumer for Counting {
         self.order.lock().extend(events.iter().map(|event| event.position));
         Ok(UnitOfWork::new().add("counted", events.len() as i64, Bounds::NATURAL))
     }
+}
+
+/// Work that counts, for tenants that are open.
+fn counting_while(world: &World, open: &Arc<AtomicBool>, asked: &Arc<AtomicUsize>) -> Work {
+    let (open, asked) = (open.clone(), asked.clone());
+    Work::new(world.store.clone(), options()).consumer(Counting::default()).only_for(move |tenant| {
+        let is_open = tenant == TenantId::OPERATOR || open.load(Ordering::SeqCst);
+        asked.fetch_add(usize::from(tenant != TenantId::OPERATOR), Ordering::SeqCst);
+        std::future::ready(Ok(is_open))
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_rest_while_their_tenant_is_closed_and_miss_nothing() {
+    let world = World::new().await;
+    let ctx = world.tenant().await;
+    let (open, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let leave = async |store: &Store, numbers: std::ops::Range<i64>| {
+        for number in numbers {
+            store.commit(&ctx, trace(store, number)).await.expect("commits");
+        }
+    };
+    let worker = counting_while(&world, &open, &asked).start().await.expect("starts");
+    leave(&world.store, 0..10).await;
+    until(async || counted(&world, &ctx).await == 10).await;
+    open.store(false, Ordering::SeqCst);
+    // Whatever turn was under way when it was closed has ended once others were refused.
+    let refused = asked.load(Ordering::SeqCst) + 3;
+    until(async || {
+        leave(&world.store, 10..11).await;
+        asked.load(Ordering::SeqCst) >= refused
+    })
+    .await;
+    let seen = counted(&world, &ctx).await;
+    leave(&world.store, 11..40).await;
+    let refused = asked.load(Ordering::SeqCst) + 1;
+    until(async || {
+        leave(&world.store, 40..41).await;
+        asked.load(Ordering::SeqCst) >= refused
+    })
+    .await;
+    assert_eq!(counted(&world, &ctx).await, seen, "nothing follows from its events");
+    // Nobody says that its events are seen to: its mark stays, however long nothing happens.
+    world.store.settle(Duration::ZERO, |_| seen).await.expect("settles");
+    worker.stop(Duration::from_secs(5)).await;
+
+    let world = world.reopened().await;
+    let worker = counting_while(&world, &open, &asked).start().await.expect("starts");
+    let refused = asked.load(Ordering::SeqCst) + 1;
+    until(async || asked.load(Ordering::SeqCst) >= refused).await;
+    assert_eq!(counted(&world, &ctx).await, seen);
+    open.store(true, Ordering::SeqCst);
+    // By itself within half a minute.
+    let all = world.store.count(&ctx, "trace", None).await.expect("counts") as i64;
+    assert!(all >= 40, "{all}");
+    until(async || counted(&world, &ctx).await == all).await;
+    worker.stop(Duration::from_secs(5)).await;
 }
 
 async fn counted(world: &World, ctx: &steward_base::Ctx) -> i64 {

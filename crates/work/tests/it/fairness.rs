@@ -27,6 +27,22 @@ impl JobHandler for Long {
     }
 }
 
+/// A step that does not end before it is told to.
+struct Slow(watch::Receiver<bool>);
+
+impl Step for Slow {
+    const NAME: &'static str = "slow";
+
+    async fn run(&self, _: At) -> Result<Done, Failure> {
+        self.0.clone().wait_for(|over| *over).await.map_err(|_| Failure::Never(crate::support::unavailable()))?;
+        Ok(Done::default())
+    }
+
+    async fn undo(&self, _: At) -> Result<UnitOfWork, Failure> {
+        Ok(UnitOfWork::new())
+    }
+}
+
 struct Nothing;
 
 impl Step for Nothing {
@@ -141,4 +157,39 @@ async fn a_place_is_kept_for_what_somebody_waits_for() {
     until(async || worker.in_hand() == options().at_once - 1).await;
     assert_eq!(world.in_state(&operator, JobState::Queued).await, 1);
     worker.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_sagas_leave_room_for_short_ones() {
+    let world = World::new().await;
+    let operator = world.operator();
+    let (end, over) = watch::channel(false);
+    let (long, short) = (Saga::new("take_in").long().then(Slow(over)), Saga::new("do_nothing").then(Nothing));
+    let worker = Work::new(world.store.clone(), options()).saga(long).saga(short).start().await.expect("starts");
+    let started = async |saga: &'static str, number: usize| {
+        let id = world.store.mint_id();
+        let unit = begin(UnitOfWork::new(), id, saga, &number.to_string(), json!({}));
+        world.store.commit(&operator, unit).await.expect("begins");
+        id
+    };
+    let mut longs = Vec::new();
+    // More than one tenant has places.
+    for number in 0..options().at_once {
+        longs.push(started("take_in", number).await);
+    }
+    let query = |state| JobQuery { kind: Some("run_long_saga".to_owned()), state: Some(state), limit: 500, ..JobQuery::default() };
+    let many = async |state| world.store.jobs(&operator, query(state)).await.expect("lists").len();
+    until(async || many(JobState::Running).await + many(JobState::Queued).await == longs.len()).await;
+    for number in 0..3 {
+        let id = started("do_nothing", number).await;
+        let run = finished(&world.store, &operator, id, Duration::from_secs(60)).await.expect("reads");
+        assert_eq!(run.state, SagaState::Done);
+    }
+    assert_eq!(many(JobState::Running).await, 1, "one of them goes on");
+    end.send_replace(true);
+    for id in longs {
+        let run = finished(&world.store, &operator, id, Duration::from_secs(60)).await.expect("reads");
+        assert_eq!(run.state, SagaState::Done);
+    }
+    worker.stop(Duration::from_secs(5)).await;
 }
