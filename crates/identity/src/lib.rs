@@ -25,7 +25,7 @@ pub use password_codes::{PasswordCode, PasswordCodes};
 pub use passwords::Passwords;
 pub use sessions::{SessionView, SignedIn, TenantView};
 pub use set_up::Owner;
-pub use transfer::{Credentials, Exported, Transfer};
+pub use transfer::{Arriving, Credentials, Exported, Transfer};
 
 use std::sync::Arc;
 

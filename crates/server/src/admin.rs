@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use steward_base::{Error, ErrorKind, Result};
+use steward_identity::Arriving;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -41,11 +42,11 @@ pub(crate) enum Request {
     /// A backup, into a folder or into the bucket of the settings.
     BackupCreate { to: Option<PathBuf>, tenant: Option<String> },
     /// One tenant of a backup.
-    BackupRestore { from: Option<PathBuf>, backup: Option<String>, tenant: String, renamed: Option<String> },
+    BackupRestore { from: Option<PathBuf>, backup: Option<String>, tenant: String, renamed: Option<String>, suspended: Option<bool> },
     /// A tenant as a file, which follows the answer.
     TenantExport { tenant: String, passphrase: String, passwords: bool },
     /// A tenant from a file, which follows the request.
-    TenantImport { passphrase: String, renamed: Option<String> },
+    TenantImport { passphrase: String, renamed: Option<String>, suspended: Option<bool> },
     /// A tenant to another place.
     TenantMove { tenant: String, place: String },
     /// An enrolment token.
@@ -143,8 +144,9 @@ async fn converse(stream: UnixStream, app: &App) -> io::Result<()> {
             return tenant::send(app, (&tenant, passphrase, passwords), write).await.map_err(io::Error::other);
         }
         Ok(Request::TenantMove { tenant, place }) => tenant::relocate(app, &tenant, &place).await.unwrap_or_else(|error| refusal(&error)),
-        Ok(Request::TenantImport { passphrase, renamed }) => {
-            tenant::receive(app, (passphrase, renamed), read).await.unwrap_or_else(|error| refusal(&error))
+        Ok(Request::TenantImport { passphrase, renamed, suspended }) => {
+            let arriving = Arriving { slug: renamed, suspended };
+            tenant::receive(app, (passphrase, arriving), read).await.unwrap_or_else(|error| refusal(&error))
         }
         Ok(request) => app.administrate(request).await.unwrap_or_else(|error| refusal(&error)),
         Err(_) => refusal(&Error::new(ErrorKind::Malformed, "malformed_request", "The request is not one that this version knows.")),

@@ -210,9 +210,9 @@ impl App {
                 let blob = backup::of_server(&self.0.fabric.blob, to.as_deref()).await?;
                 Box::pin(backup::create(self.installation().await?, &self.0.master, &blob, tenant.as_deref())).await
             }
-            Request::BackupRestore { from, backup, tenant, renamed } => {
+            Request::BackupRestore { from, backup, tenant, renamed, suspended } => {
                 let blob = backup::of_server(&self.0.fabric.blob, from.as_deref()).await?;
-                let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed };
+                let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed, suspended };
                 Box::pin(backup::restore_tenant(self.installation().await?, &blob, &wanted)).await
             }
             Request::TenantMove { tenant, place } => {

@@ -25,6 +25,8 @@ pub(crate) struct Wanted {
     pub(crate) tenant: Option<String>,
     /// The short name that it gets.
     pub(crate) renamed: Option<String>,
+    /// Whether it takes no requests; as it was unless said.
+    pub(crate) suspended: Option<bool>,
 }
 
 /// The folder, or the bucket of the settings.
@@ -166,7 +168,7 @@ pub(crate) async fn restore_tenant(into: Installation<'_>, blob: &Blob, wanted: 
     let was = serde_json::from_value(copied.about["status"].clone()).ok();
     // Whoever restores a tenant does not lift what the operator put on it.
     let suspended = [known.map(|tenant| tenant.status), was].contains(&Some(TenantStatus::Suspended));
-    let status = if suspended { TenantStatus::Suspended } else { TenantStatus::Active };
+    let status = if wanted.suspended.unwrap_or(suspended) { TenantStatus::Suspended } else { TenantStatus::Active };
     let tenant = Tenant { name, slug: slug.to_owned(), status };
     store.commit(&control, UnitOfWork::new().put_model(copied.tenant.record(), &tenant, Expect::Any)).await?;
     Ok(report(&manifest, &[(copied.tenant, restored.took, restored.position)], store.clock()))

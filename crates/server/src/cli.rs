@@ -224,6 +224,9 @@ pub(crate) enum TenantCommand {
         /// Short name that the tenant gets; its own unless said.
         #[arg(long = "as", value_name = "SLUG")]
         renamed: Option<String>,
+        /// Whether it takes no requests until it is resumed, true or false; as where it was exported unless said.
+        #[arg(long, value_name = "BOOL")]
+        suspended: Option<bool>,
     },
 }
 
@@ -297,6 +300,9 @@ pub(crate) enum BackupCommand {
         /// Short name that the tenant gets.
         #[arg(long = "as", value_name = "SLUG", requires = "tenant")]
         renamed: Option<String>,
+        /// Whether that tenant takes no requests until it is resumed, true or false; as in the backup, or here if it is suspended here, unless said.
+        #[arg(long, value_name = "BOOL", requires = "tenant")]
+        suspended: Option<bool>,
         /// Only try it, in a folder that is removed again, and print how long it takes and how old the backup is.
         #[arg(long)]
         drill: bool,

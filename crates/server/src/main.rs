@@ -107,10 +107,10 @@ async fn tenant_command(command: TenantCommand) -> Result<()> {
             }
         }
         TenantCommand::Move { data, tenant, to } => administer(&data, Request::TenantMove { tenant, place: to }).await,
-        TenantCommand::Import { data, passphrase_file, renamed } => {
+        TenantCommand::Import { data, passphrase_file, renamed, suspended } => {
             let config = config(data.file.config.as_deref(), &data.flags())?;
             let passphrase = tenant::passphrase(&passphrase_file)?;
-            tell(tenant::import(&config, Request::TenantImport { passphrase, renamed }).await?)
+            tell(tenant::import(&config, Request::TenantImport { passphrase, renamed, suspended }).await?)
         }
     }
 }
@@ -131,13 +131,13 @@ async fn backup_command(command: BackupCommand) -> Result<()> {
             let pruning = if dry_run { Pruning::Rehearsed } else { Pruning::Real };
             print(&Box::pin(backup::prune(&objects, &keep, pruning)).await?)
         }
-        BackupCommand::Restore { data, from, backup, tenant: Some(tenant), renamed, drill: _ } => {
-            administer(&data, Request::BackupRestore { from: whole(from)?, backup, tenant, renamed }).await
+        BackupCommand::Restore { data, from, backup, tenant: Some(tenant), renamed, suspended, drill: _ } => {
+            administer(&data, Request::BackupRestore { from: whole(from)?, backup, tenant, renamed, suspended }).await
         }
-        BackupCommand::Restore { data, from, backup, tenant: None, renamed, drill } => {
+        BackupCommand::Restore { data, from, backup, tenant: None, renamed, suspended, drill } => {
             let config = config(data.file.config.as_deref(), &data.flags())?;
             let objects = backup::objects(&config, from.as_deref(), &clock).await?;
-            let wanted = backup::Wanted { backup, tenant: None, renamed };
+            let wanted = backup::Wanted { backup, tenant: None, renamed, suspended };
             let report = if drill {
                 backup::drill(&config, &objects, &wanted).await?
             } else {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use steward_auth::system;
 use steward_base::{Error, ErrorKind, RecordId, Result, Secret, TenantId};
-use steward_identity::{Credentials, Exported};
+use steward_identity::{Arriving, Credentials, Exported};
 use steward_work::{SagaState, finished};
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -75,9 +75,10 @@ pub(crate) async fn export(config: &Config, request: Request) -> Result<Answer> 
 pub(crate) async fn import(config: &Config, request: Request) -> Result<Answer> {
     let mut input = file(std::io::stdin().as_fd())?;
     let Some(mut stream) = admin::begin(&config.data_dir, &request).await? else {
-        let Request::TenantImport { passphrase, renamed } = request else { return Err(Error::internal("no import")) };
+        let Request::TenantImport { passphrase, renamed, suspended } = request else { return Err(Error::internal("no import")) };
         let app = App::open(config, &serve::public_url(config, config.listen)).await?;
-        let taken = Box::pin(app.transfer().import_now(parts(input), Secret::new(passphrase), renamed)).await;
+        let arriving = Arriving { slug: renamed, suspended };
+        let taken = Box::pin(app.transfer().import_now(parts(input), Secret::new(passphrase), arriving)).await;
         app.store().close().await;
         return taken.map(|tenant| Answer::Done(tenant.to_string()));
     };
@@ -110,12 +111,8 @@ pub(crate) async fn send(app: &App, (tenant, passphrase, passwords): (&str, Stri
 }
 
 /// The server's side of an import.
-pub(crate) async fn receive(
-    app: &App,
-    (passphrase, renamed): (String, Option<String>),
-    from: impl AsyncRead + Send + Unpin,
-) -> Result<Answer> {
-    let (saga, tenant) = Box::pin(app.transfer().import(parts(from), Secret::new(passphrase), renamed)).await?;
+pub(crate) async fn receive(app: &App, (passphrase, arriving): (String, Arriving), from: impl AsyncRead + Send + Unpin) -> Result<Answer> {
+    let (saga, tenant) = Box::pin(app.transfer().import(parts(from), Secret::new(passphrase), arriving)).await?;
     ended(app, saga).await.map(|()| Answer::Done(tenant.to_string()))
 }
 

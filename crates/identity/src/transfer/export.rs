@@ -62,7 +62,8 @@ impl Transfer {
         let told = json!({ "slug": slug, "passwords": credentials == Credentials::Travel });
         identity.store.commit(ctx, UnitOfWork::new().event(EventDraft::new("tenant.exported", tenant, told))).await?;
 
-        let about = About { tenant: tenant.into(), name, slug: slug.clone(), exported_at: identity.clock.now() };
+        let suspended = status == TenantStatus::Suspended;
+        let about = About { tenant: tenant.into(), name, slug: slug.clone(), exported_at: identity.clock.now(), suspended };
         let dump = identity.store.dump_for_elsewhere(&elsewhere(tenant.into(), &key)).await?;
         let (pieces, taken) = mpsc::channel(WAITING);
         let own = self.clone();

@@ -16,7 +16,7 @@ use steward_work::{At, Done, Failure, Saga, Step, begin};
 
 use super::file::Reader;
 use super::item::{About, Item, Sum, Totals, Traveller};
-use super::{Transfer, damaged, elsewhere, long_enough, newer};
+use super::{Arriving, Transfer, damaged, elsewhere, long_enough, newer};
 use crate::lifecycle::begun_with;
 use crate::tenants::{check_slug, slug_taken};
 use crate::{Tenant, TenantStatus};
@@ -33,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) tenant: TenantId,
     slug: String,
     name: String,
+    #[serde(default)]
+    suspended: bool,
     /// The key that the file opens with, sealed.
     key: String,
 }
@@ -53,29 +55,29 @@ impl Checked {
 impl Transfer {
     /// The saga that takes a tenant in.
     pub fn sagas(&self) -> [Saga; 1] {
-        let import = Saga::new(IMPORT);
+        let import = Saga::new(IMPORT).long();
         [import.then(Claim(self.clone())).then(Load(self.clone())).then(Settle(self.clone())).then(Open(self.clone()))]
     }
 
-    /// Reads a file to its end without writing anything of it. `slug` is the short name that the tenant gets in place of its own.
+    /// Reads a file to its end without writing anything of it.
     ///
     /// Errors: `passphrase_required`, `passphrase_wrong`, `not_an_export`, `dump_cut`, `dump_damaged`, `dump_newer`, `dump_privileged`,
     /// `import_too_large`, `tenant_exists`, `slug_taken`, `slug_reserved`.
-    pub(super) async fn check(&self, stored: Stored, passphrase: Secret<String>, slug: Option<String>) -> Result<Checked> {
+    pub(super) async fn check(&self, stored: Stored, passphrase: Secret<String>, arriving: Arriving) -> Result<Checked> {
         long_enough(passphrase.expose())?;
         let identity = &self.0.identity.0;
         let mut file = self.read(stored.key()).await?;
         let root = self.key(passphrase, file.preamble()).await?;
         let key = MasterKey::new(*root.expose());
         file.open(&key).await?;
-        let About { tenant, name, slug: own, .. } = about(&mut file).await?;
-        let slug = slug.unwrap_or(own);
+        let About { tenant, name, slug, suspended, .. } = about(&mut file).await?;
+        let (slug, suspended) = (arriving.slug.unwrap_or(slug), arriving.suspended.unwrap_or(suspended));
         self.refuse_conflicts(tenant, &slug).await?;
         let mut looking = Loading::checking(tenant);
         self.take(&mut file, &key, &mut looking, None).await?;
         file.finish().await?;
         let key = self.0.master.seal(LABEL, &stored.job().bytes(), root.expose(), &identity.random);
-        Ok(Checked { wanted: Wanted { tenant, slug, name, key }, stored })
+        Ok(Checked { wanted: Wanted { tenant, slug, name, suspended, key }, stored })
     }
 
     /// Begins the saga; answers its id. Fails with `tenant_being_imported`.
@@ -97,10 +99,10 @@ impl Transfer {
         &self,
         bytes: impl Stream<Item = Result<Bytes>> + Send,
         passphrase: Secret<String>,
-        slug: Option<String>,
+        arriving: Arriving,
     ) -> Result<(RecordId, TenantId)> {
         let stored = self.receive(bytes).await?;
-        let checked = self.check(stored, passphrase, slug).await?;
+        let checked = self.check(stored, passphrase, arriving).await?;
         let tenant = checked.tenant();
         Ok((self.begin(&system(TenantId::OPERATOR, "import"), checked).await?, tenant))
     }
@@ -110,12 +112,12 @@ impl Transfer {
         &self,
         bytes: impl Stream<Item = Result<Bytes>> + Send,
         passphrase: Secret<String>,
-        slug: Option<String>,
+        arriving: Arriving,
     ) -> Result<TenantId> {
         let stored = self.receive(bytes).await?;
         let file = stored.key().clone();
         let taken = async {
-            let Checked { wanted, stored } = self.check(stored, passphrase, slug).await?;
+            let Checked { wanted, stored } = self.check(stored, passphrase, arriving).await?;
             // Deleted below, in its turn.
             stored.keep();
             let ctx = system(TenantId::OPERATOR, "import");
@@ -139,7 +141,7 @@ impl Transfer {
         store.commit(ctx, self.claim(ctx, wanted).await?).await?;
         self.load(file, wanted, file_id(file)?).await?;
         self.settle(ctx, file, wanted, file_id(file)?).await?;
-        store.commit(ctx, self.open(ctx, wanted.tenant).await?).await?;
+        store.commit(ctx, self.open(ctx, wanted).await?).await?;
         Ok(())
     }
 
@@ -241,10 +243,12 @@ impl Transfer {
         Ok(())
     }
 
-    /// The unit that lets requests in.
-    async fn open(&self, ctx: &Ctx, tenant: TenantId) -> Result<UnitOfWork> {
-        let record = self.0.identity.0.store.get(ctx, Tenant::KIND, tenant.record()).await?.ok_or_else(|| Error::not_found("tenant"))?;
-        let opened = Tenant { status: TenantStatus::Active, ..record.decode()? };
+    /// The unit that lets requests in, or leaves that to the operator.
+    async fn open(&self, ctx: &Ctx, wanted: &Wanted) -> Result<UnitOfWork> {
+        let known = self.0.identity.0.store.get(ctx, Tenant::KIND, wanted.tenant.record()).await?;
+        let record = known.ok_or_else(|| Error::not_found("tenant"))?;
+        let status = if wanted.suspended { TenantStatus::Suspended } else { TenantStatus::Active };
+        let opened = Tenant { status, ..record.decode()? };
         Ok(UnitOfWork::new().put_model(record.id, &opened, Expect::Version(record.version)))
     }
 
@@ -410,14 +414,14 @@ impl Step for Settle {
     }
 }
 
-/// Lets requests in, and forgets the file.
+/// Lets requests in, unless it comes suspended, and forgets the file.
 struct Open(Transfer);
 
 impl Step for Open {
     const NAME: &'static str = "open";
 
     async fn run(&self, at: At) -> Result<Done, Failure> {
-        let unit = self.0.open(&at.ctx, begun_with::<Wanted>(&at)?.tenant).await?;
+        let unit = self.0.open(&at.ctx, &begun_with(&at)?).await?;
         self.0.0.blob.delete(&upload_key(at.ctx.tenant(), at.saga)?).await?;
         Ok(Done { unit, ..Done::default() })
     }

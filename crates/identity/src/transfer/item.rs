@@ -30,6 +30,9 @@ pub(super) struct About {
     pub(super) name: String,
     pub(super) slug: String,
     pub(super) exported_at: Timestamp,
+    /// Whether it took no requests where it came from. Files from before this was said do not say it.
+    #[serde(default)]
+    pub(super) suspended: bool,
 }
 
 /// A person who is a member.

@@ -32,6 +32,15 @@ pub(crate) use import::IMPORT;
 const SHORTEST: usize = 12;
 const LONGEST: usize = 1_024;
 
+/// How a tenant that is taken in is to be, where that is not as it was.
+#[derive(Clone, Debug, Default)]
+pub struct Arriving {
+    /// Another short name.
+    pub slug: Option<String>,
+    /// Whether it takes no requests until the operator lifts that; as where it came from unless said.
+    pub suspended: Option<bool>,
+}
+
 /// What takes tenants out and in. Cheap to clone.
 #[derive(Clone)]
 pub struct Transfer(Arc<Parts>);

@@ -8,7 +8,7 @@ use steward_store::Model as _;
 use steward_web::{ById, Call, File, HeaderInput, Json, Operation, Reply, Upload, file, operation};
 use steward_work::SagaRun;
 
-use super::{Credentials, Transfer};
+use super::{Arriving, Credentials, Transfer};
 use crate::Tenant;
 
 const HEADER: &str = "steward-passphrase";
@@ -37,7 +37,7 @@ impl Transfer {
                 .summary("Make a tenant of a file that an export wrote")
                 .description(
                     "The file is read to its end before anything is written; then a saga takes it in, and the tenant is let in when all of it is \
-                     there. It is the tenant that it was, with its ids and its history. Persons whom this installation knows by their address keep \
+                     there, unless it was suspended where it came from. It is the tenant that it was, with its ids and its history. Persons whom this installation knows by their address keep \
                      their password; the others have one only if the export was asked for it.",
                 )
                 .tag("tenants")
@@ -82,6 +82,8 @@ struct ImportParameters {
     /// The short name that the tenant gets; its own unless said.
     #[schemars(length(min = 2, max = 40), regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])$"))]
     slug: Option<String>,
+    /// Whether it takes no requests until it is resumed; as where it was exported unless said.
+    suspended: Option<bool>,
 }
 
 /// What goes on in the background.
@@ -95,8 +97,9 @@ struct Import {
 
 async fn import(transfer: Transfer, call: Call<(), ImportParameters, Upload>) -> Result<Reply<Json<Import>>> {
     let passphrase = passphrase(&call.headers)?;
+    let arriving = Arriving { slug: call.query.slug, suspended: call.query.suspended };
     let stored = call.body.stored(&call.site, call.ctx.tenant()).await?;
-    let checked = Box::pin(transfer.check(stored, passphrase, call.query.slug)).await?;
+    let checked = Box::pin(transfer.check(stored, passphrase, arriving)).await?;
     let tenant = checked.tenant().record().wire(Tenant::PREFIX);
     let saga = transfer.begin(&call.ctx, checked).await?.wire(SagaRun::PREFIX);
     let location = format!("/api/v1/sagas/{saga}");

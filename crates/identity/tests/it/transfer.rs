@@ -5,7 +5,7 @@ use futures_util::{TryStreamExt as _, stream};
 use serde_json::{Map, Value, json};
 use steward_auth::{SigningKey, system};
 use steward_base::{Error, Secret, TenantId};
-use steward_identity::{Credentials, Member, Person, Tenant, TenantStatus, Transfer};
+use steward_identity::{Arriving, Credentials, Member, Person, Tenant, TenantStatus, Transfer};
 use steward_store::{Expect, JobDraft, ListQuery, MasterKey, Model as _, UnitOfWork};
 use steward_testkit::{Setup, TestApp, TestTenant};
 use steward_work::SagaRun;
@@ -32,7 +32,11 @@ async fn file_of(app: &TestApp, tenant: TenantId) -> Vec<Bytes> {
 }
 
 async fn import(app: &TestApp, file: Vec<Bytes>) -> Result<TenantId, Error> {
-    Box::pin(transfer(app).import_now(stream::iter(file.into_iter().map(Ok)), passphrase(), None)).await
+    import_as(app, file, Arriving::default()).await
+}
+
+async fn import_as(app: &TestApp, file: Vec<Bytes>, arriving: Arriving) -> Result<TenantId, Error> {
+    Box::pin(transfer(app).import_now(stream::iter(file.into_iter().map(Ok)), passphrase(), arriving)).await
 }
 
 fn body(value: Value) -> Map<String, Value> {
@@ -169,4 +173,30 @@ async fn a_password_that_came_in_a_file_opens_only_what_files_with_it_brought() 
     from.parts.store.commit(&second.ctx, UnitOfWork::new().create(from.parts.store.mint_id(), &member)).await.expect("joins");
     import(&to, file_of(&from, second.id).await).await.expect("is taken in");
     assert_eq!((sign_in("second", theirs).await, sign_in("crafted", theirs).await, sign_in("victim", theirs).await), (200, 200, 401));
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_suspended_comes_suspended_unless_it_is_to_be_otherwise() {
+    let from = resting().await;
+    let operator = from.operator().await;
+    let sent = from.tenant("sent").await;
+    let open = file_of(&from, sent.id).await;
+    from.post(&format!("/api/v1/tenants/{}/suspend", sent.id)).key(&operator.key).send().await.expect(200);
+    let suspended = file_of(&from, sent.id).await;
+    for (file, asked, expected) in [
+        (&open, None, TenantStatus::Active),
+        (&open, Some(true), TenantStatus::Suspended),
+        (&suspended, None, TenantStatus::Suspended),
+        (&suspended, Some(false), TenantStatus::Active),
+    ] {
+        let to = resting().await;
+        import_as(&to, file.clone(), Arriving { slug: None, suspended: asked }).await.expect("is taken in");
+        let known = to.parts.identity.tenant_by_slug("sent").await.expect("reads").expect("is there");
+        assert_eq!(known.body.decode::<Tenant>().expect("decodes").status, expected, "{asked:?}");
+        let answer = to.get("/api/v1/api-keys").key(&sent.key).send().await;
+        match expected {
+            TenantStatus::Suspended => assert_eq!(answer.expect(403).code(), "tenant_suspended"),
+            _ => drop(answer.expect(200)),
+        }
+    }
 }
