@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod attempts;
+mod joining;
 mod lifecycle;
 mod members;
 mod models;

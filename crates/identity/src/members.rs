@@ -70,14 +70,7 @@ struct Roles {
 }
 
 async fn set_roles(identity: Identity, call: Call<ById<Member>, (), Json<Roles>>) -> Result<Reply<Json<Value>>> {
-    let Json(Roles { mut roles }) = call.body;
-    roles.sort_unstable();
-    roles.dedup();
-    if let Some(unknown) = roles.iter().find(|role| BUILT_IN_ROLES.iter().all(|known| known.name != **role)) {
-        let known: Vec<&str> = BUILT_IN_ROLES.iter().map(|role| role.name).collect();
-        let detail = format!("There is no role {unknown}. Known: {}.", known.join(", "));
-        return Err(Error::invalid("The roles are not valid; see errors.").with_field("/roles", "role_unknown", detail));
-    }
+    let roles = known_roles(call.body.0.roles)?;
     let (record, member) = identity.member_of(&call.ctx, call.path.id.record()).await?;
     may_change(&call.ctx, member.roles.iter().chain(&roles))?;
     let unit = UnitOfWork::new().put_model(record.id, &Member { roles, ..member.clone() }, Expect::Version(record.version));
@@ -101,8 +94,18 @@ async fn end(identity: Identity, call: Call<ById<Member>>) -> Result<Reply<()>> 
     Ok(Reply::empty())
 }
 
+/// Built-in roles, each once. Fails with `invalid` at `/roles` for any other.
+pub(crate) fn known_roles(mut roles: Vec<String>) -> Result<Vec<String>> {
+    roles.sort_unstable();
+    roles.dedup();
+    let Some(unknown) = roles.iter().find(|role| BUILT_IN_ROLES.iter().all(|known| known.name != **role)) else { return Ok(roles) };
+    let known: Vec<&str> = BUILT_IN_ROLES.iter().map(|role| role.name).collect();
+    let detail = format!("There is no role {unknown}. Known: {}.", known.join(", "));
+    Err(Error::invalid("The roles are not valid; see errors.").with_field("/roles", "role_unknown", detail))
+}
+
 /// Fails with `permission_denied`.
-fn may_change<'r>(ctx: &Ctx, mut roles: impl Iterator<Item = &'r String>) -> Result<()> {
+pub(crate) fn may_change<'r>(ctx: &Ctx, mut roles: impl Iterator<Item = &'r String>) -> Result<()> {
     match roles.find(|role| !covers_role(ctx, role)) {
         None => Ok(()),
         Some(role) => {

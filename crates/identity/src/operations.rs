@@ -12,7 +12,7 @@ use steward_work::SagaRun;
 use crate::api_keys::NewApiKey;
 use crate::sessions::{SESSION_LIFETIME, SignedIn};
 use crate::{ApiKey, Identity, Owner, SessionView, Tenant, TenantStatus};
-use crate::{members, moving};
+use crate::{joining, members, moving};
 
 /// Bytes that a stranger may send.
 const CREDENTIAL_BODY: usize = 16 << 10;
@@ -25,6 +25,7 @@ pub fn operations(identity: &Identity) -> Vec<Operation> {
     all.extend(tenant_operations(identity));
     all.extend(moving::operations(identity));
     all.extend(members::operations(identity));
+    all.extend(joining::operations(identity));
     all.extend(resource::<ApiKey>(&identity.0.store, Resource::new("api-keys").without_create().without_update().without_restore()));
     all.push(create_api_key(identity));
     all

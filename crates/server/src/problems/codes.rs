@@ -196,6 +196,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
         "Quote cells as RFC 4180 says, and give each line the cells that the header names.",
     ),
     code("master_key_wrong", &[503], "The data was sealed under another master key than the one in use.", OPERATOR),
+    code("member_exists", &[409], "They are a member of the tenant already.", "Change their roles instead."),
     code("method_not_allowed", &[405], "The path is there and does not take this method.", "Use one that Allow names."),
     code("no_answer", &[503], "A part of the server does not answer.", OPERATOR),
     code("no_session", &[401, 403], "The credential is no session of a person.", "Sign in."),
