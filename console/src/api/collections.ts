@@ -1,6 +1,16 @@
-import { apiKeys, devices, enrollmentTokens, organizations, projects, services } from "./resources";
+import { apiKeys, devices, enrollmentTokens, members, organizations, projects, schedules, services, tenants } from "./resources";
 
-const ALL = { organization: organizations, project: projects, service: services, device: devices, api_key: apiKeys, enrollment_token: enrollmentTokens };
+const ALL = {
+  organization: organizations,
+  project: projects,
+  service: services,
+  device: devices,
+  api_key: apiKeys,
+  enrollment_token: enrollmentTokens,
+  member: members,
+  schedule: schedules,
+  tenant: tenants,
+};
 
 export type Collected = keyof typeof ALL;
 

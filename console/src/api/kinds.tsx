@@ -1,7 +1,7 @@
 import { useLingui } from "@lingui/react/macro";
 import { Anchor, type AnchorProps } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import { Boxes, Building2, CalendarClock, Cog, KeyRound, Landmark, type LucideIcon, Server, Ticket } from "lucide-react";
+import { Boxes, Building2, CalendarClock, Cog, KeyRound, Landmark, type LucideIcon, Server, Ticket, UserRound } from "lucide-react";
 import type { ReactNode } from "react";
 import { equals } from "~/lib/filter";
 import { useSession } from "./session";
@@ -21,8 +21,9 @@ interface Place {
 interface Kind {
   /** Of its ids. */
   prefix: string;
-  /** Of its permissions, and of its collection's path. */
+  /** Of its collection's path, and of its permissions unless they have another one. */
   resource: string;
+  guard?: string;
   icon: LucideIcon;
   /** Below the tenant; null where the console shows no record of it. */
   place(record: AnyRecord): Place | null;
@@ -40,12 +41,19 @@ export const KINDS = {
   device: { prefix: "dev", resource: "devices", icon: Server, place: page("devices") },
   api_key: { prefix: "key", resource: "api-keys", icon: KeyRound, place: row("api-keys") },
   enrollment_token: { prefix: "ent", resource: "enrollment-tokens", icon: Ticket, place: row("enrollment-tokens") },
-  schedule: { prefix: "sch", resource: "schedules", icon: CalendarClock, place: () => null },
-  tenant: { prefix: "ten", resource: "tenants", icon: Landmark, place: () => null },
+  member: { prefix: "mem", resource: "members", guard: "users", icon: UserRound, place: page("members") },
+  schedule: { prefix: "sch", resource: "schedules", icon: CalendarClock, place: page("schedules") },
+  tenant: { prefix: "ten", resource: "tenants", icon: Landmark, place: page("tenants") },
 } satisfies Record<string, Kind>;
 
 export type KindName = keyof typeof KINDS;
 export const KIND_NAMES = Object.keys(KINDS) as KindName[];
+
+/** What it takes to do something with records of a kind. */
+export function permissionFor(kind: KindName, verb: "read" | "write" | "delete"): string {
+  const { resource, guard }: Kind = KINDS[kind];
+  return `${guard ?? resource}:${verb}`;
+}
 
 /** The kind that an id belongs to. */
 export function kindOf(id: string): KindName | undefined {
@@ -63,6 +71,7 @@ export function useKindNames(): Record<KindName, string> {
     device: t`Devices`,
     api_key: t`API keys`,
     enrollment_token: t`Enrolment tokens`,
+    member: t`Members`,
     schedule: t`Schedules`,
     tenant: t`Tenants`,
   };

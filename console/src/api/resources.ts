@@ -6,7 +6,16 @@ import type { paths } from "./schema";
 import { undoRequest } from "./undo";
 
 /** Collections that behave as records: list, get, merge patch with If-Match, delete. */
-type Path = "/api/v1/organizations" | "/api/v1/projects" | "/api/v1/services" | "/api/v1/devices" | "/api/v1/api-keys" | "/api/v1/enrollment-tokens";
+type Path =
+  | "/api/v1/organizations"
+  | "/api/v1/projects"
+  | "/api/v1/services"
+  | "/api/v1/devices"
+  | "/api/v1/api-keys"
+  | "/api/v1/enrollment-tokens"
+  | "/api/v1/members"
+  | "/api/v1/schedules"
+  | "/api/v1/tenants";
 
 // A list may be asked for some fields only, so its rows promise less; the console always asks for all of them.
 type Row<P extends Path> = Json<paths[`${P}/{id}`]["get"]["responses"][200]>;
@@ -106,6 +115,9 @@ export const services = resource("/api/v1/services");
 export const devices = resource("/api/v1/devices");
 export const apiKeys = resource("/api/v1/api-keys");
 export const enrollmentTokens = resource("/api/v1/enrollment-tokens");
+export const members = resource("/api/v1/members");
+export const schedules = resource("/api/v1/schedules");
+export const tenants = resource("/api/v1/tenants");
 
 export type Organization = Row<"/api/v1/organizations">;
 export type OrganizationInput = Draft<"/api/v1/organizations">;
@@ -118,6 +130,9 @@ export type ApiKey = Row<"/api/v1/api-keys">;
 export type ApiKeyInput = Draft<"/api/v1/api-keys">;
 export type EnrollmentToken = Row<"/api/v1/enrollment-tokens">;
 export type EnrollmentTokenInput = Draft<"/api/v1/enrollment-tokens">;
+export type Member = Row<"/api/v1/members">;
+export type Schedule = Row<"/api/v1/schedules">;
+export type Tenant = Row<"/api/v1/tenants">;
 
 const PRESENCE_MS = 10_000;
 

@@ -9,12 +9,23 @@ export type Session = Json<paths["/auth/session"]["get"]["responses"][200]>;
 export type SetupInput = paths["/auth/setup"]["post"]["requestBody"]["content"]["application/json"];
 export type LoginInput = paths["/auth/login"]["post"]["requestBody"]["content"]["application/json"];
 
+/** The tenant in which the installation itself is looked after. */
+export const OPERATOR = "operator";
+const OPERATORS_OWN = /^(tenants|platform):/;
+
+/** The session as it holds: what only the operator's tenant has, a role gives nobody anywhere else. */
+function held(session: Session): Session {
+  if (session.tenant.slug === OPERATOR) return session;
+  const { allow, deny } = session.permissions;
+  return { ...session, permissions: { deny, allow: allow.filter((entry) => !OPERATORS_OWN.test(entry)) } };
+}
+
 /** Null when nobody is signed in. */
 export const sessionQuery = queryOptions({
   queryKey: ["session"],
   queryFn: async ({ signal }): Promise<Session | null> => {
     try {
-      return await data(client.GET("/auth/session", { signal }));
+      return held(await data(client.GET("/auth/session", { signal })));
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) return null;
       throw error;
@@ -35,12 +46,17 @@ export const versionQuery = queryOptions({
   staleTime: Infinity,
 });
 
-export function setUp(input: SetupInput): Promise<Session> {
-  return data(client.POST("/auth/setup", { body: input }));
+export async function setUp(input: SetupInput): Promise<Session> {
+  return held(await data(client.POST("/auth/setup", { body: input })));
 }
 
-export function signIn(input: LoginInput): Promise<Session> {
-  return data(client.POST("/auth/login", { body: input }));
+export async function signIn(input: LoginInput): Promise<Session> {
+  return held(await data(client.POST("/auth/login", { body: input })));
+}
+
+/** Sets a password with a code that was made for it; whoever is signed in as that person is signed out. */
+export async function setPassword(input: { code: string; password: string }): Promise<void> {
+  await data(client.POST("/auth/password", { body: input }));
 }
 
 export async function signOut(): Promise<void> {

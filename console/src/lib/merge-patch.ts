@@ -1,14 +1,25 @@
-/** RFC 7396 on flat records, and the three-way comparison a stale save needs. */
+/** RFC 7396 on records, and the three-way comparison a stale save needs. */
 export type Flat = Record<string, unknown>;
 
 /** What must be sent to turn `before` into `after`; a removed value becomes null. */
 export function mergePatch(before: Flat, after: Flat): Flat {
   const patch: Flat = {};
   for (const [key, value] of Object.entries(after)) {
+    const was = before[key] ?? null;
     const next = value === "" || value === undefined ? null : value;
-    if (!same(before[key] ?? null, next)) patch[key] = next;
+    if (same(was, next)) continue;
+    // An object is merged into the stored one, so that what it no longer has must be said.
+    patch[key] = isObject(was) && isObject(next) ? mergePatch(was, { ...emptied(was), ...next }) : next;
   }
   return patch;
+}
+
+function isObject(value: unknown): value is Flat {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function emptied(object: Flat): Flat {
+  return Object.fromEntries(Object.keys(object).map((key) => [key, null]));
 }
 
 export interface FieldConflict {

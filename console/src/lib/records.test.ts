@@ -11,6 +11,12 @@ describe("mergePatch", () => {
     expect(mergePatch(before, { name: "a", port: 81, notes: "", tags: ["p"] })).toEqual({ port: 81, notes: null });
   });
 
+  it("says what an object no longer has", () => {
+    expect(mergePatch({ payload: { days: 7, kept: 1 } }, { payload: { kept: 1 } })).toEqual({ payload: { days: null } });
+    expect(mergePatch({ payload: {} }, { payload: { days: 7 } })).toEqual({ payload: { days: 7 } });
+    expect(mergePatch({ payload: { days: 7 } }, { payload: { days: 7 } })).toEqual({});
+  });
+
   it("does not call an absent field that stays empty a change", () => {
     expect(mergePatch({ name: "a" }, { name: "a", notes: "" })).toEqual({});
   });

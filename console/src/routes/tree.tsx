@@ -40,6 +40,12 @@ const signIn = createRoute({
   component: lazyRouteComponent(() => import("~/features/entry/sign-in-page")),
 });
 
+const password = createRoute({
+  getParentRoute: () => root,
+  path: "sign-in/code",
+  component: lazyRouteComponent(() => import("~/features/entry/password-page")),
+});
+
 const tenant = createRoute({
   getParentRoute: () => root,
   path: "$tenant",
@@ -219,10 +225,75 @@ const enrollmentTokens = createRoute({
   component: lazyRouteComponent(() => import("~/features/access/enrollment-tokens-page")),
 });
 
+const members = createRoute({
+  getParentRoute: () => tenant,
+  path: "members",
+  validateSearch: (search) => pickSearch(search, TABLE_KEYS),
+  component: lazyRouteComponent(() => import("~/features/access/members-page")),
+});
+
+const member = createRoute({
+  getParentRoute: () => tenant,
+  path: "members/$member",
+  component: lazyRouteComponent(() => import("~/features/access/member-page")),
+});
+
+const schedules = createRoute({
+  getParentRoute: () => tenant,
+  path: "schedules",
+  validateSearch: (search) => pickSearch(search, TABLE_KEYS),
+  component: lazyRouteComponent(() => import("~/features/schedules/schedules-page")),
+});
+
+const scheduleNew = createRoute({
+  getParentRoute: () => tenant,
+  path: "schedules/new",
+  component: lazyRouteComponent(() => import("~/features/schedules/schedule-form"), "NewSchedule"),
+});
+
+const schedule = createRoute({
+  getParentRoute: () => tenant,
+  path: "schedules/$schedule",
+  component: lazyRouteComponent(() => import("~/features/schedules/schedule-page")),
+});
+
+const scheduleEdit = createRoute({
+  getParentRoute: () => tenant,
+  path: "schedules/$schedule/edit",
+  component: lazyRouteComponent(() => import("~/features/schedules/schedule-form"), "EditSchedule"),
+});
+
+const tenants = createRoute({
+  getParentRoute: () => tenant,
+  path: "tenants",
+  validateSearch: (search) => pickSearch(search, TABLE_KEYS),
+  component: lazyRouteComponent(() => import("~/features/tenants/tenants-page")),
+});
+
+const tenantNew = createRoute({
+  getParentRoute: () => tenant,
+  path: "tenants/new",
+  component: lazyRouteComponent(() => import("~/features/tenants/new-tenant")),
+});
+
+const tenantImport = createRoute({
+  getParentRoute: () => tenant,
+  path: "tenants/import",
+  validateSearch: (search) => pickSearch(search, ["saga", "id"]),
+  component: lazyRouteComponent(() => import("~/features/tenants/import-tenant")),
+});
+
+const tenantOne = createRoute({
+  getParentRoute: () => tenant,
+  path: "tenants/$id",
+  component: lazyRouteComponent(() => import("~/features/tenants/tenant-page")),
+});
+
 export const routeTree = root.addChildren([
   index,
   setup,
   signIn,
+  password,
   tenant.addChildren([
     overview,
     organizations,
@@ -246,8 +317,18 @@ export const routeTree = root.addChildren([
     recycleBin,
     jobs,
     job,
+    schedules,
+    scheduleNew,
+    schedule,
+    scheduleEdit,
     imports,
+    members,
+    member,
     apiKeys,
     enrollmentTokens,
+    tenants,
+    tenantNew,
+    tenantImport,
+    tenantOne,
   ]),
 ]);

@@ -1,9 +1,6 @@
-import { Trans, useLingui } from "@lingui/react/macro";
-import { Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
-import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { useLingui } from "@lingui/react/macro";
 import { asApiError } from "~/lib/problem";
-import { ErrorCard } from "./states";
+import { Confirm } from "./confirm";
 import { toast } from "./toasts";
 
 interface ConfirmDeleteProps {
@@ -23,7 +20,6 @@ export type Remove = () => Promise<(() => Promise<void>) | undefined>;
 /** Deletion by typed name. */
 export function ConfirmDelete({ opened, onClose, name, consequence, remove, onDone }: ConfirmDeleteProps) {
   const { t } = useLingui();
-  const [typed, setTyped] = useState("");
   const restore = async (undo: () => Promise<void>) => {
     try {
       await undo();
@@ -32,47 +28,19 @@ export function ConfirmDelete({ opened, onClose, name, consequence, remove, onDo
       toast(t`${name} could not be brought back: ${asApiError(error).message}`, { failed: true });
     }
   };
-  const deletion = useMutation({
-    mutationFn: remove,
-    onSuccess: (undo) => {
-      toast(t`${name} was deleted`, undo && { action: { label: t`Undo`, run: () => void restore(undo) } });
-      onDone();
-    },
-  });
-  const close = () => {
-    setTyped("");
-    deletion.reset();
-    onClose();
-  };
   return (
-    <Modal opened={opened} onClose={close} title={t`Delete ${name}?`} closeButtonProps={{ "aria-label": t`Close` }}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (typed === name) deletion.mutate();
-        }}
-      >
-        <Stack gap="sm">
-          <Text size="sm">{consequence}</Text>
-          <TextInput
-            data-autofocus
-            label={t`Type ${name} to confirm`}
-            value={typed}
-            autoComplete="off"
-            spellCheck={false}
-            onChange={(event) => setTyped(event.currentTarget.value)}
-          />
-          {deletion.error && <ErrorCard error={asApiError(deletion.error)} compact />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={close}>
-              <Trans>Cancel</Trans>
-            </Button>
-            <Button type="submit" color="red" disabled={typed !== name} loading={deletion.isPending}>
-              <Trans>Delete</Trans>
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
+    <Confirm
+      opened={opened}
+      onClose={onClose}
+      title={t`Delete ${name}?`}
+      consequence={consequence}
+      submitLabel={t`Delete`}
+      typed={name}
+      run={remove}
+      onDone={(undo) => {
+        toast(t`${name} was deleted`, undo && { action: { label: t`Undo`, run: () => void restore(undo) } });
+        onDone();
+      }}
+    />
   );
 }

@@ -1,8 +1,8 @@
 import { useLingui } from "@lingui/react/macro";
-import { NativeSelect, Textarea, TextInput } from "@mantine/core";
+import { NativeSelect, PasswordInput, Textarea, TextInput } from "@mantine/core";
 import { useForm, type UseFormReturnType } from "@mantine/form";
 import type { ComponentType } from "react";
-import type { FieldKind, FieldValue } from "~/lib/field-values";
+import type { FieldKind, FieldValue, Texts } from "~/lib/field-values";
 import type { ApiError } from "~/lib/problem";
 import { Panel } from "./page";
 import classes from "./fields.module.css";
@@ -21,6 +21,10 @@ export interface Field extends FieldValue {
   picker?: ComponentType<PickerProps>;
   /** What is wrong with a text, if anything is. */
   validate?(text: string): string | null;
+  /** What a text means, told under its input in place of the description. */
+  explain?(text: string): string | null;
+  /** What is different about it by what the other inputs say; null when it is not asked for at all. */
+  vary?(texts: Texts): Partial<Field> | null;
 }
 
 /** What a picker gets; it tells of an id or of none. */
@@ -37,11 +41,19 @@ export type FieldForm = UseFormReturnType<Record<string, string>>;
 /** A form's state and rules, from its fields. */
 export function useFieldForm(fields: readonly Field[], initialValues: Record<string, string>): FieldForm {
   const { t } = useLingui();
-  const rule = (field: Field) => (text: string) => {
+  const rule = (plain: Field) => (text: string, texts: Texts) => {
+    const field = varied(plain, texts);
+    if (!field) return null;
     if (field.required && text.trim() === "") return t`This is needed.`;
     return field.validate?.(text) ?? null;
   };
   return useForm({ initialValues, validate: Object.fromEntries(fields.map((f) => [f.name, rule(f)])), validateInputOnBlur: true });
+}
+
+function varied(field: Field, texts: Texts): Field | null {
+  if (!field.vary) return field;
+  const difference = field.vary(texts);
+  return difference && { ...field, ...difference };
 }
 
 /** Puts what the server said of single fields at those fields. */
@@ -63,7 +75,8 @@ export function Fields({ title, children }: { title?: string; children: React.Re
 
 /** The inputs; the first one has the focus. */
 export function FieldInputs({ form, fields }: { form: FieldForm; fields: readonly Field[] }) {
-  return fields.map((field, i) => (
+  const asked = fields.map((field) => varied(field, form.values)).filter((field) => field !== null);
+  return asked.map((field, i) => (
     <div key={field.name} className={field.wide ? classes.wide : undefined}>
       <FieldInput form={form} field={field} first={i === 0} />
     </div>
@@ -76,12 +89,15 @@ const TYPES: Partial<Record<FieldKind, string>> = { email: "email", url: "url", 
 const PROSE: readonly FieldKind[] = ["text", "lines"];
 
 function FieldInput({ form, field, first }: { form: FieldForm; field: Field; first: boolean }) {
-  const { name, label, description, placeholder, required = false, kind = "text", choices, picker: Picker } = field;
+  const { t } = useLingui();
+  const { name, label, placeholder, required = false, kind = "text", choices, picker: Picker } = field;
+  const description = field.explain?.(form.values[name] ?? "") ?? field.description;
   const input = form.getInputProps(name);
   if (Picker)
     return <Picker label={label} description={description} value={form.values[name] ?? ""} error={input.error} onChange={(id) => form.setFieldValue(name, id ?? "")} />;
   const shared = { label, description, placeholder, required, ...input, ...(first ? { autoFocus: true, "data-autofocus": true } : {}) };
   if (choices) return <NativeSelect {...shared} data={[...choices]} />;
+  if (kind === "password") return <PasswordInput {...shared} autoComplete="off" visibilityToggleButtonProps={{ "aria-label": t`Show or hide what is typed` }} />;
   const spelling = PROSE.includes(kind) ? {} : { spellCheck: false };
   const rows = LINES[kind];
   if (rows) return <Textarea {...shared} {...spelling} autosize minRows={rows} {...(kind === "words" ? { classNames: { input: "mono" } } : {})} />;

@@ -35,3 +35,9 @@ export function ServiceHealth({ health }: { health: string | null | undefined })
   if (health === "critical") return <StatusBadge tone="red" icon={<CircleAlert size={13} />}>{t`Critical`}</StatusBadge>;
   return <StatusBadge tone="gray" icon={<CircleHelp size={13} />}>{t`Unknown`}</StatusBadge>;
 }
+
+export function ScheduleStatus({ enabled }: { enabled: boolean | undefined }) {
+  const { t } = useLingui();
+  if (enabled === false) return <StatusBadge tone="gray" icon={<CirclePause size={13} />}>{t`Turned off`}</StatusBadge>;
+  return <StatusBadge tone="green" icon={<CirclePlay size={13} />}>{t`Turned on`}</StatusBadge>;
+}

@@ -10,7 +10,7 @@ import { TimeAgo } from "~/ui/time-ago";
 import { toast } from "~/ui/toasts";
 import { type Collected, COLLECTIONS } from "../collections";
 import type { Event } from "../events";
-import { KINDS } from "../kinds";
+import { permissionFor } from "../kinds";
 import { Actor } from "../parties";
 import { useCan } from "../session";
 import { undoRequest } from "../undo";
@@ -20,6 +20,8 @@ import classes from "./history.module.css";
 
 /** How long a request can be undone. */
 const UNDO_MS = 86_400_000;
+/** The kinds of which a change can be undone: of the others each change is looked at by whoever owns them. */
+const UNDONE: readonly Collected[] = ["organization", "project", "service", "device"];
 
 interface HappeningProps {
   kind: Collected;
@@ -42,7 +44,7 @@ export function Happening({ kind, event, isLast }: HappeningProps) {
         <span className={classes.who}>
           <Actor id={event.actor} /> · <TimeAgo value={event.time} />
         </span>
-        {isLast && verb === "updated" && <UndoButton kind={kind} event={event} />}
+        {isLast && verb === "updated" && UNDONE.includes(kind) && <UndoButton kind={kind} event={event} />}
       </div>
       {changes.length > 0 && (
         <dl className={classes.changes}>
@@ -71,6 +73,9 @@ function Verb({ verb }: { verb: string }) {
   if (verb === "updated") return <Trans>Changed</Trans>;
   if (verb === "deleted") return <Trans>Deleted</Trans>;
   if (verb === "restored") return <Trans>Restored</Trans>;
+  if (verb === "erased") return <Trans>Erased</Trans>;
+  if (verb === "exported") return <Trans>Exported</Trans>;
+  if (verb === "moved") return <Trans>Moved</Trans>;
   if (verb === "registered") return <Trans>Enrolled</Trans>;
   return <span className="mono">{verb}</span>;
 }
@@ -80,7 +85,7 @@ function UndoButton({ kind, event }: { kind: Collected; event: Event }) {
   const { t } = useLingui();
   const now = useNow();
   const queries = useQueryClient();
-  const canWrite = useCan(`${KINDS[kind].resource}:write`);
+  const canWrite = useCan(permissionFor(kind, "write"));
   const request = event.correlation_id;
   const undoing = useMutation({
     mutationFn: undoRequest,

@@ -5,7 +5,7 @@ import { asApiError } from "~/lib/problem";
 import { Panel } from "~/ui/page";
 import { Failure, LoadingBlock } from "~/ui/states";
 import { type Collected, COLLECTIONS } from "../collections";
-import { KINDS } from "../kinds";
+import { permissionFor } from "../kinds";
 import classes from "./history.module.css";
 import { Happening } from "./happening";
 
@@ -17,7 +17,7 @@ export function RecordHistory({ kind, id }: { kind: Collected; id: string }) {
   return (
     <Panel title={t`History`} label={t`History`}>
       {query.isPending && <LoadingBlock height={80} />}
-      {query.error && !query.data && <Failure error={asApiError(query.error)} permission={`${KINDS[kind].resource}:read`} onRetry={() => void query.refetch()} />}
+      {query.error && !query.data && <Failure error={asApiError(query.error)} permission={permissionFor(kind, "read")} onRetry={() => void query.refetch()} />}
       <ol className={classes.events}>
         {events.map((event, i) => (
           <Happening key={event.id} kind={kind} event={event} isLast={i === 0} />

@@ -1,20 +1,19 @@
-import { Trans, useLingui } from "@lingui/react/macro";
-import { ActionIcon, Button, Group, Modal, Stack, Tooltip } from "@mantine/core";
-import { type QueryKey, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useLingui } from "@lingui/react/macro";
+import { ActionIcon, Button, Tooltip } from "@mantine/core";
+import { type QueryKey, useQueryClient } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { FileTools } from "~/api/files/file-tools";
 import { KINDS } from "~/api/kinds";
 import { useCan } from "~/api/session";
-import { blank, toValues } from "~/lib/field-values";
-import { asApiError } from "~/lib/problem";
 import { ConfirmDelete } from "~/ui/confirm-delete";
 import { type Column, DataTable, type TableQuery } from "~/ui/data-table";
-import { type Field, FieldInputs, showFieldErrors, useFieldForm } from "~/ui/fields";
+import { FieldDialog } from "~/ui/field-dialog";
+import type { Field } from "~/ui/fields";
 import { Page } from "~/ui/page";
-import { EmptyState, Failure } from "~/ui/states";
+import { SecretDialog } from "~/ui/secret-dialog";
+import { EmptyState } from "~/ui/states";
 import type { TableView } from "~/ui/table-view";
-import { SecretDialog } from "./secret-dialog";
 
 interface Listed {
   id: string;
@@ -95,20 +94,19 @@ export function SecretsPage<R extends Listed>(props: SecretsPageProps<R>) {
         }
       />
       {open?.kind === "making" && (
-        <MakeDialog
+        <FieldDialog
           title={words.make}
           submitLabel={words.submit}
-          permission={`${resource}:write`}
           fields={fields}
-          create={(body) => collection.create(body)}
+          send={(values) => collection.create(values)}
           onClose={close}
-          onMade={(secret) => {
+          onDone={({ secret }) => {
             setOpen({ kind: "made", secret });
             refresh();
           }}
         />
       )}
-      {open?.kind === "made" && <SecretDialog title={words.made} secret={open.secret} command={example(open.secret)} onClose={close} />}
+      {open?.kind === "made" && <SecretDialog title={words.made} secret={open.secret} use={{ label: t`Command`, value: example(open.secret) }} onClose={close} />}
       {open?.kind === "deleting" && (
         <ConfirmDelete
           opened
@@ -123,43 +121,5 @@ export function SecretsPage<R extends Listed>(props: SecretsPageProps<R>) {
         />
       )}
     </Page>
-  );
-}
-
-interface MakeDialogProps {
-  title: string;
-  submitLabel: string;
-  permission: string;
-  fields: readonly Field[];
-  create(body: object): Promise<{ secret: string }>;
-  onClose(): void;
-  onMade(secret: string): void;
-}
-
-function MakeDialog({ title, submitLabel, permission, fields, create, onClose, onMade }: MakeDialogProps) {
-  const { t } = useLingui();
-  const form = useFieldForm(fields, blank(fields));
-  const creation = useMutation({
-    mutationFn: (texts: Record<string, string>) => create(toValues(fields, texts)),
-    onSuccess: ({ secret }) => onMade(secret),
-    onError: (cause) => showFieldErrors(form, fields, asApiError(cause)),
-  });
-  return (
-    <Modal opened onClose={onClose} title={title} closeButtonProps={{ "aria-label": t`Close` }}>
-      <form onSubmit={form.onSubmit((texts) => creation.mutate(texts))} noValidate>
-        <Stack gap="sm">
-          <FieldInputs form={form} fields={fields} />
-          {creation.error && <Failure error={asApiError(creation.error)} permission={permission} />}
-          <Group justify="flex-end" gap="xs">
-            <Button variant="default" onClick={onClose}>
-              <Trans>Cancel</Trans>
-            </Button>
-            <Button type="submit" loading={creation.isPending}>
-              {submitLabel}
-            </Button>
-          </Group>
-        </Stack>
-      </form>
-    </Modal>
   );
 }

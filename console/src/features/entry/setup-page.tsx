@@ -11,6 +11,7 @@ import { CodeLine } from "~/ui/copy";
 import { TextLink } from "~/ui/links";
 import { ErrorCard, LoadingBlock } from "~/ui/states";
 import { EntryFrame } from "./entry-frame";
+import { LEAST_PASSWORD } from "./password";
 
 /** The one-time link's page: makes the first owner and the first tenant. The token travels in the fragment, which no server or proxy logs. */
 export default function SetupPage() {
@@ -57,8 +58,6 @@ export function LinkNeeded() {
     </EntryFrame>
   );
 }
-
-const LEAST_PASSWORD = 12;
 
 function SetupForm({ token }: { token: string }) {
   const { t } = useLingui();

@@ -5,6 +5,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useRouter, useSearch } from "@tanstack/react-router";
 import { sessionQuery, setupQuery, signIn } from "~/api/session";
 import { asApiError } from "~/lib/problem";
+import { TextLink } from "~/ui/links";
 import { ErrorCard } from "~/ui/states";
 import { EntryFrame } from "./entry-frame";
 import { LinkNeeded } from "./setup-page";
@@ -50,6 +51,11 @@ export default function SignInPage() {
           <Button type="submit" fullWidth loading={submission.isPending}>
             <Trans>Sign in</Trans>
           </Button>
+          <Text size="sm" c="dimmed">
+            <Trans>
+              New here, or forgot the password? <TextLink to="/sign-in/code" inherit td="underline">I have a code</TextLink>. Whoever runs this installation makes one for you.
+            </Trans>
+          </Text>
         </Stack>
       </form>
     </EntryFrame>

@@ -5,6 +5,7 @@ import { useParams, useSearch } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
 import { useEffect } from "react";
 import { IMPORTED } from "~/api/files/imports";
+import { useJobTitle } from "~/api/job-titles";
 import { followJob, isOver, type Job, jobQuery } from "~/api/jobs";
 import { Actor } from "~/api/parties";
 import { formatNumber } from "~/lib/format";
@@ -14,7 +15,7 @@ import { Facts, Page, Panel } from "~/ui/page";
 import { Loaded } from "~/ui/record-tools";
 import { TimeAgo } from "~/ui/time-ago";
 import { ImportFailures } from "./import-failures";
-import { JobActions, JobBadge, Progress, useJobTitle } from "./job-parts";
+import { JobActions, JobBadge, Progress } from "./job-parts";
 
 export default function JobPage() {
   const { t } = useLingui();
@@ -33,7 +34,7 @@ function JobDetails({ job }: { job: Job }) {
   const jobTitle = useJobTitle();
   const over = isOver(job);
   useEffect(() => (over ? undefined : followJob(queries, job.id)), [queries, job.id, over]);
-  const words: Record<string, string> = { rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused` };
+  const words: Record<string, string> = { rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused`, erased: t`Erased`, records: t`Records`, events: t`Events` };
   const { of } = useSearch({ from: "/$tenant/jobs/$job" });
   const kind = IMPORTED.find((name) => name === of);
   const { share, counts } = readProgress(job.progress);

@@ -16,19 +16,6 @@ export function useStateNames(): Record<JobState, string> {
   return { dead: t`Dead`, running: t`Running`, queued: t`Queued`, done: t`Done`, cancelled: t`Cancelled` };
 }
 
-/** What a job does; of a kind that the console does not know, its name. */
-export function useJobTitle(): (kind: string) => string {
-  const { t } = useLingui();
-  const known: Record<string, string> = {
-    import_rows: t`Import rows`,
-    reconcile: t`Reconcile`,
-    redeliver: t`Deliver an event again`,
-    run_saga: t`Run a saga`,
-    tick: t`Wait for a schedule`,
-  };
-  return (kind) => known[kind] ?? kind.replaceAll("_", " ");
-}
-
 export function JobBadge({ job }: { job: Job }) {
   const { t } = useLingui();
   const names = useStateNames();

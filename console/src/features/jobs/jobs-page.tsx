@@ -3,6 +3,7 @@ import { NativeSelect } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Cog, ListChecks } from "lucide-react";
+import { useJobTitle } from "~/api/job-titles";
 import { type Job, jobsQuery, type JobState } from "~/api/jobs";
 import { Actor } from "~/api/parties";
 import { type Column, DataTable, type TableQuery } from "~/ui/data-table";
@@ -11,7 +12,7 @@ import { Page } from "~/ui/page";
 import { EmptyState } from "~/ui/states";
 import { useTableView } from "~/ui/table-view";
 import { TimeAgo } from "~/ui/time-ago";
-import { JobActions, JobBadge, Progress, useJobTitle, useStateNames } from "./job-parts";
+import { JobActions, JobBadge, Progress, useStateNames } from "./job-parts";
 
 const STATES: readonly JobState[] = ["dead", "running", "queued", "done", "cancelled"];
 

@@ -3,7 +3,7 @@ import { Button, NativeSelect, Text } from "@mantine/core";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Search, SearchX } from "lucide-react";
-import { KIND_NAMES, type KindName, KINDS, RecordLink, useKindNames } from "~/api/kinds";
+import { KIND_NAMES, type KindName, KINDS, permissionFor, RecordLink, useKindNames } from "~/api/kinds";
 import { byKind, type Hit, searchQuery } from "~/api/search";
 import { useSession } from "~/api/session";
 import { allows } from "~/lib/permissions";
@@ -22,7 +22,8 @@ export default function SearchPage() {
   const { permissions } = useSession();
   const names = useKindNames();
   const words = search.q ?? "";
-  const readable = KIND_NAMES.filter((kind) => allows(permissions, `${KINDS[kind].resource}:read`));
+  // Members have no words of their own: their names are kept with the installation.
+  const readable = KIND_NAMES.filter((kind) => kind !== "member" && allows(permissions, permissionFor(kind, "read")));
   const kind = readable.find((name) => name === search.kind);
   const set = (change: { q?: string | undefined; kind?: string | undefined }) =>
     void navigate({ to: ".", search: ((before: object) => ({ ...before, ...change })) as never, replace: true });

@@ -1,8 +1,9 @@
 import { useLingui } from "@lingui/react/macro";
 import { Text } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
-import { Activity, Boxes, Building2, FileText, KeyRound, LayoutDashboard, ListChecks, Server, Ticket, Trash2 } from "lucide-react";
+import { Activity, Boxes, Building2, CalendarClock, FileText, KeyRound, Landmark, LayoutDashboard, ListChecks, Server, Ticket, Trash2, Users } from "lucide-react";
 import type { ReactNode } from "react";
+import { OPERATOR, useSession } from "~/api/session";
 import { NavItem } from "~/ui/links";
 import { useShortcut } from "~/ui/shortcuts";
 import classes from "./shell.module.css";
@@ -15,9 +16,12 @@ type Target =
   | "/$tenant/organizations"
   | "/$tenant/activity"
   | "/$tenant/jobs"
+  | "/$tenant/schedules"
   | "/$tenant/recycle-bin"
+  | "/$tenant/members"
   | "/$tenant/api-keys"
-  | "/$tenant/enrollment-tokens";
+  | "/$tenant/enrollment-tokens"
+  | "/$tenant/tenants";
 
 export interface Destination {
   to: Target;
@@ -29,6 +33,8 @@ export interface Destination {
 /** The places of the console: the menu, the palette and the `g` shortcuts are made of this. */
 export function useDestinations(): { group: string | null; items: Destination[] }[] {
   const { t } = useLingui();
+  const { tenant } = useSession();
+  const installation: Destination[] = [{ to: "/$tenant/tenants", label: t`Tenants`, icon: <Landmark size={16} />, keys: "g t" }];
   return [
     {
       group: null,
@@ -40,16 +46,19 @@ export function useDestinations(): { group: string | null; items: Destination[] 
         { to: "/$tenant/organizations", label: t`Organizations`, icon: <Building2 size={16} />, keys: "g o" },
         { to: "/$tenant/activity", label: t`Activity`, icon: <Activity size={16} />, keys: "g a" },
         { to: "/$tenant/jobs", label: t`Jobs`, icon: <ListChecks size={16} />, keys: "g j" },
+        { to: "/$tenant/schedules", label: t`Schedules`, icon: <CalendarClock size={16} />, keys: "g s" },
         { to: "/$tenant/recycle-bin", label: t`Recycle bin`, icon: <Trash2 size={16} />, keys: "g r" },
       ],
     },
     {
       group: t`Access`,
       items: [
+        { to: "/$tenant/members", label: t`Members`, icon: <Users size={16} />, keys: "g m" },
         { to: "/$tenant/api-keys", label: t`API keys`, icon: <KeyRound size={16} />, keys: "g k" },
         { to: "/$tenant/enrollment-tokens", label: t`Enrolment tokens`, icon: <Ticket size={16} />, keys: "g e" },
       ],
     },
+    ...(tenant.slug === OPERATOR ? [{ group: t`Installation`, items: installation }] : []),
   ];
 }
 

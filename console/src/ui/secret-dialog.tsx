@@ -1,17 +1,20 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button, Group, Modal, Stack, Text } from "@mantine/core";
-import { CodeLine } from "~/ui/copy";
+import type { ReactNode } from "react";
+import { CodeLine } from "./copy";
 
 interface SecretDialogProps {
   title: string;
   secret: string;
-  /** A command that uses the secret. */
-  command: string;
+  /** What holds for it besides that it is shown once. */
+  note?: ReactNode;
+  /** A command or a link that uses the secret. */
+  use: { label: string; value: string };
   onClose(): void;
 }
 
 /** A secret is shown once; a click beside the dialog must not lose it. */
-export function SecretDialog({ title, secret, command, onClose }: SecretDialogProps) {
+export function SecretDialog({ title, secret, note, use, onClose }: SecretDialogProps) {
   const { t } = useLingui();
   return (
     <Modal opened onClose={onClose} title={title} size="lg" closeOnClickOutside={false} withCloseButton={false}>
@@ -20,10 +23,15 @@ export function SecretDialog({ title, secret, command, onClose }: SecretDialogPr
           <Trans>Copy it now: it is stored only as a digest and cannot be shown again.</Trans>
         </Text>
         <CodeLine value={secret} label={t`Secret`} />
+        {note && (
+          <Text size="sm" component="div">
+            {note}
+          </Text>
+        )}
         <Text size="sm" c="dimmed">
           <Trans>How to use it</Trans>
         </Text>
-        <CodeLine value={command} label={t`Command`} />
+        <CodeLine value={use.value} label={use.label} />
         <Group justify="flex-end">
           <Button onClick={onClose}>
             <Trans>I have copied it</Trans>
