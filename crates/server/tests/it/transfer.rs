@@ -314,3 +314,30 @@ async fn a_tenant_goes_from_command_line_to_command_line() {
     assert_eq!(failures(&served, &key, &job).await.lines().count(), 11);
     assert_eq!(served.json(served.get(&key, LISTS[8])).await["data"], lists[8].1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_tenant_is_taken_in_as_it_was_or_as_it_is_asked() {
+    let from = Site::start("acme", OWNER, "");
+    let tenant = from.tenant("acme").await.expect("is there");
+    from.served.json(from.served.post(&from.operator, &format!("/api/v1/tenants/{tenant}/suspend"))).await;
+    let file = from.export(&tenant, "?passwords=true").await;
+    for (query, status) in [("", "suspended"), ("?suspended=false", "active")] {
+        let to = Site::start("others", "other@example.com", "");
+        to.imported(file.clone(), query).await;
+        let known = to.served.json(to.served.get(&to.operator, &format!("/api/v1/tenants/{tenant}"))).await;
+        assert_eq!(known["status"], status, "{query}");
+        assert_eq!(to.signs_in("acme").await == StatusCode::OK, status == "active");
+    }
+    // Without a server, and the other way round.
+    let (secret, to) = (from.data.path().join("passphrase"), tempfile::tempdir().expect("a folder"));
+    std::fs::write(&secret, PASSPHRASE).expect("is written");
+    let (secret, to) = (secret.to_str().expect("is text"), to.path().to_str().expect("is text"));
+    let import = ["admin", "tenant", "import", "--data", to, "--passphrase-file", secret, "--suspended", "false"];
+    let mut child = steward(&import).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("starts");
+    child.stdin.take().expect("is piped").write_all(&file).expect("is read");
+    assert!(child.wait().expect("ends").success());
+    let served = Served::start(Path::new(to), &[]);
+    let login = json!({ "email": OWNER, "password": PASSWORD, "tenant": "acme" });
+    let answer = served.client.post(format!("{}/auth/login", served.url)).json(&login).send().await.expect("is answered");
+    assert_eq!(answer.status(), 200);
+}
