@@ -21,6 +21,10 @@ use crate::turns::Turns;
 
 /// Tenants whose events are handled at once.
 const AT_ONCE: usize = 16;
+/// One that takes longer gives its place back while it goes on: where its records are may be away.
+const SLOW: Duration = Duration::from_millis(250);
+/// Most that go on so.
+const MOST_SLOW: usize = 240;
 /// Events read at once.
 const STRIDE: usize = 500;
 /// Most events of one commit.
@@ -100,6 +104,39 @@ impl Followed {
     }
 }
 
+/// How the turn of a tenant goes.
+enum Told {
+    Slow(TenantId),
+    /// When the next one is.
+    Ended(TenantId, Option<Timestamp>),
+}
+
+/// The tenants whose turns are under way.
+#[derive(Default)]
+struct Underway {
+    busy: HashSet<TenantId>,
+    /// Those of them that gave their places back.
+    slow: HashSet<TenantId>,
+    /// Those whose turn it is again behind that.
+    again: HashSet<TenantId>,
+}
+
+impl Underway {
+    fn has_room(&self) -> bool {
+        self.busy.len() - self.slow.len().min(MOST_SLOW) < AT_ONCE
+    }
+
+    fn end(&mut self, turns: &mut Turns, tenant: TenantId, when: Option<Timestamp>) {
+        self.busy.remove(&tenant);
+        self.slow.remove(&tenant);
+        match when {
+            _ if self.again.remove(&tenant) => turns.now(tenant),
+            Some(time) => turns.at(tenant, time),
+            None => {}
+        }
+    }
+}
+
 /// Follows the events of every tenant until it is told to stop.
 pub(crate) struct Follower {
     pub(crate) store: Store,
@@ -116,40 +153,31 @@ impl Follower {
     /// The life of the task.
     pub(crate) async fn run(self: Arc<Self>, marked: Vec<(TenantId, Mark)>) {
         let clock = self.store.clock().clone();
-        let (mut turns, mut busy, mut again) = (Turns::default(), HashSet::new(), HashSet::new());
-        let (ended, mut ends) = mpsc::unbounded_channel::<(TenantId, Option<Timestamp>)>();
+        let (mut turns, mut underway) = (Turns::default(), Underway::default());
+        let (tell, mut told) = mpsc::unbounded_channel();
         let (tasks, mut looked) = (TaskTracker::new(), clock.monotonic());
         turns.now(TenantId::OPERATOR);
         // Those that only wait for a job had all their events seen to when that was written.
         marked.into_iter().filter(|(_, mark)| *mark == Mark::Dirty).for_each(|(tenant, _)| turns.now(tenant));
         while !self.stopping.is_cancelled() {
-            while busy.len() < AT_ONCE
+            while underway.has_room()
                 && let Some(tenant) = turns.next(clock.now())
             {
-                if !busy.insert(tenant) {
-                    again.insert(tenant);
-                    continue;
+                if underway.busy.insert(tenant) {
+                    tasks.spawn(self.clone().turn(tenant, tell.clone()));
+                } else {
+                    underway.again.insert(tenant);
                 }
-                let (own, ended) = (self.clone(), ended.clone());
-                tasks.spawn(async move {
-                    let when = own.tenant(tenant).await;
-                    // Nobody listens once the process stops.
-                    let _ = ended.send((tenant, when));
-                });
             }
             let wait = turns.next_time().map_or(LOOK, |time| time.since(clock.now()).min(LOOK));
             tokio::select! {
                 () = self.stopping.cancelled() => {}
                 tenants = self.told.next() => tenants.into_iter().for_each(|tenant| turns.now(tenant)),
-                Some((tenant, when)) = ends.recv() => {
-                    busy.remove(&tenant);
-                    match when {
-                        _ if again.remove(&tenant) => turns.now(tenant),
-                        Some(time) => turns.at(tenant, time),
-                        None => {}
-                    }
-                }
-                () = tokio::time::sleep(wait), if busy.len() < AT_ONCE => {}
+                Some(how) = told.recv() => match how {
+                    Told::Slow(tenant) => drop(underway.slow.insert(tenant)),
+                    Told::Ended(tenant, when) => underway.end(&mut turns, tenant, when),
+                },
+                () = tokio::time::sleep(wait), if underway.has_room() => {}
             }
             if self.store.is_shared() && clock.monotonic().saturating_sub(looked) >= LOOK {
                 looked = clock.monotonic();
@@ -159,6 +187,19 @@ impl Follower {
         }
         tasks.close();
         tasks.wait().await;
+    }
+
+    async fn turn(self: Arc<Self>, tenant: TenantId, tell: mpsc::UnboundedSender<Told>) {
+        let mut turn = std::pin::pin!(self.tenant(tenant));
+        // Nobody listens once the process stops.
+        let when = match tokio::time::timeout(SLOW, &mut turn).await {
+            Ok(when) => when,
+            Err(_) => {
+                let _ = tell.send(Told::Slow(tenant));
+                turn.await
+            }
+        };
+        let _ = tell.send(Told::Ended(tenant, when));
     }
 
     /// Hands a tenant's new events to every consumer; answers when to look again if something failed.

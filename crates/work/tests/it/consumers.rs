@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use steward_base::{Event, RecordId, TenantId};
 use steward_store::{Bounds, JobQuery, JobState, Record, Store, UnitOfWork};
 use steward_work::{Consumer, Failure, Handling, Poison, Work};
+use tokio::sync::watch;
 
 use crate::support::{World, options, trace, unavailable, until};
 
@@ -125,6 +126,47 @@ async fn what_was_told_before_a_restart_is_seen_to_after_it_in_order() {
     let order = counting.order.lock().clone();
     assert_eq!(order, (1..=700).collect::<Vec<i64>>());
     assert_eq!(world.store.cursor(&ctx, "counting").await.expect("reads"), 700);
+}
+
+/// Takes its time with the events of every tenant but one.
+struct Slow {
+    quick: TenantId,
+    over: watch::Receiver<bool>,
+}
+
+impl Consumer for Slow {
+    const NAME: &'static str = "slow";
+    const WANTS: &'static [&'static str] = &["trace.created"];
+
+    async fn handle(&self, at: Handling, events: Vec<Event>) -> Result<UnitOfWork, Failure> {
+        if at.ctx.tenant() != self.quick {
+            self.over.clone().wait_for(|over| *over).await.map_err(|_| Failure::Never(unavailable()))?;
+        }
+        Ok(UnitOfWork::new().add("counted", events.len() as i64, Bounds::NATURAL))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_that_take_long_hold_up_nobody_elses_events() {
+    let world = World::new().await;
+    let (quick, (end, over)) = (world.tenant().await, watch::channel(false));
+    let worker = Work::new(world.store.clone(), options()).consumer(Slow { quick: quick.tenant(), over }).start().await.expect("starts");
+    let mut slow = Vec::new();
+    // More than are handled at once.
+    for number in 0..40 {
+        let ctx = world.tenant().await;
+        world.store.commit(&ctx, trace(&world.store, number)).await.expect("commits");
+        slow.push(ctx);
+    }
+    for number in 0..3 {
+        world.store.commit(&quick, trace(&world.store, number)).await.expect("commits");
+        until(async || counted(&world, &quick).await == number + 1).await;
+    }
+    end.send_replace(true);
+    for ctx in &slow {
+        until(async || counted(&world, ctx).await == 1).await;
+    }
+    worker.stop(Duration::from_secs(5)).await;
 }
 
 /// Fails for one number until it is mended.
