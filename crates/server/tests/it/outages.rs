@@ -18,7 +18,7 @@ async fn part(served: &Served, name: &str) -> Value {
     parts.into_iter().find(|part| part["name"] == name).expect("is listed")
 }
 
-async fn comes_to(served: &Served, name: &str, status: &str) {
+pub(crate) async fn comes_to(served: &Served, name: &str, status: &str) {
     eventually(&format!("{name} {status}"), PATIENCE, async || (part(served, name).await["status"] == status).then_some(())).await;
 }
 

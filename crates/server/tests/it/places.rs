@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::database::database;
+use crate::database::{database, psql};
 use crate::ledger::{Load, agree, assert_positions_are_gapless, pages};
+use crate::outages::comes_to;
 use crate::support::{OWNER, PASSWORD, Served, bootstrapped, eventually, run, succeed};
 
 /// What a write may be refused with while its tenant is moved.
@@ -95,6 +96,68 @@ async fn a_tenant_moves_to_a_shared_schema_and_back_while_it_is_written_to() {
     std::fs::write(secret.path(), &database.url).expect("is written");
     let file = secret.path().display();
     there_and_back(&format!("{{ name = \"beside\", database_url_file = \"{file}\", layout = \"shared\" }}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_away_is_told_to_its_tenants_and_noticed_by_nobody_else() {
+    let Some(database) = database("away").await else { return };
+    let (server, _) = database.url.rsplit_once("/away_").expect("is named");
+    let options = database.url.split_once('?').expect("has options").1;
+    let (maintenance, name) = (format!("{server}/postgres?{options}"), format!("away_{}", std::process::id()));
+    let allow = |yes: bool| psql(&maintenance, &format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {yes}")).expect("is altered");
+    let data = tempfile::tempdir().expect("a folder");
+    let (config, secret) = (data.path().join("steward.toml"), data.path().join("database"));
+    std::fs::write(&secret, &database.url).expect("is written");
+    let place = format!("places = [{{ name = \"beside\", database_url_file = \"{}\" }}]\n", secret.display());
+    std::fs::write(&config, place).expect("is written");
+    let (folder, config) = (data.path().to_str().expect("is text"), config.to_str().expect("is text"));
+    let acme = bootstrapped(data.path());
+    let key = |tenant: &str, permissions: &str| {
+        succeed(&["admin", "api-key", "--config", config, "--data", folder, "--tenant", tenant, "--permissions", permissions], "")
+    };
+    let operator = key("operator", "tenants:*,admin:*");
+    let served = Served::start(data.path(), &["--config", config]);
+    served.json(served.post(&acme, "/api/v1/projects").json(&json!({ "name": "Kept" }))).await;
+    served.json(served.post(&operator, "/api/v1/tenants").json(&json!({ "name": "Beta", "slug": "beta" }))).await;
+    let beta = key("beta", "admin:*");
+    let tenants = served.json(served.get(&operator, "/api/v1/tenants?filter=slug:acme")).await;
+    move_to(&served, &operator, tenants["data"][0]["id"].as_str().expect("an id"), ("home", "beside")).await;
+
+    let load = Load::begin(&served, &beta, &[]);
+    load.goes_on("before").await;
+    allow(false);
+    psql(&maintenance, &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).expect("ends them");
+    comes_to(&served, "places", "down").await;
+    for _ in 0..3 {
+        let asked = [
+            served.get(&acme, "/api/v1/projects"),
+            served.post(&acme, "/api/v1/projects").json(&json!({ "name": "Refused" })),
+            served
+                .client
+                .post(format!("{}/auth/login", served.url))
+                .json(&json!({ "email": OWNER, "password": PASSWORD, "tenant": "acme" })),
+        ];
+        for asked in asked {
+            let answer = asked.send().await.expect("is answered");
+            assert!(answer.headers().contains_key("retry-after"));
+            let status = answer.status().as_u16();
+            let problem: Value = answer.json().await.expect("is a problem");
+            assert_eq!((status, &problem["code"]), (503, &json!("database_unavailable")), "{problem}");
+        }
+        load.goes_on("meanwhile").await;
+    }
+    assert_eq!(served.client.get(format!("{}/readyz", served.url)).send().await.expect("is answered").status(), 200);
+    served.json(served.post(&operator, "/api/v1/tenants").json(&json!({ "name": "Gamma", "slug": "gamma" }))).await;
+
+    allow(true);
+    comes_to(&served, "places", "ready").await;
+    let names = pages(&served, &acme, "/api/v1/projects?limit=500", "name").await;
+    assert_eq!(names.into_keys().collect::<Vec<_>>(), ["Kept"]);
+    served.json(served.post(&acme, "/api/v1/projects").json(&json!({ "name": "After" }))).await;
+    let sent = load.end().await;
+    agree("records", &sent, &pages(&served, &beta, "/api/v1/projects?limit=500", "name").await);
+    assert_positions_are_gapless(&served, &beta).await;
+    assert!(served.terminate().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
