@@ -69,6 +69,14 @@ impl Engine {
         }
     }
 
+    /// Fails when what was opened is away, or not as it must be.
+    pub(crate) async fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Sqlite(_) | Self::Remote(_) => Ok(()),
+            Self::Postgres(engine) => engine.check().await,
+        }
+    }
+
     pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
         match self {
             Self::Sqlite(engine) => engine.provision(tenant).await,

@@ -5,7 +5,7 @@
 //! another one comes to be, control notes that it does not count, and the next start removes it.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,7 +15,8 @@ use steward_base::{Error, ErrorKind, TenantId};
 use crate::dump::{self, Loading, Position};
 use crate::engine::Engine;
 use crate::marks;
-use crate::store::Store;
+use crate::places::AWAY;
+use crate::store::{Inner, Store};
 use crate::tally::{Tally, TallyKey};
 
 /// An increment of so few events that took so little time lets commits wait for no longer than that.
@@ -28,6 +29,8 @@ const DRAIN: Duration = Duration::from_secs(1);
 
 /// How often a server that is away is asked again to let commits go on.
 const ASKED: usize = 120;
+/// How soon a place that is away is asked again to remove what a move left behind.
+const LATER: Duration = Duration::from_secs(5);
 /// How soon control is asked again what became of a note.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -283,17 +286,30 @@ impl Store {
         }
     }
 
-    /// Removes copies that do not count, where nobody is about to make them count.
-    pub(crate) async fn remove_strays(&self, strays: Vec<(TenantId, i64)>) -> Result<(), Error> {
+    /// Removes copies that do not count, where nobody is about to make them count. Those of places that are away are removed later.
+    pub(crate) async fn clear_up(&self, strays: Vec<(TenantId, i64)>) -> Result<(), Error> {
+        let left = self.remove_strays(strays).await?;
+        if !left.is_empty() {
+            tokio::spawn(clear_up_later(Arc::downgrade(&self.0), left));
+        }
+        Ok(())
+    }
+
+    /// Answers those that cannot be removed now.
+    async fn remove_strays(&self, strays: Vec<(TenantId, i64)>) -> Result<Vec<(TenantId, i64)>, Error> {
+        let mut left = Vec::new();
         for (tenant, number) in strays {
             let Some(_guard) = self.0.places.home().guard(tenant).await? else { continue };
             if self.0.places.engine(number).is_err() {
                 tracing::warn!(tenant.id = %tenant, "a copy that does not count is in a place that the configuration does not name");
                 continue;
             }
-            self.remove_stray(tenant).await?;
+            match self.remove_stray(tenant).await {
+                Err(error) if error.code() == AWAY => left.push((tenant, number)),
+                removed => removed?,
+            }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Removes a tenant's copy that does not count, if control notes one now. Whoever asks has the guard.
@@ -312,6 +328,18 @@ impl Store {
     pub(crate) async fn note(&self, notes: Vec<(TallyKey, Option<i64>)>) -> Result<(), Error> {
         let notes = notes.into_iter().map(|(key, value)| Tally::Note { key, value });
         marks::write_tallies(self.0.places.home(), self.seen(), notes.collect()).await
+    }
+}
+
+/// Tries again for as long as the store is open. Until then the tenants are read, and may not be written to.
+async fn clear_up_later(store: Weak<Inner>, mut strays: Vec<(TenantId, i64)>) {
+    while !strays.is_empty() {
+        tokio::time::sleep(LATER).await;
+        let Some(inner) = store.upgrade() else { return };
+        match Store(inner).remove_strays(strays.clone()).await {
+            Ok(left) => strays = left,
+            Err(error) => tracing::debug!(error.code = error.code(), "what moves left behind cannot be removed now"),
+        }
     }
 }
 

@@ -55,6 +55,9 @@ macro_rules! ask {
 }
 pub(crate) use ask;
 
+/// What a database that is away is refused with.
+pub(crate) const AWAY: &str = "database_unavailable";
+
 struct Spot {
     name: String,
     number: i64,
@@ -85,6 +88,12 @@ impl Places {
                 refuse_made_anew(&home.engine, number, (&place.name, dir)).await?;
             }
             let engine = Engine::open(place.backend, place.layout, surroundings.clone()).await?;
+            match engine.check().await {
+                Err(error) if !spots.is_empty() && error.code() == AWAY => {
+                    tracing::warn!(place.name, error.causes = error.causes(), "a place is away: its tenants are refused until it is back");
+                }
+                checked => checked?,
+            }
             spots.push(Spot { name: place.name, number, engine });
         }
         let newcomers = match newcomers {

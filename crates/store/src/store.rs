@@ -117,7 +117,7 @@ impl Store {
         store.0.places.home().provision(TenantId::OPERATOR).await?;
         store.check_master().await?;
         let strays = store.0.places.learn().await?;
-        store.remove_strays(strays).await?;
+        store.clear_up(strays).await?;
         Ok(store)
     }
 

@@ -148,14 +148,18 @@ async fn a_place_that_is_away_is_told_to_its_tenants_and_noticed_by_nobody_else(
     }
     assert_eq!(served.client.get(format!("{}/readyz", served.url)).send().await.expect("is answered").status(), 200);
     served.json(served.post(&operator, "/api/v1/tenants").json(&json!({ "name": "Gamma", "slug": "gamma" }))).await;
+    let sent = load.end().await;
 
+    // A start does not wait for it either.
+    assert!(served.terminate().success());
+    let served = Served::start(data.path(), &["--config", config]);
+    agree("records", &sent, &pages(&served, &beta, "/api/v1/projects?limit=500", "name").await);
+    assert_eq!(served.get(&acme, "/api/v1/projects").send().await.expect("is answered").status(), 503);
     allow(true);
     comes_to(&served, "places", "ready").await;
     let names = pages(&served, &acme, "/api/v1/projects?limit=500", "name").await;
     assert_eq!(names.into_keys().collect::<Vec<_>>(), ["Kept"]);
     served.json(served.post(&acme, "/api/v1/projects").json(&json!({ "name": "After" }))).await;
-    let sent = load.end().await;
-    agree("records", &sent, &pages(&served, &beta, "/api/v1/projects?limit=500", "name").await);
     assert_positions_are_gapless(&served, &beta).await;
     assert!(served.terminate().success());
 }

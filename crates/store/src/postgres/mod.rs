@@ -30,7 +30,7 @@ use deadpool_postgres::Client;
 use futures_util::FutureExt;
 use parking_lot::RwLock;
 use steward_base::{AttemptKey, Error, ErrorKind, RecordId, Secret, TenantId};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{OnceCell, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -69,6 +69,8 @@ pub(crate) struct Postgres(Arc<Shared>);
 
 struct Shared {
     connections: Connections,
+    /// The server was found to be as it must be: before that nobody relies on it.
+    checked: OnceCell<()>,
     surroundings: Surroundings,
     namespaces: RwLock<HashMap<TenantId, Arc<Namespace>>>,
     layout: Layout,
@@ -83,6 +85,7 @@ impl Postgres {
     pub(crate) async fn open(url: &Secret<String>, connections: usize, layout: Layout, surroundings: Surroundings) -> Result<Self, Error> {
         let shared = Arc::new(Shared {
             connections: connect::connections(url, connections)?,
+            checked: OnceCell::new(),
             surroundings,
             namespaces: RwLock::default(),
             layout,
@@ -91,11 +94,13 @@ impl Postgres {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        shared.check_durable().await.map_err(Failure::into_error)?;
-        shared.check_walls().await.map_err(Failure::into_error)?;
-        writer::clear_loading(&shared).await.map_err(Failure::into_error)?;
         shared.tasks.spawn(bell::run(Arc::downgrade(&shared)));
         Ok(Self(shared))
+    }
+
+    /// Fails when the server is not as it must be, or is away; then it is looked at again by whoever comes to it first.
+    pub(crate) async fn check(&self) -> Result<(), Error> {
+        self.0.check().await.map_err(Failure::into_error)
     }
 
     pub(crate) async fn provision(&self, tenant: TenantId) -> Result<(), Error> {
@@ -333,6 +338,15 @@ impl Shared {
 
     fn all(&self) -> Vec<Arc<Namespace>> {
         self.namespaces.read().values().cloned().collect()
+    }
+
+    async fn check(&self) -> Result<(), Failure> {
+        let looked = async || {
+            self.check_durable().await?;
+            self.check_walls().await?;
+            writer::clear_loading(self).await
+        };
+        self.checked.get_or_try_init(looked).await.map(drop)
     }
 
     /// An answered commit is on disk only when the server means it.

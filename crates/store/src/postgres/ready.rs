@@ -42,6 +42,7 @@ impl Shared {
     }
 
     async fn prepare(self: &Arc<Self>, namespace: &Arc<Namespace>, missing: Missing) -> Result<Arc<Building>, Failure> {
+        self.check().await?;
         let client = self.connections.hold().await?;
         let done = migrate(&client, namespace, &self.surroundings.kinds, &self.surroundings.clock, missing).await?;
         client.give_back();

@@ -38,6 +38,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(super) async fn begin(shared: Arc<Shared>, tenant: TenantId) -> Result<Self, Failure> {
+        shared.check().await?;
         let name = loading_schema(tenant);
         let layout = if tenant == TenantId::OPERATOR { Layout::Dedicated } else { shared.layout };
         let namespace = match layout {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use steward_base::{Clock, Ctx, Error, ErrorKind, Random, RecordId, Secret, TenantId};
 use steward_store::{Backend, Layout, ListQuery, MasterKey, Options, Place, Store, UnitOfWork};
 
-use crate::elsewhere::Database;
+use crate::elsewhere::{Database, connect};
 use crate::outage::{Ledger, Server, answered_again, write};
-use crate::support::{Thing, ctx, everything, kinds, reopened};
+use crate::support::{Thing, ctx, everything, kinds, reopened, until};
 
 fn spread(home: Backend, beside: Backend) -> Backend {
     let place = |name: &str, backend| Place { name: name.into(), backend, layout: Layout::Dedicated };
@@ -190,4 +190,51 @@ async fn a_database_that_is_away_is_missed_by_its_tenants_only() {
     if let Some(database) = Database::make().await {
         a_database_goes_away(Backend::Postgres { url: Secret::new(database.url.clone()), connections: 8 }).await;
     }
+}
+
+/// The number by which control notes the place that is called home.
+const HOME: i64 = 5_665_880_555_079_628_604;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_start_does_not_wait_for_a_database_that_only_some_need() {
+    let (Some(database), Some(server)) = (Database::make().await, Server::start()) else { return };
+    let server = Arc::new(server);
+    let control = async |what: &'static str| {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || server.control(what, "fast")).await.expect("is told");
+    };
+    let beside = Backend::Postgres { url: Secret::new(server.url()), connections: 6 };
+    let backend = spread(Backend::Postgres { url: Secret::new(database.url.clone()), connections: 8 }, beside);
+    let store = reopened(backend.clone(), kinds()).await;
+    let there = tenants(&store, 2).await;
+    let here = tenants(&store, 1).await.remove(0);
+    store.relocate(here.0.tenant(), "home").await.expect("moves");
+    store.close().await;
+    // What a crash in the middle of a move home leaves of one: its head is away, and control knows of a copy.
+    let tenant = there[0].0.tenant();
+    let schema = tenant.record().wire("t");
+    connect(&server.url()).await.batch_execute(&format!("DELETE FROM {schema}.tenant_head")).await.expect("is taken away");
+    let operator = TenantId::OPERATOR.record().uuid();
+    database.run(&format!("INSERT INTO control.tally VALUES ('{operator}', 'stray:{tenant}', {HOME})")).await;
+
+    control("stop").await;
+    let store = reopened(backend, kinds()).await;
+    store.commit(&here.0, UnitOfWork::new().create(store.mint_id(), &Thing::named("here"))).await.expect("is served");
+    assert_eq!(everything(&store, &here.0).await.len(), 2);
+    for (its, id) in &there {
+        for (way, error) in ways_in(&store, its, *id).await.into_iter().filter(|(way, _)| *way != "erase") {
+            assert_eq!(error.map(|error| error.code()), Some("database_unavailable"), "{way}");
+        }
+    }
+    assert_eq!(store.health_elsewhere().await.expect_err("is away").code(), "database_unavailable");
+
+    control("start").await;
+    for (its, id) in &there {
+        until(async || store.get(its, "thing", *id).await.is_ok_and(|found| found.is_some())).await;
+        // Of one, once what the move left behind is removed.
+        until(async || store.commit(its, UnitOfWork::new().create(store.mint_id(), &Thing::named("after"))).await.is_ok()).await;
+        assert_eq!(store.verify_chain(its).await.expect("holds"), 2);
+    }
+    store.health_elsewhere().await.expect("is well");
+    store.close().await;
 }
