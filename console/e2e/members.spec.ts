@@ -7,6 +7,7 @@ const unique = Date.now().toString(36);
 const name = `Grace Hopper ${unique}`;
 const email = `grace-${unique}@example.com`;
 const password = "a phrase that Grace alone knows";
+const { origin } = new URL(process.env.STEWARD_TEST_URL ?? process.env.STEWARD_URL ?? "");
 
 let operating: BrowserContext;
 
@@ -137,14 +138,40 @@ test("the operator makes a code, and its link sets a password once", async ({ br
 });
 
 test("a membership ends by the typed name", async ({ page }) => {
+  const other = `Barbara Liskov ${unique}`;
+  const data = { email: `barbara-${unique}@example.com`, name: other, roles: ["user"] };
+  expect((await page.request.post("/api/v1/members", { data, headers: { origin } })).status()).toBe(201);
   await page.goto(`${home}/members`);
-  await page.getByRole("link", { name }).click();
+  await page.getByRole("link", { name: other }).click();
   await page.getByRole("button", { name: "End membership" }).click();
-  const dialog = page.getByRole("dialog", { name: `End the membership of ${name}?` });
+  const dialog = page.getByRole("dialog", { name: `End the membership of ${other}?` });
   await expect(dialog.getByRole("button", { name: "End membership" })).toBeDisabled();
   await expectAccessible(page);
-  await dialog.getByRole("textbox").fill(name);
+  await dialog.getByRole("textbox").fill(other);
   await dialog.getByRole("button", { name: "End membership" }).click();
-  await expect(page.getByText(`${name} is no member any more`)).toBeVisible();
+  await expect(page.getByText(`${other} is no member any more`)).toBeVisible();
+  await expect(page.getByRole("region", { name: "Members" }).getByRole("link", { name: other })).toHaveCount(0);
+});
+
+test("whoever leaves a tenant is signed out of it", async ({ page, browser }) => {
+  await page.goto(`${home}/members`);
+  await page.getByRole("link", { name }).click();
+  await expect(page.getByRole("heading", { level: 1, name })).toBeVisible();
+  const member = page.url().split("/").at(-1);
+  const roles = { data: { roles: ["admin"] }, headers: { origin } };
+  expect((await page.request.post(`/api/v1/members/${member}/roles`, roles)).status()).toBe(200);
+  const theirs = await browser.newContext({ baseURL: origin, storageState: { cookies: [], origins: [] }, locale: "en-GB" });
+  expect((await theirs.request.post("/auth/login", { data: { email, password }, headers: { origin } })).status()).toBe(200);
+  const own = await theirs.newPage();
+  await own.goto(`${home}/members/${member}`);
+  await own.getByRole("button", { name: "Leave this tenant" }).click();
+  const dialog = own.getByRole("dialog", { name: `Leave ${owner.tenantName}?` });
+  await dialog.getByRole("textbox").fill(name);
+  await expectAccessible(own);
+  await dialog.getByRole("button", { name: "Leave" }).click();
+  await expect(own.getByRole("heading", { name: "Sign in", exact: true })).toBeVisible();
+  await theirs.close();
+  await page.getByRole("link", { name: "Members" }).first().click();
+  await expect(page.getByRole("region", { name: "Members" }).getByRole("link", { name: owner.name })).toBeVisible();
   await expect(page.getByRole("region", { name: "Members" }).getByRole("link", { name })).toHaveCount(0);
 });

@@ -99,11 +99,17 @@ pub fn allows(ctx: &Ctx, permission: &Permission) -> bool {
 
 /// Whether the context holds all of `permission`, unscoped, wildcards included: what one may pass on to a key.
 pub fn covers(ctx: &Ctx, permission: &Permission) -> bool {
+    covers_all_but(ctx, permission, &[])
+}
+
+/// The same of what is left of `permission` when some of it is denied to whoever gets it: what is not passed on need not be had.
+fn covers_all_but(ctx: &Ctx, permission: &Permission, kept_back: &[&Grant]) -> bool {
     if matches!(ctx.principal(), Principal::System) {
         return true;
     }
-    let overlaps = |grant: &&Grant| meets(&grant.permission, permission);
-    let denied = ctx.grants().iter().filter(|grant| grant.effect == Effect::Deny).any(|grant| overlaps(&grant));
+    let passed_on = |denied: &Grant| !kept_back.iter().any(|kept| includes(&kept.permission, &denied.permission));
+    let denies = ctx.grants().iter().filter(|grant| grant.effect == Effect::Deny);
+    let denied = denies.filter(|grant| meets(&grant.permission, permission)).any(passed_on);
     let operator_only = OPERATOR_ONLY.contains(&permission.resource.as_str());
     let given =
         ctx.grants().iter().any(|grant| grant.effect == Effect::Allow && grant.scope.is_none() && includes(&grant.permission, permission));
@@ -112,11 +118,13 @@ pub fn covers(ctx: &Ctx, permission: &Permission) -> bool {
 
 /// Whether the context holds all that a built-in role gives in its tenant: whoever does may give the role and take it.
 pub fn covers_role(ctx: &Ctx, name: &str) -> bool {
+    let Some(grants) = grants_of_role(name) else { return false };
+    let kept_back: Vec<&Grant> = grants.iter().filter(|grant| grant.effect == Effect::Deny).collect();
     let given = |grant: &Grant| {
         let elsewhere = ctx.tenant() != TenantId::OPERATOR && OPERATOR_ONLY.contains(&grant.permission.resource.as_str());
-        grant.effect == Effect::Deny || elsewhere || covers(ctx, &grant.permission)
+        grant.effect == Effect::Deny || elsewhere || covers_all_but(ctx, &grant.permission, &kept_back)
     };
-    grants_of_role(name).is_some_and(|grants| grants.iter().all(given))
+    grants.iter().all(given)
 }
 
 /// Whether `wide` includes `narrow`.
@@ -180,6 +188,21 @@ mod tests {
         assert!(allows(&operator, &permission("tenants:read")));
         let admin = ctx(TenantId::OPERATOR, permissions(["admin:*", "*:read"], Effect::Allow).expect("are permissions"));
         assert!(!allows(&admin, &permission("tenants:read")));
+    }
+
+    #[test]
+    fn whoever_has_a_role_has_all_that_it_gives_and_nothing_stronger() {
+        let rank = |name: &str| ctx(a_tenant(), grants_of_role(name).expect("exists"));
+        for role in BUILT_IN_ROLES {
+            assert!(covers_role(&rank(role.name), role.name), "{}", role.name);
+            assert!(covers_role(&rank("owner"), role.name), "{}", role.name);
+        }
+        for (mine, theirs) in [("admin", "owner"), ("technician", "admin"), ("moderator", "user"), ("read-only", "moderator")] {
+            assert!(!covers_role(&rank(mine), theirs), "{mine} gives no {theirs}");
+        }
+        let mut narrow = grants_of_role("admin").expect("exists");
+        narrow.push(Grant { effect: Effect::Deny, permission: permission("devices:write"), scope: None });
+        assert!(!covers_role(&ctx(a_tenant(), narrow), "admin"), "less than the role gives");
     }
 
     #[test]
