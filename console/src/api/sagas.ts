@@ -24,6 +24,7 @@ export function sagasQuery(about: readonly string[]) {
       const page = await data(client.GET("/api/v1/sagas", { params: { query: { filter, order_by: "created_at desc", limit: SHOWN } }, signal }));
       return page.data as Saga[];
     },
+    staleTime: 0,
     refetchInterval: ({ state: { data: now } }) => (now?.some(isUnfinished) ? BUSY_MS : IDLE_MS),
   });
 }
@@ -33,6 +34,7 @@ export function sagaQuery(id: string) {
   return queryOptions({
     queryKey: ["sagas", "get", id],
     queryFn: ({ signal }) => data(client.GET("/api/v1/sagas/{id}", { params: { path: { id } }, signal })),
+    staleTime: 0,
     refetchInterval: ({ state: { data: now } }) => (now === undefined || isUnfinished(now) ? BUSY_MS : false),
   });
 }

@@ -45,8 +45,9 @@ function TenantDetails({ of }: { of: Tenant }) {
       <Trans>Tenants</Trans>
     </TextLink>
   );
-  // The newest one counts: what was erased may have been taken in again since.
-  if (sagas[0]?.saga === "delete_tenant" && sagas[0].state === "done") return <Erased name={of.name} trail={trail} />;
+  // What was erased may have been taken in again since.
+  const isErased = ({ saga, state, created_at }: Saga) => saga === "delete_tenant" && state === "done" && created_at > of.created_at;
+  if (sagas.some(isErased)) return <Erased name={of.name} trail={trail} />;
   const own = of.slug === OPERATOR;
   return (
     <Page
