@@ -225,6 +225,7 @@ impl Marks {
 
     /// Replaces the mark of an idle namespace by what it waits for, unless it has events after `handled`.
     pub(crate) async fn settle(&self, places: &Places, seen: Seen<'_>, tenant: TenantId, handled: i64) -> Result<(), Error> {
+        look_first(places, tenant).await?;
         let _lane = self.lane(tenant).lock().await;
         {
             let mut dirty = self.dirty.lock();
@@ -275,6 +276,7 @@ impl Marks {
         (tenant, number): (TenantId, i64),
         handled: i64,
     ) -> Result<(), Error> {
+        look_first(places, tenant).await?;
         let _lane = self.lane(tenant).lock().await;
         if self.dirty.lock().get(&tenant).is_some_and(|entry| entry.under_way > 0) {
             return Ok(());
@@ -306,6 +308,14 @@ pub(crate) struct Seen<'a> {
     pub(crate) clock: &'a Clock,
     /// Of the operator tenant.
     pub(crate) control: &'a Ctx,
+}
+
+/// That a tenant's place hangs is found out before anybody waits for its lane.
+async fn look_first(places: &Places, tenant: TenantId) -> Result<(), Error> {
+    match ask!(places, tenant, engine => engine.head(tenant)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The mark of an idle namespace, as a number.
