@@ -99,10 +99,12 @@ function StepLine({ step }: { step: Step }) {
   return (
     <li data-state={step.state}>
       {icon}
-      <span>{title}</span>
-      <Text span size="xs" c="dimmed">
-        {state}
-      </Text>
+      <span>
+        {title}{" "}
+        <Text span size="xs" c="dimmed">
+          {state}
+        </Text>
+      </span>
       {step.error && <span className={classes.error}>{step.error}</span>}
     </li>
   );
