@@ -19,6 +19,7 @@ load create --connections 1
 load create --connections 64
 load get --connections 16
 load list --connections 16
+load pages --connections 16
 load ingest --connections 4
 load otlp-logs --connections 4
 load otlp-metrics --connections 4

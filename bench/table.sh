@@ -46,7 +46,8 @@ of() { printf '[.[] | select(.workload == "%s" and (.connections // 0) == %s)][0
     name="FastAPI, threads"
     [[ "$peer" == fastapi ]] || name="FastAPI, loop"
     row "get per CPU second" "$(figure steward "$(of get 16 per_cpu_second)")" "$(figure "$peer" "$(of get 16 per_cpu_second)")" "$name" ">= 12 x" higher
-    row "list of 50 per CPU second" "$(figure steward "$(of list 16 per_cpu_second)")" "$(figure "$peer" "$(of list 16 per_cpu_second)")" "$name" ">= 40 x" higher
+    row "list of 50 per CPU second, the same again" "$(figure steward "$(of list 16 per_cpu_second)")" "$(figure "$peer" "$(of list 16 per_cpu_second)")" "$name" ">= 40 x" higher
+    row "  another page each time" "$(figure steward "$(of pages 16 per_cpu_second)")" "$(figure "$peer" "$(of pages 16 per_cpu_second)")" "$name" ">= 40 x" higher
   done
   alone "commit to event on a stream, p99, ms" "$(figure steward "$(of live 0 p99_ms)")" "<= 5 + fsync"
   alone "  its answer, p99, ms" "$(figure steward "$(of live 0 answer_p99_ms)")" ""

@@ -32,3 +32,4 @@ load create --connections 1
 load create --connections 64
 load get --connections 16
 load list --connections 16
+load pages --connections 16

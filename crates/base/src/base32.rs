@@ -7,6 +7,12 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Encodes `bytes` as `ceil(len * 8 / 5)` characters.
 pub fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(encoded_len(bytes.len()));
+    encode_into(bytes, &mut out);
+    out
+}
+
+/// The same, behind what is in `out`.
+pub fn encode_into(bytes: &[u8], out: &mut String) {
     let (mut buffer, mut bits) = (0u32, 0u32);
     for byte in bytes {
         buffer = (buffer << 8) | u32::from(*byte);
@@ -20,7 +26,6 @@ pub fn encode(bytes: &[u8]) -> String {
     if bits > 0 {
         out.push(char::from(ALPHABET[(buffer << (5 - bits)) as usize & 31]));
     }
-    out
 }
 
 /// Decodes text that [`encode`] wrote for exactly `N` bytes; anything else is `None`.

@@ -72,7 +72,11 @@ impl RecordId {
 
     /// The text form under `prefix`.
     pub fn wire(self, prefix: &str) -> String {
-        format!("{prefix}_{}", base32::encode(self.0.as_bytes()))
+        let mut text = String::with_capacity(prefix.len() + 1 + 26);
+        text.push_str(prefix);
+        text.push('_');
+        base32::encode_into(self.0.as_bytes(), &mut text);
+        text
     }
 
     /// Reads the text form; the prefix must be `prefix`.

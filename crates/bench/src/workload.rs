@@ -20,8 +20,10 @@ pub(crate) enum Workload {
     Create,
     /// GET one of up to 1,000 projects.
     Get,
-    /// GET the first 50 projects.
+    /// GET the first 50 projects, always the same.
     List,
+    /// GET 50 projects, of up to 1,000 another page each time.
+    Pages,
     /// POST 2,000 log lines as JSON lines.
     Ingest,
     /// POST 2,000 log records as OTLP.
@@ -78,8 +80,8 @@ impl Target {
 #[derive(Clone)]
 pub(crate) enum Requests {
     Create,
+    /// Paths that take turns.
     Get(Vec<String>),
-    List,
     /// A path, a media type, and bodies that take turns.
     Ingest(&'static str, &'static str, Vec<Bytes>),
 }
@@ -101,6 +103,7 @@ impl Workload {
             Workload::Create => "create",
             Workload::Get => "get",
             Workload::List => "list",
+            Workload::Pages => "pages",
             Workload::Ingest => "ingest",
             Workload::OtlpLogs => "otlp-logs",
             Workload::OtlpMetrics => "otlp-metrics",
@@ -112,7 +115,8 @@ impl Workload {
         Ok(match self {
             Workload::Create => Requests::Create,
             Workload::Get => Requests::Get(project_paths(target).await?),
-            Workload::List => Requests::List,
+            Workload::List => Requests::Get(vec![page_path(50, None)]),
+            Workload::Pages => Requests::Get(walk(target, 50).await?.into_iter().map(|(path, _)| path).collect()),
             Workload::Ingest => Requests::Ingest("/ingest/v1/bench", "application/x-ndjson", (0..8).map(log_lines).collect()),
             Workload::OtlpLogs => Requests::Ingest("/otlp/v1/logs", "application/x-protobuf", (0..8).map(log_records).collect()),
             Workload::OtlpMetrics => Requests::Ingest("/otlp/v1/metrics", "application/x-protobuf", (0..8).map(metric_points).collect()),
@@ -123,7 +127,7 @@ impl Workload {
     pub(crate) fn rows(self) -> u64 {
         match self {
             Workload::Ingest | Workload::OtlpLogs | Workload::OtlpMetrics => ROWS_PER_REQUEST,
-            Workload::Create | Workload::Get | Workload::List => 0,
+            Workload::Create | Workload::Get | Workload::List | Workload::Pages => 0,
         }
     }
 }
@@ -138,7 +142,6 @@ impl Requests {
                 let path = &paths[usize::try_from(number).unwrap_or_default() % paths.len()];
                 (target.request(Method::GET, path, json, Bytes::new()), StatusCode::OK)
             }
-            Requests::List => (target.request(Method::GET, "/api/v1/projects?limit=50", json, Bytes::new()), StatusCode::OK),
             Requests::Ingest(path, media_type, bodies) => {
                 let body = bodies[usize::try_from(number).unwrap_or_default() % bodies.len()].clone();
                 (target.request(Method::POST, path, media_type, body), StatusCode::OK)
@@ -154,10 +157,21 @@ fn project(number: u64) -> Bytes {
 }
 
 async fn project_paths(target: &Target) -> Result<Vec<String>, Failure> {
+    let pages = walk(target, 500).await?;
+    let paths: Vec<_> = pages.iter().flat_map(|(_, page)| &page.data).map(|project| format!("/api/v1/projects/{}", project.id)).collect();
+    if paths.is_empty() { Err("there is no project to get: run `create` first".into()) } else { Ok(paths) }
+}
+
+fn page_path(limit: usize, cursor: Option<&str>) -> String {
+    let cursor = cursor.map(|cursor| format!("&cursor={}", url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect::<String>()));
+    format!("/api/v1/projects?limit={limit}{}", cursor.unwrap_or_default())
+}
+
+/// The pages of up to 1,000 projects, with the paths that they are at.
+async fn walk(target: &Target, limit: usize) -> Result<Vec<(String, Page)>, Failure> {
     let mut sender = target.connect().await?;
-    let mut paths = Vec::new();
-    let mut path = "/api/v1/projects?limit=500".to_owned();
-    while paths.len() < 1_000 {
+    let (mut pages, mut next) = (Vec::new(), Some(page_path(limit, None)));
+    while let Some(path) = next.take().filter(|_| pages.len() * limit < 1_000) {
         sender.ready().await?;
         let answer = sender.send_request(target.request(Method::GET, &path, "application/json", Bytes::new())).await?;
         let status = answer.status();
@@ -166,16 +180,8 @@ async fn project_paths(target: &Target) -> Result<Vec<String>, Failure> {
             return Err(format!("{status} for {path}: {}", String::from_utf8_lossy(&body)).into());
         }
         let page: Page = serde_json::from_slice(&body)?;
-        paths.extend(page.data.iter().map(|project| format!("/api/v1/projects/{}", project.id)));
-        match page.next_cursor {
-            Some(cursor) => {
-                path = format!(
-                    "/api/v1/projects?limit=500&cursor={}",
-                    url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect::<String>()
-                );
-            }
-            None => break,
-        }
+        next = page.next_cursor.as_deref().map(|cursor| page_path(limit, Some(cursor)));
+        pages.push((path, page));
     }
-    if paths.is_empty() { Err("there is no project to get: run `create` first".into()) } else { Ok(paths) }
+    Ok(pages)
 }

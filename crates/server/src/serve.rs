@@ -119,6 +119,7 @@ fn site(config: &Config, app: &App) -> Result<Site> {
         },
         rates: rates(config),
         blob: app.fabric().blob.clone(),
+        cache: app.fabric().cache.clone(),
     };
     Ok(Site::new(settings, app.authority().clone(), app.clock().clone(), app.random().clone()))
 }

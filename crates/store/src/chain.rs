@@ -4,12 +4,10 @@
 //! the clear stands as `{"$sealed": …}`, so the chain covers the ciphertext. The hash is SHA-256 over the previous event's hash (32 zero bytes
 //! before the first) and the whole encoding.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use steward_base::{Error, ErrorKind, Event, Origin, TenantId, Timestamp};
+use steward_base::{Error, ErrorKind, Event, Origin, TenantId, Timestamp, hex};
 
 use crate::engine::Engine;
 use crate::rows::EventRow;
@@ -136,14 +134,6 @@ pub(crate) fn names(tenant: TenantId, position: i64, body: &[u8]) -> bool {
 fn broken_at(position: i64) -> Error {
     let detail = format!("The event chain does not hold at position {position}: what is stored there was changed outside of Steward.");
     Error::new(ErrorKind::Internal, "chain_broken", detail)
-}
-
-/// As lowercase hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::attempt::Remembered;
 use crate::building::Building;
 use crate::dump::{Reader, Writer};
+use crate::generations::Generations;
 use crate::job::{Job, JobQuery};
 use crate::keys::{KeyRow, MasterKey, Which};
 use crate::kind::Kinds;
@@ -49,6 +50,7 @@ pub(crate) struct Surroundings {
     pub(crate) master: MasterKey,
     /// Tenants whose jobs changed.
     pub(crate) positions: Arc<Positions>,
+    pub(crate) generations: Arc<Generations>,
     pub(crate) stirred: Arc<Stirred>,
     /// Tenants with new events.
     pub(crate) told: Arc<Stirred>,

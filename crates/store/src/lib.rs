@@ -11,6 +11,7 @@ mod dump;
 mod durable;
 mod engine;
 mod erase;
+mod generations;
 mod heads;
 mod job;
 mod keys;

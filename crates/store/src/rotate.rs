@@ -5,9 +5,8 @@
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use steward_base::{Ctx, Error, ErrorKind, RecordId};
+use steward_base::{Ctx, Error, ErrorKind, RecordId, hex};
 
-use crate::chain::hex;
 use crate::keys::{DataKey, Rewrapped, Sealer, Which, bound, each, key_of, sealed, sealed_text, texts, unreadable};
 use crate::kind::Kind;
 use crate::places::ask;

@@ -14,6 +14,7 @@ use steward_base::{Clock, Ctx, Error, ErrorKind, Parts, Principal, Random, Recor
 
 use crate::building::{Role, Unclaimed};
 use crate::engine::{Engine, Surroundings};
+use crate::generations::Generations;
 use crate::heads::Moved;
 use crate::keys::{MasterKey, Vault};
 use crate::kind::Kinds;
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     random: Random,
     pub(crate) stirred: Arc<Stirred>,
     pub(crate) told: Arc<Stirred>,
+    generations: Arc<Generations>,
     vault: Vault,
     moved: Moved,
     pub(crate) positions: Arc<Positions>,
@@ -99,6 +101,7 @@ impl Store {
         let kinds = Arc::new(kinds);
         let (stirred, told) = (Arc::new(Stirred::default()), Arc::new(Stirred::default()));
         let (jobs, events) = (stirred.clone(), told.clone());
+        let generations: Arc<Generations> = Arc::default();
         let (vault, master) = (Vault::new(options.master.clone()), options.master);
         let positions: Arc<Positions> = Arc::default();
         let surroundings = Surroundings {
@@ -107,13 +110,15 @@ impl Store {
             random: random.clone(),
             master,
             positions: positions.clone(),
+            generations: generations.clone(),
             stirred: jobs,
             told: events,
         };
         let places = Places::open(options.backend, &surroundings).await?;
         let (marks, busy, control) = (Arc::default(), Arc::default(), own(TenantId::OPERATOR, "marks"));
         let moved = Moved::default();
-        let store = Self(Arc::new(Inner { places, kinds, clock, random, stirred, told, vault, moved, positions, marks, busy, control }));
+        let inner = Inner { places, kinds, clock, random, stirred, told, generations, vault, moved, positions, marks, busy, control };
+        let store = Self(Arc::new(inner));
         store.0.places.home().provision(TenantId::OPERATOR).await?;
         store.check_master().await?;
         let strays = store.0.places.learn().await?;
@@ -222,6 +227,14 @@ impl Store {
         }
         let kind = self.kind(&query.kind)?;
         ask!(self.0.places, ctx.tenant(), engine => list::page(engine, ctx.tenant(), &self.0.kinds, kind, query.clone()))
+    }
+
+    /// A number that is another one as soon as a commit that changed a record of the kind is answered: what was read after asking for it holds for as
+    /// long as it stays. `None` where other processes write too, and for kinds that are not known.
+    pub fn generation(&self, tenant: TenantId, kind: &str) -> Option<u64> {
+        let alone = self.0.places.of(tenant).is_ok_and(|engine| engine.is_alone());
+        let kind = self.kind(kind).ok().filter(|_| alone)?;
+        Some(self.0.generations.of(tenant, kind))
     }
 
     /// How many live records pass a filter, exactly; it looks at every row that no index can count.

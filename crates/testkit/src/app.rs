@@ -154,6 +154,7 @@ impl TestApp {
             limits: setup.limits,
             rates: setup.rates,
             blob,
+            cache: parts.cache.clone(),
         };
         let site = Site::new(settings, parts.authority.clone(), parts.clock.clone(), parts.random.clone());
         let checked = parts.store.clone();

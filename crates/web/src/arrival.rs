@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use ipnet::IpNet;
 use steward_auth::Occasion;
-use steward_base::{Origin, Random};
+use steward_base::{Origin, Random, hex};
 
 /// The other end of the connection; `serve` puts it into every request.
 #[derive(Clone, Copy, Debug)]
@@ -94,10 +94,6 @@ fn client_ip(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> IpAddr {
         client = address.to_canonical();
     }
     client
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use steward_auth::Authority;
 use steward_base::{Clock, Error, ErrorKind, Permission, Random, Secret};
+use steward_fabric::Class;
 use steward_fabric::blob::Blob;
+use steward_fabric::cache::{Cache, Shelf};
 use steward_store::Act;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -20,6 +22,10 @@ use crate::health::Health;
 use crate::idempotency::InFlight;
 use crate::metrics::Metrics;
 use crate::rate::{Limiter, Rates};
+
+const LISTS: Class = Class::new("lists");
+/// A page that is true for longer is read anew all the same, so that what nobody asks for goes.
+const LISTS_TTL: Duration = Duration::from_secs(600);
 
 /// What a server is told about itself.
 #[derive(Clone, Debug)]
@@ -40,6 +46,8 @@ pub struct Settings {
     pub rates: Rates,
     /// Keeps what is too large for memory and for records.
     pub blob: Blob,
+    /// Keeps what is dear and asked for again.
+    pub cache: Cache,
 }
 
 /// What is running.
@@ -120,6 +128,7 @@ struct Inner {
     access_log: OnceLock<AccessLog>,
     readers: OnceLock<BTreeMap<&'static str, Permission>>,
     changers: OnceLock<BTreeMap<(&'static str, Act), Permission>>,
+    lists: Shelf<Bytes>,
 }
 
 impl Site {
@@ -127,6 +136,7 @@ impl Site {
     pub fn new(settings: Settings, authority: Authority, clock: Clock, random: Random) -> Self {
         let cursors = Cursors::new(settings.cursor_key.expose());
         let origins = origins(&settings);
+        let lists = settings.cache.class(LISTS, LISTS_TTL);
         let limiter = Limiter::new(settings.rates.clone(), clock.clone());
         Self(Arc::new(Inner {
             settings,
@@ -144,6 +154,7 @@ impl Site {
             access_log: OnceLock::new(),
             readers: OnceLock::new(),
             changers: OnceLock::new(),
+            lists,
         }))
     }
 
@@ -205,6 +216,11 @@ impl Site {
     /// Keeps what is too large for memory and for records.
     pub fn blob(&self) -> &Blob {
         &self.0.settings.blob
+    }
+
+    /// Pages of lists as they were sent last.
+    pub(crate) fn lists(&self) -> &Shelf<Bytes> {
+        &self.0.lists
     }
 
     /// How many requests anybody has left.

@@ -6,11 +6,11 @@ use futures_util::stream::{BoxStream, unfold};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 use steward_auth::system;
-use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, Secret, TenantId};
+use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, Secret, TenantId, hex};
 use steward_fabric::blob::Key;
 use steward_store::{EventDraft, ListQuery, MasterKey, Model as _, Stopped, UnitOfWork};
 use steward_web::imports::CLASSES;
-use steward_work::backup::{hex, pack};
+use steward_work::backup::pack;
 use tokio::sync::mpsc;
 
 use super::file::{self, Preamble};

@@ -6,12 +6,11 @@ use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use steward_auth::system;
-use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, Secret, TenantId};
+use steward_base::{Ctx, Error, ErrorKind, RecordId, Result, Secret, TenantId, hex};
 use steward_fabric::blob::{Blob, Expect as Announced, Key};
 use steward_store::{Expect, Loading, MasterKey, Model as _, UnitOfWork};
 use steward_web::Stored;
 use steward_web::imports::{CLASSES, upload_key};
-use steward_work::backup::hex;
 use steward_work::{At, Done, Failure, Saga, Step, begin};
 
 use super::file::Reader;

@@ -51,7 +51,7 @@ pub struct Position {
 
 impl Position {
     pub(crate) fn of((position, hash): (i64, [u8; 32])) -> Self {
-        Self { position, hash: crate::chain::hex(&hash) }
+        Self { position, hash: steward_base::hex(&hash) }
     }
 }
 
@@ -137,10 +137,10 @@ impl Store {
     /// The hash of the tenant's event at a position; nothing when there is none.
     pub async fn hash_at(&self, ctx: &Ctx, position: i64) -> Result<Option<String>, Error> {
         if position == 0 {
-            return Ok(Some(crate::chain::hex(&[0; 32])));
+            return Ok(Some(steward_base::hex(&[0; 32])));
         }
         let found = ask!(self.0.places, ctx.tenant(), engine => engine.events(ctx.tenant(), position - 1, 1))?;
-        Ok(found.first().filter(|event| event.position == position).map(|event| crate::chain::hex(&event.hash)))
+        Ok(found.first().filter(|event| event.position == position).map(|event| steward_base::hex(&event.hash)))
     }
 
     /// Makes what was loaded the tenant's namespace, durably and at once. Fails with `tenant_exists` when there is one.

@@ -113,7 +113,7 @@ pub(super) fn holds(head: &SignedHead, public: &[u8]) -> bool {
 }
 
 fn id_of(public: &[u8]) -> String {
-    crate::chain::hex(&digest::digest(&digest::SHA256, public).as_ref()[..8])
+    steward_base::hex(&digest::digest(&digest::SHA256, public).as_ref()[..8])
 }
 
 fn keep(folder: &Path, sealed: &str) -> Result<()> {

@@ -68,7 +68,7 @@ impl Store {
             }
         }
         let passes = |position: i64, hash: &[u8; 32]| match signed.get(&position) {
-            Some(head) if head.head.hash != crate::chain::hex(hash) => Err(rewritten(head)),
+            Some(head) if head.head.hash != steward_base::hex(hash) => Err(rewritten(head)),
             _ => Ok(()),
         };
         let last = ask!(self.0.places, ctx.tenant(), engine => crate::chain::verify(engine, ctx.tenant(), passes))?;

@@ -61,6 +61,7 @@ pub(super) async fn namespace(shared: &Arc<Shared>, tenant: TenantId) -> Result<
         closed(Leaving { shared, namespace, open: Some(open) }).await?;
     }
     let path = shared.path(tenant);
+    shared.surroundings.generations.forget(tenant);
     blocking(move || {
         // What is out of reach is not removed.
         super::has_file(&path).map_err(system)?;

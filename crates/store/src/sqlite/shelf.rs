@@ -109,6 +109,7 @@ mod tests {
             random: Random::seeded(1),
             master: MasterKey::new([7; 32]),
             positions: Arc::default(),
+            generations: Arc::default(),
             stirred: Arc::default(),
             told: Arc::default(),
         };

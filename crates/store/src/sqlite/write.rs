@@ -1,5 +1,6 @@
 //! One batch in one transaction: load what is wanted, decide, write each table once.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Committed {
     pub(super) answers: Vec<Result<Done, Error>>,
     pub(super) position: i64,
     pub(super) rows: usize,
+    /// The kinds of the records that were changed, each once.
+    pub(super) kinds: BTreeSet<usize>,
     /// How long it took without the commit.
     pub(super) worked: Duration,
 }
@@ -60,10 +63,11 @@ fn inside(
     }
     let (answers, writes) = planner.batch(&mut state, units.iter().copied());
     let (position, rows) = (writes.head.0, writes.rows());
+    let kinds = writes.records.iter().map(|(key, _)| key.0).chain(writes.records_gone.iter().map(|key| key.0)).collect();
     if !writes.is_empty() {
         write(connection, codes, planner.kinds, writes)?;
     }
-    Ok(Committed { answers, position, rows, worked: planner.clock.monotonic().saturating_sub(began) })
+    Ok(Committed { answers, position, rows, kinds, worked: planner.clock.monotonic().saturating_sub(began) })
 }
 
 fn load(connection: &Connection, codes: &Codes, planner: &Planner<'_>, wanted: &Wanted, state: &mut State) -> Result<(), Failure> {

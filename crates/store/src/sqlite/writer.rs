@@ -85,6 +85,7 @@ impl Writer {
         if self.tenant == TenantId::OPERATOR {
             super::remove::namespace(&self.shared, self.tenant).await?;
         }
+        self.shared.surroundings.generations.forget(self.tenant);
         let (from, to) = (self.path.clone(), self.shared.path(self.tenant));
         blocking(move || {
             drop(connection);

@@ -168,6 +168,7 @@ fn one_by_one(shared: &Shared, namespace: &Namespace, open: &Open, writer: &Conn
 }
 
 fn answer(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, committed: write::Committed) {
+    shared.surroundings.generations.changed(namespace.tenant, committed.kinds.into_iter());
     if namespace.position.send_if_modified(|known| std::mem::replace(known, committed.position) != committed.position) {
         shared.surroundings.told.add(namespace.tenant);
     }
@@ -184,6 +185,8 @@ fn answer(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, committed
 
 fn refuse(shared: &Shared, namespace: &Namespace, batch: Vec<Pending>, failure: Failure) {
     let storage = failure.is_storage();
+    // Whether it was written nobody knows.
+    shared.surroundings.generations.forget(namespace.tenant);
     let error = failure.into_error(&shared.dir);
     if storage {
         shared.failing(namespace.tenant, &error);

@@ -1,6 +1,7 @@
 //! Random units of work on every engine and in memory, with a restart among them: each answers the same, all end in the same state, and undoing the
 //! last unit leads back to the state before it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value};
 use steward_base::filter::matches;
 use steward_base::{Ctx, Parts, Principal, Secret, TenantId};
-use steward_store::{Among, Backend, FacetQuery, ListQuery, Order, SearchQuery, Store};
+use steward_store::{Among, Backend, FacetQuery, ListQuery, Order, Record, SearchQuery, Store};
 
 use crate::model::{Memory, Slot, Step, unit_of, units};
 use crate::support::{Served, ctx, filter, kinds, members, postgres_url, reopened};
@@ -41,16 +42,20 @@ async fn play(backend: &Backend, units: &[Vec<Step>], restart: usize) -> Result<
     store.provision(tenant).await.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
     let mut memory = Memory::default();
     let mut before_last = Memory::default();
+    let mut kept = BTreeMap::new();
     for (number, unit) in units.iter().enumerate() {
         if number == restart {
             store.close().await;
             store = reopened(backend.clone(), kinds()).await;
+            // Generations count in one store, as what is kept is kept in one process.
+            kept.clear();
         }
         before_last = memory.clone();
         let expected = memory.commit(unit);
         let in_request = during(tenant, number);
         let got = store.commit(&in_request, unit_of(unit)).await.map(|done| done.position).map_err(|error| error.code());
         prop_assert_eq!(&got, &expected, "{:?}", unit);
+        compare_kept(&store, &ctx, &mut kept).await?;
     }
     compare(&store, &ctx, &memory).await?;
     let undone = store.undo(&ctx, &format!("unit {}", units.len() - 1), |_| Ok(())).await;
@@ -77,6 +82,19 @@ fn during(tenant: TenantId, unit: usize) -> Ctx {
         trace_id: None,
         request_id: Some(format!("unit {unit}").into()),
     })
+}
+
+/// What was read stays true for as long as the generation of its kind stays.
+async fn compare_kept(store: &Store, ctx: &Ctx, kept: &mut BTreeMap<&str, (u64, Vec<Record>)>) -> Result<(), TestCaseError> {
+    for kind in ["team", "thing"] {
+        let Some(generation) = store.generation(ctx.tenant(), kind) else { continue };
+        let page = store.list(ctx, ListQuery { kind: kind.into(), limit: 100, ..ListQuery::default() }).await.expect("lists");
+        if let Some((_, records)) = kept.get(kind).filter(|(known, _)| *known == generation) {
+            prop_assert_eq!(&page.records, records, "{}", kind);
+        }
+        kept.insert(kind, (generation, page.records));
+    }
+    Ok(())
 }
 
 async fn compare(store: &Store, ctx: &Ctx, memory: &Memory) -> Result<(), TestCaseError> {

@@ -10,10 +10,10 @@ use arrow_array::cast::AsArray as _;
 use arrow_array::types::{TimestampMicrosecondType, UInt8Type};
 use serde_json::{Map, Value};
 use steward_base::filter::Expr;
-use steward_base::{Error, Result, Timestamp};
+use steward_base::{Error, Result, Timestamp, hex};
 
 use super::compile;
-use super::predicate::{Attributes, hex};
+use super::predicate::Attributes;
 use super::scan::{Part, Scan};
 use crate::rows::{Places, RowId, words};
 use crate::{Severity, Signal};

@@ -7,7 +7,7 @@ use arrow_array::types::{Float64Type, TimestampMicrosecondType, UInt8Type};
 use arrow_array::{FixedSizeBinaryArray, MapArray, RecordBatch, StringArray};
 use serde_json::Value as Json;
 use steward_base::filter::{Compare, Expr, FieldPath, Literal, Op, Row as _, Value, holds};
-use steward_base::{Error, ErrorKind, Result, Timestamp};
+use steward_base::{Error, ErrorKind, Result, Timestamp, hex};
 
 use super::find::Finder;
 use super::prune::Wants;
@@ -442,12 +442,6 @@ impl<'a> Attributes<'a> {
         };
         holds(&value, op, literal)
     }
-}
-
-/// Lowercase hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {

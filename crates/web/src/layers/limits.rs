@@ -1,25 +1,11 @@
 //! Bounds on the head of a request; the body has its own where it is read.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
 use steward_base::{Error, ErrorKind};
 
-use crate::problem;
-use crate::router::arrival;
-use crate::site::{Limits, Site};
+use crate::site::Limits;
 
-pub(super) async fn layer(State(site): State<Site>, request: Request, next: Next) -> Response {
-    match check(&request, site.limits()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => {
-            let arrival = arrival(request.extensions(), &site, request.uri().path());
-            problem::respond(&site, &arrival, &error)
-        }
-    }
-}
-
-fn check(request: &Request, limits: &Limits) -> Result<(), Error> {
+pub(super) fn check(request: &Request, limits: &Limits) -> Result<(), Error> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > limits.target_bytes {
         let detail = format!("Path and query may have {} bytes together.", limits.target_bytes);

@@ -1,18 +1,15 @@
 //! The access log and the meters: one line and one count per request. Never a query string, header or body: they may hold secrets.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use std::time::Duration;
 
-use crate::router::{Answered, arrival};
+use axum::response::Response;
+use http::Method;
+
+use crate::arrival::Arrival;
+use crate::router::Answered;
 use crate::site::Site;
 
-pub(super) async fn layer(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let started = site.clock().monotonic();
-    let method = request.method().clone();
-    let arrival = arrival(request.extensions(), &site, request.uri().path());
-    let response = next.run(request).await;
-    let took = site.clock().monotonic().saturating_sub(started);
+pub(super) fn answered(site: &Site, arrival: &Arrival, method: &Method, response: &Response, took: Duration) {
     let answered = response.extensions().get::<Answered>();
     match answered {
         Some(answered) => answered.meter.record(response.status(), took),
@@ -30,5 +27,4 @@ pub(super) async fn layer(State(site): State<Site>, request: Request, next: Next
         duration_ms = took.as_secs_f64() * 1000.0,
         "request answered"
     );
-    response
 }

@@ -1,10 +1,6 @@
 //! Removes headers by which a request could claim an identity: only credentials say who calls.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
-
-use crate::site::Site;
+use http::HeaderMap;
 
 const CLAIMS: [&str; 10] = [
     "forwarded",
@@ -20,10 +16,8 @@ const CLAIMS: [&str; 10] = [
 ];
 const OWN: &str = "x-steward-";
 
-pub(super) async fn layer(State(_): State<Site>, mut request: Request, next: Next) -> Response {
-    let headers = request.headers_mut();
+pub(super) fn claims(headers: &mut HeaderMap) {
     CLAIMS.iter().for_each(|name| drop(headers.remove(*name)));
     let own: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
     own.iter().for_each(|name| drop(headers.remove(name)));
-    next.run(request).await
 }

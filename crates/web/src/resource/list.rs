@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use steward_base::Error;
+use serde_json::Value;
 use steward_base::filter::Expr;
+use steward_base::{Error, Timestamp};
+use steward_fabric::cache::Loaded;
 use steward_store::{Among, Cursor, Direction, FacetQuery, Facets, Kind, ListQuery, Model, Order, Shown};
 
 use super::{Page, State};
 use crate::call::Call;
 use crate::cursor::{Bound, Mark};
 use crate::input::FilterText;
-use crate::reply::{Reply, WriteJson, Written};
+use crate::reply::{Content, Output, Reply, WriteJson, Written};
 use crate::scope;
 
 const DEFAULT_LIMIT: u16 = 50;
@@ -58,7 +63,51 @@ pub(super) struct Listed {
     facets: Option<Facets>,
 }
 
-pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Written<Listed>>, Error> {
+pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Reply<Sent>, Error> {
+    let Some(key) = kept_under(&state, &call)? else { return read(state, call).await.map(|page| Reply::new(Sent(page))) };
+    let (lists, tenant) = (call.site.lists().clone(), call.ctx.tenant());
+    let load = move || async move {
+        let value = read(state, call).await?;
+        Ok(Loaded { bytes: value.len(), version: 0, value })
+    };
+    let kept = lists.get(tenant, &key, load).await?;
+    Ok(Reply::new(Sent(Bytes::clone(&kept.value))))
+}
+
+/// Under which key the same page is found again, as long as no record of the kind changes. `None` for what is not kept: what only some callers see or
+/// somebody records the reading of, what means something else a moment later, and what is seldom asked for twice.
+fn kept_under<M: Model>(state: &State<M>, call: &Call<(), ListParameters>) -> Result<Option<String>, Error> {
+    let (kind, query) = (&state.kind, &call.query);
+    if call.scope.is_some() || kind.is_personal() || query.cursor.is_some() || query.deleted == Some(true) {
+        return Ok(None);
+    }
+    if let Some(filter) = &query.filter {
+        let at = |time| filter.check(kind.filter_registry(), time);
+        if at(call.site.clock().now())? != at(Timestamp::from_micros(0))? {
+            return Ok(None);
+        }
+    }
+    let generation = state.store.generation(call.ctx.tenant(), kind.name());
+    Ok(generation.map(|generation| format!("{} {generation} {query:?}", state.list_id)))
+}
+
+/// A page as it is sent; many callers may be sent the same.
+#[derive(Debug)]
+pub(super) struct Sent(Bytes);
+
+impl Output for Sent {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn content(schema: Option<Value>) -> Vec<Content> {
+        Written::<Listed>::content(schema)
+    }
+
+    fn into_body(self) -> Result<(Option<HeaderValue>, Body), Error> {
+        Ok((Some(HeaderValue::from_static("application/json")), Body::from(self.0)))
+    }
+}
+
+async fn read<M: Model>(state: Arc<State<M>>, call: Call<(), ListParameters>) -> Result<Bytes, Error> {
     let (kind, query) = (&*state.kind, call.query);
     let text = query.filter.as_ref().map(FilterText::as_str).unwrap_or_default();
     let order_text = query.order_by.as_deref().unwrap_or_default();
@@ -95,7 +144,9 @@ pub(super) async fn list<M: Model>(state: Arc<State<M>>, call: Call<(), ListPara
     let data = page.records.into_iter().map(|record| record.shown(&state.kind).only(only.clone())).collect();
     let next_cursor = page.next.map(|after| call.site.cursors().seal(bound, &Mark { now, after })).transpose()?;
     let page = Page { data, has_more: next_cursor.is_some(), next_cursor, count };
-    Ok(Reply::new(Written(Listed { page, facets })))
+    let mut written = Vec::new();
+    Listed { page, facets }.write_json(&mut written)?;
+    Ok(written.into())
 }
 
 /// The recycle bin has one order, and is not counted.
@@ -129,8 +180,7 @@ impl WriteJson for Listed {
 
 impl WriteJson for Page<Shown> {
     fn write_json(&self, out: &mut Vec<u8>) -> Result<(), Error> {
-        // Some 200 bytes are a record's own.
-        out.reserve(64 + self.data.len() * 512);
+        out.reserve(512 + self.data.iter().map(Shown::size).sum::<usize>());
         out.extend_from_slice(b"{\"data\":[");
         for (at, shown) in self.data.iter().enumerate() {
             if at > 0 {

@@ -86,3 +86,74 @@ async fn tenants_see_their_own() {
     assert_eq!(names(&page(&app, &tenant, "").await).len(), 3);
     assert!(names(&page(&app, &other, "").await).is_empty());
 }
+
+/// How often lists were answered without reading, and how often they were read to be kept.
+fn kept(app: &TestApp) -> (u64, u64) {
+    let counters = app.site.settings().cache.counters();
+    let lists = counters.iter().find(|counters| counters.class.name() == "lists").expect("lists are a class");
+    (lists.hits, lists.loads)
+}
+
+#[tokio::test]
+async fn a_page_is_kept_until_a_record_of_its_kind_changes() {
+    let app = sample::app().await;
+    let tenant = filled(&app, "acme", 3).await;
+    let query = "limit=2&count=exact&facets=tags&filter=size%20%3E%200";
+    let first = page(&app, &tenant, query).await;
+    assert_eq!(page(&app, &tenant, query).await, first);
+    assert_eq!(kept(&app), (1, 1));
+
+    let id = first["data"][0]["id"].as_str().expect("an id").to_owned();
+    let one = format!("/api/v1/gadgets/{id}");
+    let mut last = first;
+    for change in 0..5 {
+        let ask = match change {
+            0 => app.post("/api/v1/gadgets").json(&json!({ "name": "Fourth", "size": 7, "tags": ["odd"] })),
+            1 => app.patch(&one).json(&json!({ "name": "Other" })),
+            2 => app.delete(&one),
+            3 => app.post(&format!("{one}/restore")),
+            _ => app.post("/api/v1/gadgets/batch").json(&json!({ "items": [{ "op": "create", "body": { "name": "Fifth", "size": 9 } }] })),
+        };
+        let done = ask.key(&tenant.key).header("if-match", "*").send().await;
+        assert!((200..300).contains(&done.status), "{change}: {}", done.text);
+        let now = page(&app, &tenant, query).await;
+        assert_ne!(now, last, "after change {change}");
+        assert_eq!(page(&app, &tenant, query).await, now);
+        last = now;
+    }
+    assert_eq!(kept(&app), (6, 6));
+    // What happens to another tenant, or to another kind, changes nothing here.
+    filled(&app, "other", 1).await;
+    app.tenant("third").await;
+    assert_eq!(page(&app, &tenant, query).await, last);
+    assert_eq!(kept(&app), (7, 6));
+}
+
+#[tokio::test]
+async fn a_page_that_others_may_not_see_or_that_time_changes_is_read_anew() {
+    let app = sample::app().await;
+    let tenant = filled(&app, "acme", 3).await;
+    for query in ["filter=created_at%20%3E%20now-1h", "filter=created_at%20%3E%201h", "deleted=true"] {
+        page(&app, &tenant, query).await;
+        page(&app, &tenant, query).await;
+    }
+    let cursor = page(&app, &tenant, "limit=2").await["next_cursor"].as_str().expect("has more").to_owned();
+    let next = format!("limit=2&cursor={cursor}");
+    assert_eq!(page(&app, &tenant, &next).await, page(&app, &tenant, &next).await);
+    assert_eq!(kept(&app), (0, 1), "only the first page of the last one was kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_its_answer_finds_it_in_the_next_list() {
+    let app = sample::app().await;
+    let tenant = app.tenant("acme").await;
+    let writers = (0..8).map(async |writer| {
+        for number in 0..25 {
+            let name = format!("Gadget {writer} {number}");
+            app.post("/api/v1/gadgets").key(&tenant.key).json(&json!({ "name": name })).send().await.expect(201);
+            let listed = names(&page(&app, &tenant, "limit=500&order_by=name").await);
+            assert!(listed.contains(&name), "{name} is missing in {} rows", listed.len());
+        }
+    });
+    futures_util::future::join_all(writers).await;
+}

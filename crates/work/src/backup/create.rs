@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 use steward_auth::system;
-use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp};
+use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp, hex};
 use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
@@ -59,7 +59,7 @@ async fn make(from: Installation<'_>, blob: &Blob, (name, subjects): (String, Ve
     }
     let manifest = Manifest { format: FORMAT, name, began_at, ended_at: from.store.clock().now(), tenants };
     let json = serde_json::to_vec(&manifest).map_err(Error::internal)?;
-    let sum = packed::hex(digest(&SHA256, &json).as_ref());
+    let sum = hex(digest(&SHA256, &json).as_ref());
     let key = Key::new(Scope::Platform, MANIFESTS, &manifest.name)?;
     lock.check().await?;
     blob.put(&key, whole([sum.as_bytes(), b"\n", &json].concat()), Expect::default()).await?;
@@ -136,5 +136,5 @@ async fn write(store: &Store, blob: &Blob, name: &str, tenant: TenantId, after: 
     let end = dump.end();
     let stored = blob.put(&part_key(tenant, name)?, packed::pack(dump)?, Expect::default()).await?;
     let head = end.get().cloned().ok_or_else(|| Error::internal("a dump ended without saying where"))?;
-    Ok((Part { backup: name.to_owned(), length: stored.length, sha256: packed::hex(&stored.sha256) }, head))
+    Ok((Part { backup: name.to_owned(), length: stored.length, sha256: hex(&stored.sha256) }, head))
 }

@@ -22,7 +22,7 @@ mod verify;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp};
+use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp, hex};
 use steward_fabric::blob::{Blob, Key};
 use steward_fabric::{Class, Scope};
 use steward_store::{Position, Store};
@@ -31,7 +31,7 @@ use steward_telemetry::Telemetry;
 pub use create::{Subject, create};
 pub use keep::Keep;
 pub use objects::Object;
-pub use packed::{hex, pack};
+pub use packed::pack;
 pub use prune::{Choice, Pruned, Pruning, prune};
 pub use restore::{Restored, restore_control, restore_tenant};
 pub use telemetry::{Rows, Segment};
@@ -160,7 +160,7 @@ pub async fn read(blob: &Blob, name: Option<&str>) -> Result<Manifest> {
     let bytes = object.bytes(MAX_MANIFEST).await?;
     // Checksum, new line, manifest.
     let (sum, json) = bytes.split_at_checked(65).ok_or_else(|| damaged("the manifest is cut"))?;
-    if packed::hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, json).as_ref()).as_bytes() != &sum[..64] {
+    if hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, json).as_ref()).as_bytes() != &sum[..64] {
         return Err(damaged("the checksum of the manifest does not hold"));
     }
     let told: Value = serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;

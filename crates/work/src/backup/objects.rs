@@ -7,12 +7,11 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
-use steward_base::{Error, Result, TenantId, Timestamp};
+use steward_base::{Error, Result, TenantId, Timestamp, hex};
 use steward_fabric::blob::{Blob, Expect, Key, Stored};
 use steward_fabric::{Class, Scope};
 use steward_web::imports::CLASSES;
 
-use super::packed::hex;
 use super::{damaged, gone};
 
 pub(super) const OBJECTS: Class = Class::new("backup-objects");

@@ -1,13 +1,12 @@
 //! Dumps as they are stored: compressed on their way in, and held against length and checksum on their way out.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, try_unfold};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use steward_base::{Error, Result, TenantId};
+use steward_base::{Error, Result, TenantId, hex};
 use steward_fabric::blob::Blob;
 
 use super::{Part, damaged, gone, part_key};
@@ -68,12 +67,4 @@ impl Part {
     fn told(&self, tenant: TenantId) -> String {
         format!("the part of {tenant} from {}", self.backup)
     }
-}
-
-/// Hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

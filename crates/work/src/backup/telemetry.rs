@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use steward_base::{Result, TenantId};
+use steward_base::{Result, TenantId, hex};
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_fabric::{Class, Scope};
 use steward_telemetry::{Copied, Telemetry};
 
-use super::packed::hex;
 use super::{damaged, gone};
 
 pub(super) const SEGMENTS: Class = Class::new("backup-telemetry");

@@ -134,7 +134,7 @@ async fn a_backup_of_the_form_before_is_read_and_built_upon() {
             fields.retain(|name, _| ["tenant", "about", "head", "keys", "parts"].contains(&name.as_str()));
         }
         let json = told.to_string();
-        let sum = backup::hex(digest(&SHA256, json.as_bytes()).as_ref());
+        let sum = steward_base::hex(digest(&SHA256, json.as_bytes()).as_ref());
         std::fs::write(&manifest, format!("{sum}\n{json}")).expect("is written");
     };
     write_as(2);
