@@ -701,7 +701,11 @@ export interface paths {
          */
         get: operations["members.list"];
         put?: never;
-        post?: never;
+        /**
+         * Make a person who is new here a member
+         * @description They set a password with a code, which the operator of the installation makes. Somebody who has an account already is added by the operator. Roles that are stronger than one's own cannot be given. Needs the permission `users:write`.
+         */
+        post: operations["members.create"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1828,6 +1832,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tenants/{id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a person a member of any tenant
+         * @description As the first owner of a tenant that was made empty. Somebody who has an account keeps their name and password; somebody new sets a password with a code. Needs the permission `platform:write`.
+         */
+        post: operations["tenants.add_member"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tenants/{id}/move": {
         parameters: {
             query?: never;
@@ -1939,7 +1963,7 @@ export interface paths {
         put?: never;
         /**
          * Make a tenant of a file that an export wrote
-         * @description The file is read to its end before anything is written; then a saga takes it in, and the tenant is let in when all of it is there. It is the tenant that it was, with its ids and its history. Persons whom this installation knows by their address keep their password; the others have one only if the export was asked for it. Needs the permission `tenants:write`.
+         * @description The file is read to its end before anything is written; then a saga takes it in, and the tenant is let in when all of it is there, unless it was suspended where it came from. It is the tenant that it was, with its ids and its history. Persons whom this installation knows by their address keep their password; the others have one only if the export was asked for it. Needs the permission `tenants:write`.
          */
         post: operations["tenants.import_file"];
         delete?: never;
@@ -3295,6 +3319,18 @@ export interface components {
              * @default null
              */
             scope?: string | null;
+        };
+        /** @description Somebody who is to belong to a tenant. */
+        Newcomer: {
+            /**
+             * Format: email
+             * @description Their address.
+             */
+            email: string;
+            /** @description As people call them; whoever has an account keeps the name that it has. */
+            name: string;
+            /** @description Built-in roles. */
+            roles: string[];
         };
         /** @description An enrolment token to be. */
         NewEnrollmentToken: {
@@ -7225,6 +7261,65 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    "members.create": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Newcomer"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `member_exists`, `person_exists`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     "members.get": {
         parameters: {
             query?: never;
@@ -11038,6 +11133,69 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    "tenants.add_member": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The record's id. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Newcomer"];
+            };
+        };
+        responses: {
+            /** @description It was made. */
+            201: {
+                headers: {
+                    ETag: components["headers"]["ETag"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    Location: components["headers"]["Location"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `member_exists`, `tenant_not_ready`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     "tenants.move": {
         parameters: {
             query?: never;
@@ -11315,6 +11473,8 @@ export interface operations {
             query?: {
                 /** @description The short name that the tenant gets; its own unless said. */
                 slug?: string;
+                /** @description Whether it takes no requests until it is resumed; as where it was exported unless said. */
+                suspended?: boolean;
             };
             header: {
                 /**
