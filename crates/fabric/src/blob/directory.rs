@@ -21,7 +21,7 @@ use crate::Scope;
 const PROBE: &str = "health#0";
 const PROBE_BYTES: usize = 4_096;
 
-/// Objects in a folder that this process has for itself.
+/// Objects in a folder that this process has for itself, or only reads.
 #[derive(Clone, Debug)]
 pub struct Directory {
     door: Door,
@@ -31,8 +31,8 @@ pub struct Directory {
 #[derive(Debug)]
 struct Folder {
     root: PathBuf,
-    /// Held while this lives, against other processes.
-    _lock: File,
+    /// Held while this lives, against other processes; none where it is only read.
+    lock: Option<File>,
     /// The folders of classes whose own names are on disk.
     known: Mutex<HashSet<PathBuf>>,
 }
@@ -49,9 +49,28 @@ impl Directory {
             sweep(&root).map_err(failed)?;
             let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| failed(error.into()))?.with_fsync(true);
             let door = Door { store: Arc::new(store), guard: None };
-            Ok(Self { door, folder: Arc::new(Folder { root, _lock: lock, known: Mutex::default() }) })
+            Ok(Self { door, folder: Arc::new(Folder { root, lock: Some(lock), known: Mutex::default() }) })
         })
         .await
+    }
+
+    /// Beside whoever has it: an object is there whole or not at all.
+    pub(super) async fn open_to_read(root: PathBuf) -> Result<Self> {
+        blocking(move || {
+            make(&root, true)?;
+            let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| failed(error.into()))?;
+            let door = Door { store: Arc::new(store), guard: None };
+            Ok(Self { door, folder: Arc::new(Folder { root, lock: None, known: Mutex::default() }) })
+        })
+        .await
+    }
+
+    /// Whoever only reads it changes nothing in it.
+    pub(super) fn may_be_written(&self) -> Result<()> {
+        match self.folder.lock {
+            Some(_) => Ok(()),
+            None => Err(Error::internal("a folder that was opened to be read is written")),
+        }
     }
 
     pub(super) fn door(&self) -> &Door {

@@ -63,10 +63,23 @@ pub struct Stored {
     pub sha256: [u8; 32],
 }
 
+/// An upload that is not complete.
+#[derive(Debug)]
+pub struct Upload {
+    /// What it is to be.
+    pub key: Key,
+    upload: unfinished::Upload,
+}
+
 impl Blob {
     /// One in the folder at `path`, made when it is missing. Fails with `blob_in_use` when another process has it.
     pub async fn directory(path: &Path) -> Result<Self> {
         Directory::open(path.to_owned()).await.map(Self::Directory)
+    }
+
+    /// The one in the folder at `path`, made when it is missing, beside whoever writes it: it is only read.
+    pub async fn directory_to_read(path: &Path) -> Result<Self> {
+        Directory::open_to_read(path.to_owned()).await.map(Self::Directory)
     }
 
     /// One in a bucket. Asks nothing of it yet, so a server that is down delays no start. Fails with `blob_settings`.
@@ -79,6 +92,7 @@ impl Blob {
     /// Fails with `blob_length` or `blob_digest` when `body` is not what `expect` says, and with the body's own error when it breaks off;
     /// then what was there stays.
     pub async fn put(&self, key: &Key, body: impl Stream<Item = Result<Bytes>> + Send, expect: Expect) -> Result<Stored> {
+        self.may_be_written()?;
         if let Self::Directory(directory) = self {
             directory.prepare(key).await?;
         }
@@ -99,6 +113,7 @@ impl Blob {
 
     /// Deletes an object, durably; one that is gone already is fine.
     pub async fn delete(&self, key: &Key) -> Result<()> {
+        self.may_be_written()?;
         self.door().delete(key.path()).await?;
         match self {
             Self::Directory(directory) => directory.sync_class(key).await,
@@ -108,6 +123,7 @@ impl Blob {
 
     /// Deletes objects, durably, in few steps; those that are gone already are fine.
     pub async fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        self.may_be_written()?;
         self.door().delete_all(keys.iter().map(Key::path).collect()).await?;
         match self {
             Self::Directory(directory) => {
@@ -128,9 +144,27 @@ impl Blob {
 
     /// Deletes everything of a scope, unfinished uploads too; what is put meanwhile may stay or fail.
     pub async fn erase(&self, scope: Scope) -> Result<()> {
+        self.may_be_written()?;
         match self {
             Self::Directory(directory) => directory.erase(scope).await,
             Self::S3(s3) => s3.erase(scope).await,
+        }
+    }
+
+    /// What is being put into a class, or was when its process ended: unfinished uploads to a bucket, and which objects they are of. None in a
+    /// folder, which is swept when it is opened.
+    pub async fn unfinished(&self, scope: Scope, class: Class) -> Result<Vec<Upload>> {
+        match self {
+            Self::Directory(_) => Ok(Vec::new()),
+            Self::S3(s3) => Ok(s3.unfinished(scope, class).await?.into_iter().map(|(key, upload)| Upload { key, upload }).collect()),
+        }
+    }
+
+    /// Takes back what was sent of an unfinished upload; one that was completed meanwhile is fine. Whoever is at it fails.
+    pub async fn abort(&self, upload: &Upload) -> Result<()> {
+        match self {
+            Self::Directory(_) => Ok(()),
+            Self::S3(s3) => s3.abort(&upload.upload).await,
         }
     }
 
@@ -139,6 +173,13 @@ impl Blob {
         match self {
             Self::Directory(directory) => directory.health().await,
             Self::S3(s3) => s3.health().await,
+        }
+    }
+
+    fn may_be_written(&self) -> Result<()> {
+        match self {
+            Self::Directory(directory) => directory.may_be_written(),
+            Self::S3(_) => Ok(()),
         }
     }
 

@@ -10,9 +10,10 @@ use object_store::{BackoffConfig, Certificate, ClientOptions, GetOptions, Object
 use steward_base::{Clock, Error, ErrorKind, Result, Secret};
 
 use super::door::{Door, Guard};
-use super::unfinished::Unfinished;
+use super::key::{self, Key};
+use super::unfinished::{Unfinished, Upload};
 use crate::breaker::{Breaker, Circuit};
-use crate::{Scope, authority};
+use crate::{Class, Scope, authority};
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// How often a request that failed is sent again.
@@ -107,7 +108,9 @@ impl S3 {
     pub(super) async fn erase(&self, scope: Scope) -> Result<()> {
         let folder = Path::from(scope.to_string());
         // First: what is completed meanwhile is an object then.
-        self.unfinished.abort(&self.door, &format!("{folder}/")).await?;
+        for upload in self.unfinished.list(&self.door, &format!("{folder}/")).await? {
+            self.unfinished.abort(&self.door, &upload).await?;
+        }
         loop {
             let listed: Vec<Path> = match self.door.step(self.some(&folder)).await? {
                 Some(listed) if !listed.is_empty() => listed,
@@ -116,6 +119,17 @@ impl S3 {
             let deleted = self.door.store.delete_stream(futures_util::stream::iter(listed.into_iter().map(Ok)).boxed());
             self.door.step(deleted.try_for_each(|_| async { Ok(()) })).await?;
         }
+    }
+
+    /// The names of a class of the scope with uploads that are unfinished, and which uploads these are.
+    pub(super) async fn unfinished(&self, scope: Scope, class: Class) -> Result<Vec<(Key, Upload)>> {
+        let uploads = self.unfinished.list(&self.door, &format!("{}/", key::folder(scope, class))).await?;
+        let ours = |upload: Upload| Some((Key::new(scope, class, upload.key.rsplit_once('/')?.1).ok()?, upload));
+        Ok(uploads.into_iter().filter_map(ours).collect())
+    }
+
+    pub(super) async fn abort(&self, upload: &Upload) -> Result<()> {
+        self.unfinished.abort(&self.door, upload).await
     }
 
     pub(super) async fn health(&self) -> Result<()> {

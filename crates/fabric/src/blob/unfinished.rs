@@ -36,11 +36,12 @@ struct Listed {
     upload: Vec<Upload>,
 }
 
+/// An upload that was begun and neither completed nor taken back.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Upload {
-    key: String,
-    upload_id: String,
+pub(super) struct Upload {
+    pub(super) key: String,
+    pub(super) upload_id: String,
 }
 
 impl Unfinished {
@@ -59,24 +60,27 @@ impl Unfinished {
         Ok(Self { client: ReqwestConnector::default().connect(options)?, store, address, region: region.clone(), credential })
     }
 
-    /// Takes back every unfinished upload whose key begins with `prefix`. A server that has no such list is left to its own rules.
-    pub(super) async fn abort(&self, door: &Door, prefix: &str) -> Result<()> {
+    /// The unfinished uploads whose keys begin with `prefix`. A server that has no such list is left to its own rules.
+    pub(super) async fn list(&self, door: &Door, prefix: &str) -> Result<Vec<Upload>> {
+        let mut uploads = Vec::new();
         let mut after: Option<(String, String)> = None;
         loop {
             let Some(page) = door.step(self.page(prefix, after.as_ref())).await? else {
                 tracing::warn!(prefix, "the bucket's server cannot tell which uploads are unfinished: its own rules must sweep them");
-                return Ok(());
+                return Ok(uploads);
             };
-            for Upload { key, upload_id } in &page.upload {
-                let path = Path::parse(key).map_err(Error::internal)?;
-                // One that was completed or taken back meanwhile is not there any more.
-                door.step(self.store.abort_multipart(&path, upload_id)).await?;
-            }
+            uploads.extend(page.upload);
             if !page.is_truncated {
-                return Ok(());
+                return Ok(uploads);
             }
             after = Some((page.next_key_marker, page.next_upload_id_marker));
         }
+    }
+
+    /// Takes one back. One that was completed or taken back meanwhile is not there any more.
+    pub(super) async fn abort(&self, door: &Door, Upload { key, upload_id }: &Upload) -> Result<()> {
+        let path = Path::parse(key).map_err(Error::internal)?;
+        door.step(self.store.abort_multipart(&path, upload_id)).await.map(drop)
     }
 
     /// `NotFound` where the server does not know the request.

@@ -245,6 +245,33 @@ async fn erasing_takes_back_what_was_never_completed() {
     assert!(server.unfinished().is_empty() && parts() == 0);
 }
 
+/// Whoever looks after a class can tell what is on its way into it, and end it.
+#[tokio::test]
+async fn what_is_on_its_way_is_told_and_can_be_taken_back() {
+    let server = BucketServer::start().await;
+    let (blob, slow) = (server.blob(), key(tenant(1), "slow"));
+    server.stall("partNumber=");
+    let put = tokio::spawn({
+        let (blob, key) = (blob.clone(), slow.clone());
+        async move { blob.put(&key, whole(pattern(9 << 20)), Expect::default()).await }
+    });
+    let begun = async {
+        while server.unfinished().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun).await.expect("is begun");
+    let found = blob.unfinished(tenant(1).into(), CLASS).await.expect("is told");
+    assert_eq!(found.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&slow]);
+    assert!(blob.unfinished(tenant(1).into(), OTHER).await.expect("is told").is_empty());
+    blob.abort(&found[0]).await.expect("is taken back");
+    assert!(server.unfinished().is_empty());
+    blob.abort(&found[0]).await.expect("is gone already");
+    server.go_on();
+    assert_eq!(put.await.expect("no panic").expect_err("nothing of it is there any more").code(), "blob_unavailable");
+    assert!(blob.head(&slow).await.expect("asks").is_none());
+}
+
 #[tokio::test]
 async fn puts_and_reads_at_once_see_one_or_the_other() {
     on_each(async |blob, tenant| {
@@ -281,7 +308,15 @@ async fn a_folder_has_one_owner_and_shows_plain_files() {
     let blob = Blob::directory(dir.path()).await.expect("opens");
     let error = Blob::directory(dir.path()).await.expect_err("is in use");
     assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, "blob_in_use"));
+    let beside = Blob::directory_to_read(dir.path()).await.expect("opens beside it");
     blob.put(&key(tenant(1), "x.txt"), whole("text"), Expect::default()).await.expect("puts");
+    assert_eq!(read(&beside, &key(tenant(1), "x.txt")).await.as_deref(), Some(&b"text"[..]));
+    assert_eq!(names(&beside, tenant(1).into(), CLASS).await, ["x.txt"]);
+    let refused = beside.put(&key(tenant(1), "y.txt"), whole("text"), Expect::default()).await.map(drop);
+    for refused in [refused, beside.delete(&key(tenant(1), "x.txt")).await, beside.erase(tenant(1).into()).await] {
+        assert_eq!(refused.expect_err("it is only read").kind(), ErrorKind::Internal);
+    }
+    assert!(blob.unfinished(tenant(1).into(), CLASS).await.expect("is told").is_empty());
     let folder = dir.path().join(tenant(1).to_string()).join("test");
     assert_eq!(std::fs::read_to_string(folder.join("x.txt")).expect("is a file"), "text");
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&folder).expect("is there").permissions());

@@ -17,6 +17,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use steward_base::{Clock, Secret};
 use steward_fabric::blob::{Addressing, Blob, Bucket};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 #[path = "unfinished_uploads.rs"]
@@ -47,6 +48,8 @@ pub(crate) struct BucketServer {
     port: u16,
     mood: Arc<AtomicU8>,
     pub(crate) requests: Arc<AtomicUsize>,
+    /// Requests with this in their address wait.
+    stalled: Arc<watch::Sender<Option<String>>>,
     uploads: Uploads,
     serving: Option<tokio::task::JoinHandle<()>>,
 }
@@ -55,8 +58,15 @@ impl BucketServer {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(dir.path().join(NAME)).expect("makes the bucket");
-        let mut server =
-            Self { dir, port: crate::ports::own(), mood: Arc::default(), requests: Arc::default(), uploads: Arc::default(), serving: None };
+        let mut server = Self {
+            dir,
+            port: crate::ports::own(),
+            mood: Arc::default(),
+            requests: Arc::default(),
+            stalled: Arc::default(),
+            uploads: Arc::default(),
+            serving: None,
+        };
         server.start_again().await;
         server
     }
@@ -67,11 +77,12 @@ impl BucketServer {
         let mut builder = S3ServiceBuilder::new(Tracked { files, uploads: self.uploads.clone() });
         builder.set_auth(SimpleAuth::from_single(USER, PASSWORD));
         let (service, mood, requests) = (builder.build(), self.mood.clone(), self.requests.clone());
+        let stalled = self.stalled.clone();
         self.serving = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.expect("accepts");
-                connections.spawn(serve(stream, service.clone(), mood.clone(), requests.clone()));
+                connections.spawn(serve(stream, service.clone(), (mood.clone(), stalled.clone()), requests.clone()));
             }
         }));
     }
@@ -86,6 +97,15 @@ impl BucketServer {
 
     pub(crate) fn turn(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    /// Lets requests with this in their address wait, until [`BucketServer::go_on`].
+    pub(crate) fn stall(&self, address: &str) {
+        self.stalled.send_replace(Some(address.to_owned()));
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.stalled.send_replace(None);
     }
 
     /// Where it keeps the bucket.
@@ -131,11 +151,19 @@ impl Drop for BucketServer {
 
 type Sent = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, io::Error>;
 
-async fn serve(stream: TcpStream, service: S3Service, mood: Arc<AtomicU8>, requests: Arc<AtomicUsize>) {
+async fn serve(
+    stream: TcpStream,
+    service: S3Service,
+    (mood, stalled): (Arc<AtomicU8>, Arc<watch::Sender<Option<String>>>),
+    requests: Arc<AtomicUsize>,
+) {
     let answer = service_fn(move |request: Request<Incoming>| {
-        let (service, mood, requests) = (service.clone(), mood.clone(), requests.clone());
+        let (service, mood, requests, mut stalled) = (service.clone(), mood.clone(), requests.clone(), stalled.subscribe());
         async move {
             requests.fetch_add(1, Ordering::SeqCst);
+            let address = request.uri().to_string();
+            // Its sender lives as long as this does.
+            let _ = stalled.wait_for(|part| part.as_ref().is_none_or(|part| !address.contains(part))).await;
             let mood = mood.load(Ordering::SeqCst);
             if mood == Mood::Silent as u8 {
                 return std::future::pending().await;
