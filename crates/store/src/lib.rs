@@ -20,6 +20,7 @@ mod list;
 mod marks;
 mod moving;
 mod opened;
+mod patience;
 mod places;
 mod plan;
 mod positions;
@@ -53,6 +54,7 @@ pub use kind::{Field, Kind, Kinds, Model, NO_NUL, OnDelete, Reference, SchemaChe
 pub use list::{Facet, FacetQuery, FacetValue, Facets, SearchCursor, SearchPage, SearchQuery};
 pub use marks::Mark;
 pub use moving::Moved;
+pub use patience::passed;
 pub use places::{Layout, Place};
 pub use query::{Among, Cursor, Direction, ListQuery, MAX_LIMIT, Order, Page};
 pub use record::Record;

@@ -219,11 +219,11 @@ impl Store {
 
     /// Copies the tenant and lets the copy follow until little is left.
     async fn follow(&self, tenant: TenantId, source: &Engine, loading: &mut Loading) -> Result<Position, Error> {
-        let kinds = &self.0.kinds;
-        let mut last = loading.apply(dump::begin(source.reader(tenant).await?, tenant, kinds, None)).await?;
+        let by = (&*self.0.kinds, &self.0.clock);
+        let mut last = loading.apply(dump::begin(source.reader(tenant).await?, tenant, by, None)).await?;
         for _ in 0..ROUNDS {
             let began = self.0.clock.monotonic();
-            let next = loading.apply(dump::begin(source.reader(tenant).await?, tenant, kinds, Some(last.position))).await?;
+            let next = loading.apply(dump::begin(source.reader(tenant).await?, tenant, by, Some(last.position))).await?;
             let few = next.position - last.position <= FEW_EVENTS;
             last = next;
             if few && self.0.clock.monotonic().saturating_sub(began) <= SHORT {
@@ -241,7 +241,7 @@ impl Store {
         (mut loading, last): (Loading, Position),
         (from, to): (i64, i64),
     ) -> Result<i64, Stopped> {
-        let rest = dump::begin(source.reader(tenant).await?, tenant, &self.0.kinds, Some(last.position));
+        let rest = dump::begin(source.reader(tenant).await?, tenant, (&self.0.kinds, &self.0.clock), Some(last.position));
         let position = match loading.apply(rest).await {
             Ok(position) => position.position,
             Err(error) => {

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
-use steward_base::{Ctx, Error, ErrorKind, RecordId, TenantId};
+use steward_base::{Clock, Ctx, Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::mpsc;
 
 use crate::kind::Kinds;
@@ -107,7 +107,7 @@ impl Store {
             return remote.dump(tenant, after).await;
         }
         let reader = ask!(self.0.places, tenant, engine => engine.reader(tenant))?;
-        Ok(begin(reader, tenant, &self.0.kinds, after))
+        Ok(begin(reader, tenant, (&self.0.kinds, &self.0.clock), after))
     }
 
     /// Begins to load a tenant that has no namespace: see [`Loading`]. Fails with `tenant_exists` and `tenant_busy`.
@@ -165,11 +165,11 @@ impl Store {
 }
 
 /// Begins to tell a tenant; ends by itself when the stream is dropped.
-pub(crate) fn begin(reader: Reader, tenant: TenantId, kinds: &Kinds, after: Option<i64>) -> Dump {
+pub(crate) fn begin(reader: Reader, tenant: TenantId, (kinds, clock): (&Kinds, &Clock), after: Option<i64>) -> Dump {
     let (frames, dump) = mpsc::channel(WAITING);
     let kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
     let end = Arc::new(OnceLock::new());
-    tokio::spawn(read::run(reader, read::Telling { tenant, kinds, after, end: end.clone() }, frames));
+    tokio::spawn(read::run(reader, read::Telling { tenant, kinds, clock: clock.clone(), after, end: end.clone() }, frames));
     Dump { frames: dump, end }
 }
 

@@ -4,12 +4,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use steward_base::{Error, ErrorKind, RecordId, TenantId};
+use steward_base::{Clock, Error, ErrorKind, RecordId, TenantId};
 use tokio::sync::mpsc;
 
 use super::frame::{End, FORMAT, Frame, Header, cut};
 use super::table::Told;
 use super::{Cell, Page, Position, Reader, Stopped, TABLES, Table, damaged};
+use crate::patience::passed;
 
 /// So many events are told of in the last snapshot.
 const FEW_EVENTS: i64 = 1_000;
@@ -26,6 +27,8 @@ const NAMED: usize = 100;
 pub(super) struct Telling {
     pub(super) tenant: TenantId,
     pub(super) kinds: Vec<String>,
+    /// By which it is patient.
+    pub(super) clock: Clock,
     /// Only what came after this position.
     pub(super) after: Option<i64>,
     /// Where to say how far it came.
@@ -36,12 +39,14 @@ struct Teller {
     reader: Reader,
     frames: mpsc::Sender<Result<Bytes, Error>>,
     counts: Vec<u64>,
+    clock: Clock,
     /// For each frame, while there is a limit.
     patience: Option<Duration>,
 }
 
 pub(super) async fn run(reader: Reader, telling: Telling, frames: mpsc::Sender<Result<Bytes, Error>>) {
-    let mut teller = Teller { reader, frames: frames.clone(), counts: vec![0; TABLES.len()], patience: None };
+    let clock = telling.clock.clone();
+    let mut teller = Teller { reader, frames: frames.clone(), counts: vec![0; TABLES.len()], clock, patience: None };
     let told = teller.tell(telling).await;
     // Nobody waits for whoever listens while it holds a snapshot.
     drop(teller);
@@ -83,8 +88,12 @@ impl Teller {
             self.changes(told, head).await?;
             told = head;
         }
-        let last = tokio::time::timeout(HELD, self.last_moment(told)).await;
-        let head = last.map_err(|_| Stopped::Failed(cut().with_source("it was not read on fast enough")))??;
+        let clock = self.clock.clone();
+        let head = tokio::select! {
+            biased;
+            () = passed(&clock, HELD) => return Err(Stopped::Failed(cut().with_source("it was not read on fast enough"))),
+            head = self.last_moment(told) => head?,
+        };
         let end = End { head: Position::of(head), rows: self.counts.clone() };
         // Before whoever listens sees the end.
         let _ = telling.end.set(end.head.clone());
@@ -181,14 +190,17 @@ impl Teller {
 
     async fn send(&mut self, frame: &Frame) -> Result<(), Stopped> {
         let bytes = frame.encode()?;
-        let sending = self.frames.send(Ok(bytes));
-        let sent = match self.patience {
-            Some(patience) => {
-                tokio::time::timeout(patience, sending).await.map_err(|_| Stopped::Failed(cut().with_source("it was not read on")))?
+        let limit = async {
+            match self.patience {
+                Some(patience) => passed(&self.clock, patience).await,
+                None => std::future::pending().await,
             }
-            None => sending.await,
         };
-        sent.map_err(|_| Stopped::Unheard)
+        tokio::select! {
+            biased;
+            sent = self.frames.send(Ok(bytes)) => sent.map_err(|_| Stopped::Unheard),
+            () = limit => Err(Stopped::Failed(cut().with_source("it was not read on"))),
+        }
     }
 }
 

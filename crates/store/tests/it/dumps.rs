@@ -15,17 +15,17 @@ use steward_store::{
 use crate::support::{Bench, Team, Thing, ctx, kinds, members, on_each, postgres, remote, sqlite};
 
 /// Chunks of a dump: one per frame.
-async fn told(store: &Store, tenant: TenantId, after: Option<i64>) -> Vec<Bytes> {
+pub(crate) async fn told(store: &Store, tenant: TenantId, after: Option<i64>) -> Vec<Bytes> {
     let dump = store.dump(tenant, after).await.expect("begins");
     dump.map(|frame| frame.expect("reads")).collect().await
 }
 
-fn bytes(frames: &[Bytes]) -> impl futures_util::Stream<Item = Result<Bytes, Error>> + Unpin + use<> {
+pub(crate) fn bytes(frames: &[Bytes]) -> impl futures_util::Stream<Item = Result<Bytes, Error>> + Unpin + use<> {
     let frames = frames.to_vec();
     stream::iter(frames.into_iter().map(Ok))
 }
 
-async fn load(store: &Store, tenant: TenantId, frames: &[Bytes]) -> Result<i64, Error> {
+pub(crate) async fn load(store: &Store, tenant: TenantId, frames: &[Bytes]) -> Result<i64, Error> {
     let mut loading = store.load(tenant).await?;
     match loading.apply(bytes(frames)).await {
         Ok(position) => store.publish(loading).await.map(|()| position.position),
@@ -70,7 +70,7 @@ async fn fill(store: &Store, ctx: &Ctx) -> Vec<RecordId> {
 }
 
 /// All that the public interface tells of a tenant.
-async fn picture(store: &Store, ctx: &Ctx) -> BTreeMap<String, String> {
+pub(crate) async fn picture(store: &Store, ctx: &Ctx) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     for kind in ["team", "thing"] {
         let mut query = ListQuery { kind: kind.into(), limit: 100, ..ListQuery::default() };
@@ -106,7 +106,7 @@ async fn picture(store: &Store, ctx: &Ctx) -> BTreeMap<String, String> {
 }
 
 /// The same tenant in two stores.
-async fn assert_equal(got: &Store, expected: &Store, ctx: &Ctx, what: &str) {
+pub(crate) async fn assert_equal(got: &Store, expected: &Store, ctx: &Ctx, what: &str) {
     let (got, expected) = (picture(got, ctx).await, picture(expected, ctx).await);
     for name in got.keys().chain(expected.keys()) {
         assert_eq!(got.get(name), expected.get(name), "{what}: {name}");

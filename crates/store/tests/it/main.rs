@@ -40,6 +40,7 @@ mod rotation;
 mod search;
 mod secrets;
 mod skim;
+mod stalled;
 mod support;
 mod tallies;
 mod tampering;

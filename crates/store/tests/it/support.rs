@@ -167,7 +167,12 @@ pub(crate) fn postgres_url() -> Option<String> {
 }
 
 pub(crate) async fn bench_on(backend: Backend, engine: &'static str, dir: Option<tempfile::TempDir>) -> Bench {
-    let (clock, random) = (Clock::system(), Random::system());
+    bench_at(Clock::system(), backend, engine, dir).await
+}
+
+/// With a clock of the test's own.
+pub(crate) async fn bench_at(clock: Clock, backend: Backend, engine: &'static str, dir: Option<tempfile::TempDir>) -> Bench {
+    let random = Random::system();
     let tenant = TenantId::new(&clock, &random);
     let store = Store::open(Options { backend, master: MasterKey::new([7; 32]) }, kinds(), clock, random).await.expect("opens");
     store.provision(tenant).await.expect("provisions");
@@ -185,8 +190,11 @@ pub(crate) async fn sqlite() -> Bench {
 }
 
 pub(crate) async fn postgres() -> Option<Bench> {
-    let url = postgres_url()?;
-    Some(bench_on(Backend::Postgres { url: Secret::new(url), connections: 8 }, "postgres", None).await)
+    Some(bench_on(postgres_backend()?, "postgres", None).await)
+}
+
+pub(crate) fn postgres_backend() -> Option<Backend> {
+    Some(Backend::Postgres { url: Secret::new(postgres_url()?), connections: 8 })
 }
 
 /// A server on which tenants share one schema.
