@@ -10,7 +10,7 @@ use steward_fleet::{Fleet, NewEnrollmentToken};
 use steward_identity::{Identity, NewApiKey, Owner, Tenant, TenantStatus, Transfer};
 use steward_store::{Kinds, ListQuery, MasterKey, Model as _, Options, Store};
 use steward_telemetry::Telemetry;
-use steward_work::backup::Installation;
+use steward_work::backup::{Installation, Place};
 use tokio::sync::OnceCell;
 
 use crate::admin::{Answer, Request};
@@ -36,6 +36,7 @@ struct Parts {
     telemetry: OnceCell<Telemetry>,
     telemetry_options: steward_telemetry::Options,
     fabric: Fabric,
+    backup_place: Place,
     master: MasterKey,
     authority: Authority,
     identity: Identity,
@@ -76,6 +77,7 @@ impl App {
         identity.prepare().await?;
         let transfer = Transfer::new(identity.clone(), master.clone(), fabric.blob.clone());
         let fleet = Fleet::new(store.clone(), authority.clone(), clock.clone(), random.clone());
+        let backup_place = backup::place(config, &fabric.blob);
         let master_file = master::file(config);
         let (public_url, data_dir) = (public_url.to_owned(), config.data_dir.clone());
         Ok(Self(Arc::new(Parts {
@@ -83,6 +85,7 @@ impl App {
             telemetry: OnceCell::new(),
             telemetry_options: telemetry_options(config, &config.data_dir),
             fabric,
+            backup_place,
             master,
             authority,
             identity,
@@ -118,6 +121,10 @@ impl App {
 
     pub(crate) fn fabric(&self) -> &Fabric {
         &self.0.fabric
+    }
+
+    pub(crate) fn backup_place(&self) -> &Place {
+        &self.0.backup_place
     }
 
     pub(crate) fn master(&self) -> &MasterKey {
@@ -207,11 +214,11 @@ impl App {
                 return rotate::rotate(self, self.0.master_file.as_deref(), rotation).await;
             }
             Request::BackupCreate { to, tenant } => {
-                let blob = backup::of_server(&self.0.fabric.blob, to.as_deref()).await?;
+                let blob = backup::of_server(&self.0.backup_place, to.as_deref()).await?;
                 Box::pin(backup::create(self.installation().await?, &self.0.master, &blob, tenant.as_deref())).await
             }
             Request::BackupRestore { from, backup, tenant, renamed, suspended } => {
-                let blob = backup::of_server(&self.0.fabric.blob, from.as_deref()).await?;
+                let blob = backup::of_server(&self.0.backup_place, from.as_deref()).await?;
                 let wanted = backup::Wanted { backup, tenant: Some(tenant), renamed, suspended };
                 Box::pin(backup::restore_tenant(self.installation().await?, &blob, &wanted)).await
             }

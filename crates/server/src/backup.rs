@@ -1,18 +1,18 @@
-//! `steward backup`: copies of the tenants, in a folder or in the bucket of the settings, and back.
+//! `steward backup`: copies of the tenants, in a folder or at the place of the settings, and back; and the copies that the server makes of itself.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use steward_auth::system;
-use steward_base::{Clock, Error, ErrorKind, Random, RecordId, Result, TenantId};
+use steward_base::{Clock, Error, ErrorKind, Random, Result, TenantId};
 use steward_fabric::blob::Blob;
 use steward_identity::{Tenant, TenantStatus};
 use steward_store::{Backend, Expect, ListQuery, MasterKey, Model as _, Options, Store, UnitOfWork};
 use steward_telemetry::Telemetry;
-use steward_work::backup::{self, Choice, Installation, Keep, Manifest, Pruning, Subject};
+use steward_work::backup::{self, Backups, Choice, Installation, Keep, Manifest, Place, Pruning, Subject};
 
-use crate::app::{kinds, make_data_dir, open_store, telemetry_options};
+use crate::app::{App, kinds, make_data_dir, open_store, telemetry_options};
 use crate::cli::KeepArgs;
 use crate::config::Config;
 use crate::{fabric, master};
@@ -29,46 +29,51 @@ pub(crate) struct Wanted {
     pub(crate) suspended: Option<bool>,
 }
 
-/// The folder, or the bucket of the settings.
+/// The folder, or the place of the settings.
 pub(crate) async fn objects(config: &Config, folder: Option<&Path>, clock: &Clock) -> Result<Blob> {
-    match folder {
-        Some(folder) => folder_of(folder).await,
+    let named = Some(Path::new(&config.backup_dir)).filter(|path| !path.as_os_str().is_empty());
+    match folder.or(named) {
+        Some(folder) => backup::folder(folder).await,
         None if config.s3_bucket.is_empty() => Err(no_place()),
         None => fabric::blob(config, clock).await,
     }
 }
 
-/// Where the running server puts a backup.
-pub(crate) async fn of_server(own: &Blob, folder: Option<&Path>) -> Result<Blob> {
-    match (folder, own) {
-        (Some(folder), _) => folder_of(folder).await,
-        (None, Blob::S3(_)) => Ok(own.clone()),
-        (None, Blob::Directory(_)) => Err(no_place()),
+/// The place of the settings; `own` is where all objects are.
+pub(crate) fn place(config: &Config, own: &Blob) -> Place {
+    match (config.backup_dir.as_str(), own) {
+        ("", Blob::S3(_)) => Place::Bucket(own.clone()),
+        ("", Blob::Directory(_)) => Place::Nowhere,
+        (folder, _) => Place::Folder(folder.into()),
     }
 }
 
-async fn folder_of(path: &Path) -> Result<Blob> {
-    Blob::directory(path).await.map_err(|error| match error.code() {
-        "blob_in_use" => {
-            let detail = "Backups are being made, read or removed in this folder: try again when that is done.";
-            Error::new(ErrorKind::Conflict, "backup_busy", detail).with_source(error)
-        }
-        _ => error,
-    })
+/// Where the running server puts a backup.
+pub(crate) async fn of_server(place: &Place, folder: Option<&Path>) -> Result<Blob> {
+    match (folder, place) {
+        (Some(folder), _) => backup::folder(folder).await,
+        (None, Place::Nowhere) => Err(no_place()),
+        (None, place) => place.open().await,
+    }
+}
+
+/// The backups that the server makes of itself.
+pub(crate) fn of_itself(app: &App, telemetry: &Telemetry) -> Backups {
+    let (store, master) = (app.store().clone(), app.master().clone());
+    let everything = move || {
+        let (store, master) = (store.clone(), master.clone());
+        async move { everything(&store, &master).await }
+    };
+    Backups::new(app.store().clone(), app.fabric().blob.clone(), telemetry.clone(), app.backup_place().clone(), everything)
 }
 
 /// Copies one tenant, or the whole installation, and says what came of it.
 pub(crate) async fn create(from: Installation<'_>, master: &MasterKey, blob: &Blob, slug: Option<&str>) -> Result<String> {
     let store = from.store;
     let began = store.clock().monotonic();
-    let mut subjects = tenants(store).await?;
-    match slug {
-        Some(slug) => subjects.retain(|subject| subject.about["slug"] == *slug && subject.tenant != TenantId::OPERATOR),
-        None => {
-            let about = json!({ "slug": "operator", "master_key": master.id() });
-            subjects.retain(|subject| subject.tenant != TenantId::OPERATOR);
-            subjects.insert(0, Subject { tenant: TenantId::OPERATOR, about });
-        }
+    let mut subjects = everything(store, master).await?;
+    if let Some(slug) = slug {
+        subjects.retain(|subject| subject.about["slug"] == *slug && subject.tenant != TenantId::OPERATOR);
     }
     if subjects.is_empty() {
         return Err(Error::not_found("tenant"));
@@ -91,8 +96,8 @@ pub(crate) async fn verify(blob: &Blob, name: Option<&str>) -> Result<String> {
 /// Removes what no rule keeps, or says what would go: a line for each backup, and what it comes to.
 pub(crate) async fn prune(blob: &Blob, keep: &KeepArgs, pruning: Pruning) -> Result<String> {
     let KeepArgs { keep_last: last, keep_daily: daily, keep_weekly: weekly, keep_monthly: monthly, keep_yearly: yearly } = *keep;
-    let run = RecordId::new(&Clock::system(), &Random::system());
-    let pruned = backup::prune(blob, &Keep { last, daily, weekly, monthly, yearly }, pruning, run).await?;
+    let by = (&Clock::system(), &Random::system());
+    let pruned = backup::prune(blob, &Keep { last, daily, weekly, monthly, yearly }, pruning, by).await?;
     let (going, done) = match pruning {
         Pruning::Rehearsed => ("would go", "would be removed"),
         Pruning::Real => ("removed", "removed"),
@@ -214,14 +219,15 @@ async fn find(blob: &Blob, wanted: &Wanted, has: impl Fn(&Manifest) -> bool) -> 
     Err(Error::new(ErrorKind::NotFound, "backup_missing", "No backup there holds that."))
 }
 
-/// Every tenant of control.
-async fn tenants(store: &Store) -> Result<Vec<Subject>> {
+/// The whole installation: control, then every tenant that it knows.
+async fn everything(store: &Store, master: &MasterKey) -> Result<Vec<Subject>> {
     let control = system(TenantId::OPERATOR, "backup");
     let mut query = ListQuery { kind: Tenant::KIND.to_owned(), limit: 500, ..ListQuery::default() };
-    let mut subjects = Vec::new();
+    let about = json!({ "slug": "operator", "master_key": master.id() });
+    let mut subjects = vec![Subject { tenant: TenantId::OPERATOR, about }];
     loop {
         let page = store.list(&control, query.clone()).await?;
-        for record in &page.records {
+        for record in page.records.iter().filter(|record| record.id != TenantId::OPERATOR.record()) {
             subjects.push(Subject { tenant: record.id.into(), about: Value::Object(record.body.object()?) });
         }
         match page.next {
@@ -239,6 +245,6 @@ fn remove(folder: &PathBuf) -> Result<()> {
 }
 
 fn no_place() -> Error {
-    let detail = "Say which folder the backups are in, or name a bucket in the settings.";
+    let detail = "Say which folder the backups are in, or name one in the settings, or a bucket.";
     Error::new(ErrorKind::Invalid, "config_invalid", detail)
 }

@@ -253,7 +253,7 @@ pub(crate) enum BackupCommand {
     Create {
         #[command(flatten)]
         data: DataArgs,
-        /// Folder for backups; the bucket of the settings unless said.
+        /// Folder for backups; the place of the settings unless said.
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         /// Short name of the one tenant to copy.
@@ -264,7 +264,7 @@ pub(crate) enum BackupCommand {
     Verify {
         #[command(flatten)]
         data: DataArgs,
-        /// Folder of the backups; the bucket of the settings unless said.
+        /// Folder of the backups; the place of the settings unless said.
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
         /// Name of the backup; the latest unless said.
@@ -275,7 +275,7 @@ pub(crate) enum BackupCommand {
     Prune {
         #[command(flatten)]
         data: DataArgs,
-        /// Folder of the backups; the bucket of the settings unless said.
+        /// Folder of the backups; the place of the settings unless said.
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
         #[command(flatten)]
@@ -288,7 +288,7 @@ pub(crate) enum BackupCommand {
     Restore {
         #[command(flatten)]
         data: DataArgs,
-        /// Folder of the backups; the bucket of the settings unless said.
+        /// Folder of the backups; the place of the settings unless said.
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
         /// Name of the backup; the latest unless said.

@@ -60,6 +60,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting { key: "audit_interval_seconds", doc: "Seconds between signatures of the event chains that moved.", default: "600" },
     Setting {
+        key: "backup_dir",
+        doc: "Folder for backups, best on another machine; empty puts them into the bucket, when `s3_bucket` names one.",
+        default: "\"\"",
+    },
+    Setting {
         key: "tls_cert_file",
         doc: "PEM file of the certificate chain; TLS is on when it and `tls_key_file` are set.",
         default: "\"\"",
@@ -172,6 +177,7 @@ pub(crate) struct Config {
     pub(crate) master_key_command: String,
     pub(crate) audit_copy_dir: String,
     pub(crate) audit_interval_seconds: u32,
+    pub(crate) backup_dir: String,
     pub(crate) tls_cert_file: String,
     pub(crate) tls_key_file: String,
     pub(crate) trusted_proxies: Vec<IpNet>,

@@ -9,6 +9,7 @@ use steward_observe::Observe;
 use steward_telemetry::Telemetry;
 use steward_web::{Operations, events, health, openapi, search, undo};
 use steward_work::Work;
+use steward_work::backup::Backups;
 
 use crate::app::App;
 use crate::{console, fabric, problems};
@@ -35,6 +36,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .tag("jobs", "Background work: what waits, runs, and has failed for good.")
         .tag("schedules", "Jobs that the clock queues.")
         .tag("sagas", "Work in steps that is done whole or undone.")
+        .tag("backups", "Copies of the whole installation; for its operator.")
         .tag("events", "What happened, in order, and live.")
         .tag("search", "Everything, by its words.")
         .tag("undo", "What a request did, taken back.")
@@ -59,7 +61,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
 }
 
 /// The background work of every role.
-pub(crate) fn work(app: &App, telemetry: &Telemetry) -> Work {
+pub(crate) fn work(app: &App, telemetry: &Telemetry, backups: Backups) -> Work {
     let work = Work::new(app.store().clone(), steward_work::Options::default());
     let identity = app.identity().clone();
     let work = work.only_for(move |tenant| {
@@ -67,7 +69,7 @@ pub(crate) fn work(app: &App, telemetry: &Telemetry) -> Work {
         async move { identity.works_for(tenant).await }
     });
     let sagas = app.identity().sagas(erasers(app, telemetry)).into_iter().chain(app.transfer().sagas());
-    sagas.fold(work, Work::saga)
+    sagas.fold(work.backups(backups), Work::saga)
 }
 
 /// Every part that keeps something of tenants beside their records.

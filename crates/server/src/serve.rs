@@ -1,6 +1,7 @@
 //! `steward serve`: from settings to a server that is ready, and from SIGTERM to one that has let go of everything.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use steward_base::{Error, ErrorKind, Result, Secret};
@@ -18,7 +19,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::split::Door;
 use crate::trail::Trail;
-use crate::{addresses, admin, logs, roles, split, tls, watch};
+use crate::{addresses, admin, backup, logs, roles, split, tls, watch};
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) async fn serve(config: Config) -> Result<()> {
@@ -33,7 +34,8 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let telemetry = app.telemetry().await?.clone();
     let site = site(&config, &app)?;
     let observe = Observe::new(app.store().clone(), telemetry.clone());
-    let work = roles::work(&app, &telemetry);
+    let backups = backup::of_itself(&app, &telemetry);
+    let work = roles::work(&app, &telemetry, backups.clone());
     let operations = roles::operations(&app, &observe, &work);
     let work = work.with(ImportRows::new(operations.imports(&site)));
     let router = operations.router(&site);
@@ -42,6 +44,8 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         add_health_of_places(&site, &app);
     }
     app.fabric().watch_over(&site);
+    let seen = backups.clone();
+    site.metrics().add(Arc::new(move |out| seen.render(out)));
 
     let (access, entries) = steward_web::access_log();
     site.keep_access(access);
@@ -52,6 +56,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     tasks.spawn(admin::serve(admin::listen(&config.data_dir)?, app.clone(), stop.child_token()));
     tasks.spawn(observe.clone().keep_access(entries, stop.child_token()));
     tasks.spawn(trail.clone().run(Duration::from_secs(config.audit_interval_seconds.into()), stop.child_token()));
+    tasks.spawn(backups.watch(stop.child_token()));
     if let Some(door) = door {
         tasks.spawn(door.serve(app.store().clone(), split::key(&config, app.master())?, stop.child_token()));
     }

@@ -9,6 +9,7 @@ use steward_base::{Ctx, Error};
 use steward_store::{Job, Lease, Priority, Store, UnitOfWork};
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::{BackUp, VerifyBackup};
 use crate::reconcile::Reconcile;
 use crate::saga::{RunLongSaga, RunSaga};
 
@@ -17,7 +18,7 @@ pub trait JobHandler: Send + Sync + 'static {
     /// An imperative, as in `send_mail`; jobs are queued under it.
     const KIND: &'static str;
 
-    /// The permission that lets a person put it on a schedule, as in `backups:execute`; none for what only the platform queues.
+    /// The permission that lets a person put it on a schedule, as in `data-keys:execute`; none for what only the platform queues.
     const SCHEDULED_WITH: Option<&'static str> = None;
 
     /// What the job needs to know.
@@ -35,7 +36,7 @@ pub trait JobHandler: Send + Sync + 'static {
 
 /// The kinds of jobs that act on the installation and on all of its tenants: they are run in the operator's tenant, and are dead letters in any
 /// other.
-pub const PLATFORM_JOBS: [&str; 3] = [RunSaga::KIND, RunLongSaga::KIND, Reconcile::KIND];
+pub const PLATFORM_JOBS: [&str; 5] = [RunSaga::KIND, RunLongSaga::KIND, Reconcile::KIND, BackUp::KIND, VerifyBackup::KIND];
 
 /// How patient to be with a kind of job.
 #[derive(Clone, Copy, Debug)]

@@ -35,5 +35,5 @@ pub use schedules::{Misfire, Schedule};
 
 /// The kinds this crate owns.
 pub fn kinds() -> Vec<Kind> {
-    vec![Kind::of::<Schedule>(), Kind::of::<SagaRun>().of_platform()]
+    vec![Kind::of::<Schedule>(), Kind::of::<SagaRun>().of_platform(), Kind::of::<backup::Backup>().of_platform()]
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::hand_out::{Kinds, Line, Places, hand_out};
+use crate::backup::{BackUp, Backups, VerifyBackup};
 use crate::chores::{EmptyRecycleBin, RotateDataKey, VerifyEvents};
 use crate::consume::{Consumer, Known, Redeliver};
 use crate::follow::{Followed, Follower};
@@ -29,7 +30,7 @@ use crate::reconcile::{self, Reconcile, Reconciler, Reconcilers};
 use crate::saga::{self, RunLongSaga, RunSaga, Saga, Sagas};
 use crate::schedules::{self, Offer, Schedulable, Tick, Ticking};
 use crate::turns::Turns;
-use crate::{backoff, operations};
+use crate::{backoff, backup, operations};
 
 /// How a worker works.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,7 @@ pub struct Work {
     sagas: Sagas,
     consumers: Vec<Known>,
     followed: Arc<Followed>,
+    backups: Option<Backups>,
     admits: Admits,
 }
 
@@ -89,6 +91,7 @@ impl Work {
             sagas,
             consumers: Vec::new(),
             followed: Arc::default(),
+            backups: None,
             admits: everybody(),
         };
         work.with(Tick).with(EmptyRecycleBin).with(RotateDataKey).with(VerifyEvents).consumer(Ticking)
@@ -102,6 +105,13 @@ impl Work {
     {
         self.admits = Arc::new(move |tenant| admits(tenant).boxed());
         self
+    }
+
+    /// Lets the installation make backups of itself.
+    #[must_use]
+    pub fn backups(self, backups: Backups) -> Self {
+        let work = self.with(BackUp(backups.clone())).with(VerifyBackup(backups.clone()));
+        Self { backups: Some(backups), ..work }
     }
 
     /// Adds a reconciler.
@@ -140,6 +150,7 @@ impl Work {
         let mut all = operations::operations(&self.store);
         all.extend(schedules::operations(&self.store, &self.schedulable));
         all.extend(saga::operations(&self.store));
+        all.extend(self.backups.iter().flat_map(backup::operations));
         all.push(lags.operation());
         all
     }

@@ -14,6 +14,7 @@ use steward_base::{Ctx, Error, Event, Id, Permission, Prefix, RecordId, Timestam
 use steward_store::{JobDraft, Model, Record, Store, UnitOfWork};
 use steward_web::{Change, Operation, Resource, resource};
 
+use crate::backup::BackUp;
 use crate::consume::{Consumer, Handling};
 use crate::cron::When;
 use crate::job::{Failure, JobHandler, Policy, Running};
@@ -187,10 +188,13 @@ impl Schedule {
         (&self.cron, &self.time_zone, self.enabled) == (&other.cron, &other.time_zone, other.enabled)
     }
 
-    /// While one is queued there is no second one, unless each time counts.
+    /// While one is queued there is no second one, unless each time counts. Of backups one is made at a time, whoever asked for it.
     fn job(&self, record: &Record, time: Timestamp) -> JobDraft {
-        let key = record.id.wire(Self::PREFIX);
-        let key = if self.misfire == Misfire::All { format!("{key}@{time}") } else { key };
+        let key = match (self.job.as_str(), self.misfire) {
+            (BackUp::KIND, _) => BackUp::KIND.to_owned(),
+            (_, Misfire::All) => format!("{}@{time}", record.id.wire(Self::PREFIX)),
+            (_, Misfire::Once | Misfire::Skip) => record.id.wire(Self::PREFIX),
+        };
         JobDraft::new(self.job.clone(), Value::Object(self.payload.clone())).unique(key)
     }
 }

@@ -35,6 +35,7 @@ pub(crate) const PROBLEMS: &[Code] = &[
     code("backup_keeps_nothing", &[422], "No rule says which backups to keep.", "Say how many to keep."),
     code("backup_missing", &[404], "There is no such backup.", "List what is there; an interrupted backup is none."),
     code("backup_newer", &[422], "The backup was written by a newer version of Steward.", "Read it with that version."),
+    code("backup_place_missing", &[409], "The settings name no place for backups.", "Set backup_dir, or a bucket with s3_bucket."),
     code("batch_too_large", &[413], "The request holds more messages than one request may.", "Send fewer at once."),
     code("blob_credentials", &[503], "The bucket refuses our key.", OPERATOR),
     code("blob_digest", &[422], "What arrived is not what its digest announced.", "Send it again."),

@@ -1,4 +1,4 @@
-//! Backups in a bucket, by the command line: taken beside writers, read again, read back elsewhere, and what is said when the bucket is not there.
+//! Backups by the command line and by the server itself, in a bucket and in a folder: taken beside writers, read again, read back elsewhere, and what is said when the bucket is not there.
 
 use std::path::Path;
 use std::process::Output;
@@ -86,6 +86,56 @@ async fn a_backup_in_a_bucket_is_read_back_into_an_installation_that_has_nothing
         assert_eq!(served.terminate().code(), Some(0));
         succeed(&["audit", "verify", "--data", elsewhere.path().to_str().expect("is text")], "");
     }
+}
+
+/// Asked for over HTTP, made by a job, found by the command line, and read back without being told where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_makes_backups_of_itself_where_its_settings_say() {
+    let (data, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let config = data.path().join("steward.toml");
+    std::fs::write(&config, format!("backup_dir = \"{}\"\n", folder.path().display())).expect("is written");
+    let config = config.to_str().expect("is text");
+    let key = bootstrapped(data.path());
+    let path = data.path().to_str().expect("is text");
+    let operator = succeed(&["admin", "api-key", "--data", path, "--tenant", "operator", "--permissions", "platform:*"], "");
+    let served = Served::start(data.path(), &["--config", config]);
+    let before = pages(&served, &key, "/api/v1/projects?limit=500", "name").await;
+    let age = async || {
+        let text = served.client.get(format!("{}/metrics", served.url)).send().await.expect("is answered").text().await.expect("is text");
+        text.lines().find_map(|line| line.strip_prefix("steward_backup_age_seconds ").map(str::to_owned))
+    };
+    assert_eq!(eventually("a look at the place", Duration::from_secs(60), age).await, "+Inf");
+    let mut made = String::new();
+    for _ in 0..2 {
+        let asked = served.json(served.post(&operator, "/api/v1/backups").json(&json!({ "keep": { "last": 1 } }))).await;
+        let job = format!("/api/v1/jobs/{}", asked["id"].as_str().expect("an id"));
+        made = eventually("the end of the job", Duration::from_secs(60), async || {
+            let job: Value = served.json(served.get(&operator, &job)).await;
+            assert_ne!(job["state"], "dead", "{job}");
+            (job["state"] == "done").then(|| job["progress"]["backup"].as_str().expect("a name").to_owned())
+        })
+        .await;
+    }
+    let listed = served.json(served.get(&operator, "/api/v1/backups")).await;
+    assert_eq!((&listed["data"][0]["name"], &listed["data"][0]["tenants"], &listed["data"][1]), (&json!(made), &json!(2), &Value::Null));
+    assert_ne!(age().await.as_deref(), Some("+Inf"));
+    let refused = served.get(&key, "/api/v1/backups").send().await.expect("is answered");
+    assert_eq!(refused.status(), 403, "it is the operator's");
+    let verified = done(config, data.path(), &["verify"]).await;
+    assert!(verified.contains(&made) && verified.contains(": 2 tenants, "), "{verified}");
+    let by_hand = done(config, data.path(), &["create"]).await;
+    let listed = served.json(served.get(&operator, "/api/v1/backups")).await;
+    assert_eq!(listed["data"][0]["name"].as_str(), by_hand.split(':').next());
+    assert_eq!(served.terminate().code(), Some(0));
+
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    std::fs::copy(data.path().join("master.key"), elsewhere.path().join("master.key")).expect("is kept elsewhere");
+    done(config, elsewhere.path(), &["restore", "--backup", &made]).await;
+    let served = Served::start(elsewhere.path(), &[]);
+    assert_eq!(pages(&served, &key, "/api/v1/projects?limit=500", "name").await, before);
+    let nowhere = served.get(&operator, "/api/v1/backups").send().await.expect("is answered");
+    assert_eq!(nowhere.json::<Value>().await.expect("is a problem")["code"], "backup_place_missing");
+    assert_eq!(served.terminate().code(), Some(0));
 }
 
 /// Copied into a folder and into a bucket, and read back where the bucket lost everything of tenants.

@@ -9,9 +9,10 @@ use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp, hex};
 use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
+use tokio::sync::watch;
 
 use super::lock::{Lock, Purpose};
-use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, Part, names, objects, packed, part_key, read, telemetry};
+use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, PREFIX, Part, Progress, names, objects, packed, part_key, read, telemetry};
 
 /// So many parts are read for one tenant when it is restored; then it is taken anew.
 const MOST_PARTS: usize = 24;
@@ -32,21 +33,39 @@ pub struct Subject {
 ///
 /// A tenant that is erased meanwhile is left out. Fails with `backup_busy` while backups are removed there.
 pub async fn create(from: Installation<'_>, blob: &Blob, subjects: Vec<Subject>) -> Result<Manifest> {
-    let name = from.store.mint_id().wire("bak");
-    let lock = Lock::take(blob, &name, Purpose::Making).await?;
-    let made = lock.hold(Box::pin(make(from, blob, (name, subjects), &lock))).await;
+    create_telling(from, blob, subjects, &watch::Sender::default()).await
+}
+
+/// The same for whoever wants to be told how far it is.
+pub(super) async fn create_telling(
+    from: Installation<'_>,
+    blob: &Blob,
+    subjects: Vec<Subject>,
+    told: &watch::Sender<Progress>,
+) -> Result<Manifest> {
+    let name = from.store.mint_id().wire(PREFIX);
+    let lock = Lock::take(blob, from.store.clock(), &name, Purpose::Making).await?;
+    let made = lock.hold(Box::pin(make(from, blob, (name, subjects), &lock, told))).await;
     lock.release().await;
     made
 }
 
-async fn make(from: Installation<'_>, blob: &Blob, (name, subjects): (String, Vec<Subject>), lock: &Lock) -> Result<Manifest> {
+async fn make(
+    from: Installation<'_>,
+    blob: &Blob,
+    (name, subjects): (String, Vec<Subject>),
+    lock: &Lock,
+    told: &watch::Sender<Progress>,
+) -> Result<Manifest> {
     let known = known(blob).await?;
     let began_at = from.store.clock().now();
     // What was acknowledged until now is in segments then.
     from.telemetry.flush().await?;
     let calm = calm(from.store, &subjects, began_at).await?;
-    let mut tenants = Vec::with_capacity(subjects.len());
-    for subject in subjects {
+    let of = subjects.len();
+    let mut tenants = Vec::with_capacity(of);
+    for (at, subject) in subjects.into_iter().enumerate() {
+        told.send_replace(Progress { tenants: at, of });
         let (tenant, known) = (subject.tenant, known.get(&subject.tenant));
         let since = Since { known, calm: calm.get(&tenant).copied() };
         match copy(from, blob, &name, &subject, since).await {

@@ -2,11 +2,14 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use steward_base::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use steward_base::{Error, ErrorKind, Result, Timestamp};
 
 /// How many are kept. Each rule goes from the newest to older ones and takes the newest of each span of the calendar that has one, in UTC; a backup
 /// stays when any rule takes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Keep {
     /// The newest ones.
     pub last: u32,
@@ -27,6 +30,14 @@ impl Keep {
     /// Whether no rule takes anything.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Fails with `backup_keeps_nothing`.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.is_nothing() {
+            return Err(Error::new(ErrorKind::Invalid, "backup_keeps_nothing", "Say which backups to keep: the others are removed."));
+        }
+        Ok(())
     }
 
     /// Per backup, newest first, the rules that take it.

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use steward_base::{Error, ErrorKind, Result};
-use steward_fabric::blob::{Blob, Expect, Key, whole};
+use steward_base::{Clock, Error, ErrorKind, Result, Timestamp};
+use steward_fabric::blob::{Blob, Expect, Key, Meta, whole};
 use steward_fabric::{Class, Scope};
+use steward_store::passed;
+use tokio::runtime::Handle;
 
 const LOCKS: Class = Class::new("backup-locks");
 /// How long a lock counts that nobody writes any more.
@@ -34,16 +36,19 @@ impl Purpose {
 }
 
 /// A lock that is held; nothing in a folder.
-pub(super) struct Lock(Option<(Blob, Key)>);
+pub(super) struct Lock {
+    held: Option<(Blob, Key)>,
+    clock: Clock,
+}
 
 impl Lock {
     /// Fails with `backup_busy` while others do what does not go together with it.
-    pub(super) async fn take(blob: &Blob, name: &str, purpose: Purpose) -> Result<Self> {
+    pub(super) async fn take(blob: &Blob, clock: &Clock, name: &str, purpose: Purpose) -> Result<Self> {
         if let Blob::Directory(_) = blob {
-            return Ok(Self(None));
+            return Ok(Self { held: None, clock: clock.clone() });
         }
         let key = Key::new(Scope::Platform, LOCKS, &format!("{name}.{}", purpose.name()))?;
-        let lock = Self(Some((blob.clone(), key)));
+        let lock = Self { held: Some((blob.clone(), key)), clock: clock.clone() };
         // First the own one, then a look at the others: of two that come at once, one sees the other.
         lock.renew().await?;
         match lock.others(purpose).await {
@@ -66,28 +71,33 @@ impl Lock {
 
     /// Fails with `backup_busy` when somebody took this one for dead.
     pub(super) async fn check(&self) -> Result<()> {
-        let Some((blob, key)) = &self.0 else { return Ok(()) };
-        blob.head(key).await?.map(drop).ok_or_else(|| busy("This took so long to answer that another run took its place: begin again."))
+        let Some((blob, key)) = &self.held else { return Ok(()) };
+        blob.head(key).await?.map(drop).ok_or_else(lost)
     }
 
-    pub(super) async fn release(self) {
-        let Some((blob, key)) = &self.0 else { return };
-        if let Err(error) = blob.delete(key).await {
-            tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "the lock of a backup stays until it is stale");
+    pub(super) async fn release(mut self) {
+        if let Some((blob, key)) = self.held.take() {
+            delete(blob, key).await;
         }
     }
 
     async fn renew(&self) -> Result<()> {
-        let Some((blob, key)) = &self.0 else { return Ok(()) };
+        let Some((blob, key)) = &self.held else { return Ok(()) };
         blob.put(key, whole("held"), Expect::default()).await.map(drop)
     }
 
     async fn keep_up(&self) -> Error {
         loop {
-            match tokio::time::timeout(LOST, self.renew_once()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(lost)) => return lost,
-                Err(_) => return busy("The bucket did not answer for so long that others may have taken this run for dead: begin again."),
+            tokio::select! {
+                biased;
+                () = passed(&self.clock, LOST) => {
+                    return busy("The bucket did not answer for so long that others may have taken this run for dead: begin again.");
+                }
+                renewed = self.renew_once() => {
+                    if let Err(lost) = renewed {
+                        return lost;
+                    }
+                }
             }
         }
     }
@@ -95,7 +105,7 @@ impl Lock {
     /// When it is time for it, and as soon as the bucket answers. Fails when the lock is gone.
     async fn renew_once(&self) -> Result<()> {
         loop {
-            tokio::time::sleep(RENEWED).await;
+            passed(&self.clock, RENEWED).await;
             let renewed = match self.check().await {
                 Ok(()) => self.renew().await,
                 Err(lost) if lost.code() == "backup_busy" => return Err(lost),
@@ -109,10 +119,10 @@ impl Lock {
     }
 
     async fn others(&self, purpose: Purpose) -> Result<()> {
-        let Some((blob, own)) = &self.0 else { return Ok(()) };
+        let Some((blob, own)) = &self.held else { return Ok(()) };
         let now = blob.head(own).await?.ok_or_else(|| Error::internal("a lock is gone at once"))?.modified;
         for other in blob.list(Scope::Platform, LOCKS, None, 1_000).await?.objects.iter().filter(|other| other.key != *own) {
-            if now.since(other.modified) >= STALE {
+            if is_stale(now, other) {
                 blob.delete(&other.key).await?;
             } else if purpose == Purpose::Pruning || other.key.name().ends_with(Purpose::Pruning.name()) {
                 return Err(busy(
@@ -122,6 +132,29 @@ impl Lock {
         }
         Ok(())
     }
+}
+
+fn is_stale(now: Timestamp, lock: &Meta) -> bool {
+    now.since(lock.modified) >= STALE
+}
+
+/// A job that is called off is dropped wherever it stands.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let (Some((blob, key)), Ok(runtime)) = (self.held.take(), Handle::try_current()) {
+            runtime.spawn(delete(blob, key));
+        }
+    }
+}
+
+async fn delete(blob: Blob, key: Key) {
+    if let Err(error) = blob.delete(&key).await {
+        tracing::warn!(error.code = error.code(), error.causes = %error.causes(), "the lock of a backup stays until it is stale");
+    }
+}
+
+fn lost() -> Error {
+    busy("This took so long to answer that another run took its place: begin again.")
 }
 
 fn busy(detail: &'static str) -> Error {

@@ -7,14 +7,21 @@
 //!
 //! Backups are removed by their age, manifests first and then what no other one names ([`prune`]). In a bucket, whoever removes is alone.
 //!
+//! The command line makes them, and the installation itself ([`Backups`]): by jobs in the operator's tenant, at the place that the settings name.
+//!
 //! The master key is never part of it: secrets are of use only where that key is. Everything of a backup is the platform's, so that a tenant
 //! which is erased from a bucket stays in the backups that are kept there, and these stay whole.
 
 mod create;
+mod inventory;
+mod jobs;
 mod keep;
 mod lock;
 mod objects;
+mod operations;
+mod own;
 mod packed;
+mod place;
 mod prune;
 mod restore;
 mod telemetry;
@@ -23,19 +30,26 @@ mod verify;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use steward_base::{Error, ErrorKind, Result, TenantId, Timestamp, hex};
-use steward_fabric::blob::{Blob, Key};
+use steward_fabric::blob::{Blob, Key, MAX_PAGE, Meta};
 use steward_fabric::{Class, Scope};
 use steward_store::{Position, Store};
 use steward_telemetry::Telemetry;
 
 pub use create::{Subject, create};
+pub(crate) use jobs::{BackUp, VerifyBackup};
 pub use keep::Keep;
 pub use objects::Object;
+pub(crate) use operations::operations;
+pub use own::{Backup, Backups};
 pub use packed::pack;
+pub use place::{Place, folder};
 pub use prune::{Choice, Pruned, Pruning, prune};
 pub use restore::{Restored, restore_control, restore_tenant};
 pub use telemetry::{Rows, Segment};
 pub use verify::{Verified, verify};
+
+/// Backups are called after the id that is made for them.
+const PREFIX: &str = "bak";
 
 /// What this version writes.
 const FORMAT: u32 = 4;
@@ -98,6 +112,15 @@ pub struct Installation<'a> {
     pub telemetry: &'a Telemetry,
 }
 
+/// How far it is with a backup that is made or read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Progress {
+    /// Tenants that are done.
+    tenants: usize,
+    /// Of so many.
+    of: usize,
+}
+
 /// An object of a backup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Part {
@@ -110,12 +133,21 @@ pub struct Part {
 }
 
 impl Copied {
-    /// Everything that it needs.
-    fn keys(&self) -> Result<Vec<Key>> {
-        let parts = self.parts.iter().map(|part| part_key(self.tenant, &part.backup));
-        let objects = self.objects.iter().map(|object| object.key(self.tenant));
-        let segments = self.telemetry.segments.iter().map(|segment| segment.key(self.tenant));
-        parts.chain(objects).chain(segments).collect()
+    /// Everything that it needs, with its length.
+    fn needs(&self) -> impl Iterator<Item = Result<(Key, u64)>> {
+        let with = |key: Result<Key>, length| key.map(|key| (key, length));
+        let parts = self.parts.iter().map(move |part| with(part_key(self.tenant, &part.backup), part.length));
+        let objects = self.objects.iter().map(move |object| with(object.key(self.tenant), object.length));
+        let segments = self.telemetry.segments.iter().map(move |segment| with(segment.key(self.tenant), segment.length));
+        parts.chain(objects).chain(segments)
+    }
+
+    /// Bytes of everything that it needs.
+    fn length(&self) -> u64 {
+        let parts = self.parts.iter().map(|part| part.length);
+        let objects = self.objects.iter().map(|object| object.length);
+        let segments = self.telemetry.segments.iter().map(|segment| segment.length);
+        parts.chain(objects).chain(segments).sum()
     }
 }
 
@@ -127,22 +159,24 @@ impl Manifest {
 
     /// Bytes of everything that it names.
     pub fn length(&self) -> u64 {
-        let parts = self.tenants.iter().flat_map(|copied| &copied.parts).map(|part| part.length);
-        let objects = self.tenants.iter().flat_map(|copied| &copied.objects).map(|object| object.length);
-        let segments = self.tenants.iter().flat_map(|copied| &copied.telemetry.segments).map(|segment| segment.length);
-        parts.chain(objects).chain(segments).sum()
+        self.tenants.iter().map(Copied::length).sum()
     }
 }
 
 /// The names of the backups there are, oldest first.
 pub async fn names(blob: &Blob) -> Result<Vec<String>> {
-    let (mut names, mut after) = (Vec::new(), None);
+    Ok(all(blob, MANIFESTS).await?.iter().map(|object| object.key.name().to_owned()).collect())
+}
+
+/// What there is of a class, by name.
+async fn all(blob: &Blob, class: Class) -> Result<Vec<Meta>> {
+    let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = blob.list(Scope::Platform, MANIFESTS, after.as_deref(), 1_000).await?;
-        names.extend(page.objects.iter().map(|object| object.key.name().to_owned()));
+        let page = blob.list(Scope::Platform, class, after.as_deref(), MAX_PAGE).await?;
+        all.extend(page.objects);
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(names),
+            None => return Ok(all),
         }
     }
 }

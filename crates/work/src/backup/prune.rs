@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use steward_base::{Error, ErrorKind, RecordId, Result, TenantId, Timestamp};
+use steward_base::{Clock, Error, ErrorKind, Random, RecordId, Result, TenantId, Timestamp};
 use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Key, MAX_PAGE};
 
 use super::lock::{Lock, Purpose};
-use super::{Keep, MANIFESTS, Manifest, NEEDED, names, read};
+use super::{Keep, MANIFESTS, Manifest, NEEDED, all, names, read};
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,23 +42,30 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+impl Pruned {
+    /// The names of those that no rule keeps.
+    pub(super) fn gone(&self) -> impl Iterator<Item = &str> {
+        self.backups.iter().filter(|choice| choice.rules.is_empty()).map(|choice| choice.name.as_str())
+    }
+}
+
 /// Removes the backups that no rule keeps, then whatever no backup needs. The rules hold for the backups of the whole installation, and apart from
-/// those for the ones of each tenant alone. `run` is what this is called where others look.
+/// those for the ones of each tenant alone.
 ///
 /// Manifests go first: what is interrupted leaves objects that nobody needs, and the next one removes them.
 ///
 /// Errors: `backup_keeps_nothing`, `backup_busy`; and `backup_damaged` or `backup_newer` when one cannot be read, because nobody knows what it
 /// needs then: nothing is removed.
-pub async fn prune(blob: &Blob, keep: &Keep, pruning: Pruning, run: RecordId) -> Result<Pruned> {
-    if keep.is_nothing() {
-        return Err(Error::new(ErrorKind::Invalid, "backup_keeps_nothing", "Say which backups to keep: the others are removed."));
-    }
+pub async fn prune(blob: &Blob, keep: &Keep, pruning: Pruning, (clock, random): (&Clock, &Random)) -> Result<Pruned> {
+    keep.check()?;
     if pruning == Pruning::Rehearsed {
         let backups = choose(blob, keep).await?;
         let needless = needless(blob, &needed(blob, &backups).await?).await?;
         return Ok(told(backups, &needless));
     }
-    let lock = Lock::take(blob, &run.wire("run"), Purpose::Pruning).await?;
+    // What it is called where others look.
+    let name = RecordId::new(clock, random).wire("run");
+    let lock = Lock::take(blob, clock, &name, Purpose::Pruning).await?;
     let pruned = lock.hold(Box::pin(remove(blob, keep, &lock))).await;
     lock.release().await;
     pruned
@@ -114,7 +121,9 @@ async fn needed(blob: &Blob, backups: &[Choice]) -> Result<HashSet<Key>> {
     let mut needed = HashSet::new();
     for kept in backups.iter().filter(|choice| !choice.rules.is_empty()) {
         for copied in &read(blob, Some(&kept.name)).await?.tenants {
-            needed.extend(copied.keys()?);
+            for need in copied.needs() {
+                needed.insert(need?.0);
+            }
         }
     }
     Ok(needed)
@@ -124,15 +133,8 @@ async fn needed(blob: &Blob, backups: &[Choice]) -> Result<HashSet<Key>> {
 async fn needless(blob: &Blob, needed: &HashSet<Key>) -> Result<Vec<(Key, u64)>> {
     let mut needless = Vec::new();
     for class in NEEDED {
-        let mut after = None;
-        loop {
-            let page = blob.list(Scope::Platform, class, after.as_deref(), MAX_PAGE).await?;
-            needless.extend(page.objects.into_iter().filter(|meta| !needed.contains(&meta.key)).map(|meta| (meta.key, meta.length)));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
+        let there = all(blob, class).await?;
+        needless.extend(there.into_iter().filter(|meta| !needed.contains(&meta.key)).map(|meta| (meta.key, meta.length)));
     }
     Ok(needless)
 }

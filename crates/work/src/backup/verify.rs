@@ -3,8 +3,9 @@
 use steward_base::Result;
 use steward_fabric::blob::Blob;
 use steward_store::Loading;
+use tokio::sync::watch;
 
-use super::{Manifest, damaged, objects, packed, telemetry};
+use super::{Manifest, Progress, damaged, objects, packed, telemetry};
 
 /// What was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,14 @@ pub struct Verified {
 ///
 /// Errors: `backup_damaged`, `backup_missing`, and `dump_*`.
 pub async fn verify(blob: &Blob, manifest: &Manifest) -> Result<Verified> {
+    verify_telling(blob, manifest, &watch::Sender::default()).await
+}
+
+/// The same for whoever wants to be told how far it is.
+pub(super) async fn verify_telling(blob: &Blob, manifest: &Manifest, told: &watch::Sender<Progress>) -> Result<Verified> {
     let mut verified = Verified::default();
-    for copied in &manifest.tenants {
+    for (at, copied) in manifest.tenants.iter().enumerate() {
+        told.send_replace(Progress { tenants: at, of: manifest.tenants.len() });
         let mut checking = Loading::checking(copied.tenant);
         let mut end = None;
         for part in &copied.parts {

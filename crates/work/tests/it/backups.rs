@@ -1,6 +1,5 @@
 //! Backups: taken while tenants are written, read again, and read back into an installation that has nothing.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -9,42 +8,16 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use steward_auth::system;
-use steward_base::{Clock, Ctx, Random, TenantId};
+use steward_base::{Clock, Random, TenantId};
 use steward_fabric::blob::Blob;
 use steward_store::{Backend, Kind, Kinds, MasterKey, Model, Options, Sealed, Store, UnitOfWork};
-use steward_work::backup::{self, Installation, Manifest, Subject};
+use steward_work::backup::{self, Installation, Manifest};
 use tempfile::TempDir;
 
-use crate::place::Place;
-use crate::support::{Trace, open};
-
-pub(crate) async fn blob(folder: &TempDir) -> Blob {
-    Blob::directory(folder.path()).await.expect("opens")
-}
-
-pub(crate) fn subjects(tenants: &[Ctx]) -> Vec<Subject> {
-    let ids = tenants.iter().map(Ctx::tenant);
-    std::iter::once(TenantId::OPERATOR).chain(ids).map(|tenant| Subject { tenant, about: json!({ "slug": tenant.to_string() }) }).collect()
-}
-
-pub(crate) async fn write(store: &Store, ctx: &Ctx, number: i64) {
-    store.commit(ctx, UnitOfWork::new().create(store.mint_id(), &Trace { number })).await.expect("commits");
-}
-
-/// What happened in a tenant up to a position.
-pub(crate) async fn events(store: &Store, ctx: &Ctx, last: i64) -> BTreeSet<(i64, String, String)> {
-    let mut found = BTreeSet::new();
-    let mut after = 0;
-    loop {
-        let events = store.events(ctx, after, 1_000).await.expect("events");
-        let Some(end) = events.last() else { return found };
-        after = end.position;
-        let kept = events.into_iter().filter(|event| event.position <= last);
-        found.extend(kept.map(|event| (event.position, event.id.clone(), event.hash.clone())));
-    }
-}
+use crate::place::{Backed, Place, blob, create, events, subjects, write};
+use crate::support::open;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_under_load_is_restored_to_its_position() {
@@ -112,7 +85,7 @@ async fn a_backup_under_load_is_restored_to_its_position() {
     // Its marks are those of this installation, so that a start looks into what was restored.
     assert_eq!(store.marked().await.expect("reads").len(), 2);
     store.close().await;
-    let store = open(&other.folder.path().join("records"), Clock::system()).await;
+    let store = open(&other.path.join("records"), Clock::system()).await;
     assert_eq!(store.count(&control, "trace", None).await.expect("counts"), 1);
     store.close().await;
 }
@@ -120,10 +93,9 @@ async fn a_backup_under_load_is_restored_to_its_position() {
 /// As one is that was written before objects and telemetry were copied.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_the_form_before_is_read_and_built_upon() {
-    let (place, objects) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (blob, ctx) = (blob(&objects).await, place.tenant().await);
+    let Backed { place, folder: objects, backups: blob, ctx } = Backed::new().await;
     write(&place.store, &ctx, 1).await;
-    let made = backup::create(place.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let made = create(&place, &blob, &ctx).await;
     let manifest = objects.path().join("platform").join("backups").join(&made.name);
     let write_as = |format: u32| {
         let text = std::fs::read_to_string(&manifest).expect("is text");
@@ -145,7 +117,7 @@ async fn a_backup_of_the_form_before_is_read_and_built_upon() {
     backup::restore_tenant(other.all(), &blob, &read, ctx.tenant()).await.expect("restores");
     other.store.close().await;
     place.put(ctx.tenant(), "a-file", "that was there before too").await;
-    let next = backup::create(place.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let next = create(&place, &blob, &ctx).await;
     let copied = next.tenant(ctx.tenant()).expect("is in it");
     assert_eq!((copied.parts.len(), copied.objects.len()), (1, 1), "its parts are built upon, its objects are copied");
     write_as(1_000);
@@ -167,7 +139,7 @@ async fn an_idle_tenant_is_not_looked_at() {
     backup::create(place.all(), &blob, subjects(&tenants)).await.expect("is made, and knows them to be calm");
     let place = place.reopened().await;
     let idle = tenants[0].tenant().to_string();
-    let files: Vec<_> = found(&place.folder.path().join("records"), &idle);
+    let files: Vec<_> = found(&place.path.join("records"), &idle);
     assert!(!files.is_empty(), "its records are in files");
     let away = |path: &Path| PathBuf::from(format!("{}.away", path.display()));
     for file in &files {
@@ -201,15 +173,13 @@ fn found(folder: &Path, text: &str) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_interrupted_or_damaged_is_no_backup() {
-    let (world, objects) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let blob = blob(&objects).await;
-    let ctx = world.tenant().await;
+    let Backed { place: world, folder: objects, backups: blob, ctx } = Backed::new().await;
     for number in 0..30 {
         write(&world.store, &ctx, number).await;
     }
     assert_eq!(backup::read(&blob, None).await.expect_err("there is none").code(), "backup_missing");
     // A tenant that is not there ends a backup of control only, and an interrupted one leaves no manifest.
-    let made = backup::create(world.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let made = create(&world, &blob, &ctx).await;
     let part = objects.path().join("platform").join("backup-parts").join(format!("{}.{}", ctx.tenant(), made.name));
     let whole = std::fs::read(&part).expect("is a file");
     let refused = async |what: &str| {
@@ -243,7 +213,7 @@ async fn what_was_interrupted_or_damaged_is_no_backup() {
     std::fs::write(&manifest, text).expect("writes");
     assert_eq!(backup::read(&blob, None).await.expect_err("does not hold").code(), "backup_damaged");
     // The next one does not build upon it.
-    let next = backup::create(world.all(), &blob, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let next = create(&world, &blob, &ctx).await;
     backup::verify(&blob, &next).await.expect("holds");
     world.store.close().await;
 }

@@ -1,26 +1,18 @@
 //! Objects of tenants in backups: copied once, beside those who put and delete them, and read back with the records that name them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use steward_fabric::blob::{Expect, Key, whole};
 use steward_store::{ListQuery, Store};
 use steward_work::backup::{self, Manifest};
-use tempfile::TempDir;
 
-use crate::backups::{blob, subjects, write};
-use crate::place::{Place, UPLOADS};
+use crate::place::{Backed, Place, UPLOADS, copies, create, refused, write};
 use crate::support::Trace;
 
 fn text(number: i64) -> String {
     format!("the text of upload {number}").repeat(number as usize % 50 + 1)
-}
-
-fn copies(backups: &TempDir) -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(backups.path().join("platform").join("backup-objects")).expect("a folder");
-    folder.map(|entry| entry.expect("an entry").path()).collect()
 }
 
 async fn numbers(store: &Store, ctx: &steward_base::Ctx) -> Vec<i64> {
@@ -38,8 +30,7 @@ async fn numbers(store: &Store, ctx: &steward_base::Ctx) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_record_comes_back_with_the_object_that_it_names() {
-    let (place, folder) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (backups, ctx) = (blob(&folder).await, place.tenant().await);
+    let Backed { place, folder: _folder, backups, ctx } = Backed::new().await;
     let ends = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
         let (store, objects, ctx, ends) = (place.store.clone(), place.objects.clone(), ctx.clone(), ends.clone());
@@ -59,7 +50,7 @@ async fn every_record_comes_back_with_the_object_that_it_names() {
     for _ in 0..3 {
         let before = place.store.head(&ctx).await.expect("reads");
         place.store.watch(ctx.tenant()).wait_for(|position| *position > before + 20).await.expect("goes on");
-        made.push(backup::create(place.all(), &backups, subjects(std::slice::from_ref(&ctx))).await.expect("is made"));
+        made.push(create(&place, &backups, &ctx).await);
     }
     ends.store(true, Ordering::Release);
     writer.await.expect("no panic");
@@ -83,24 +74,25 @@ async fn every_record_comes_back_with_the_object_that_it_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_is_copied_once_and_each_backup_has_those_of_its_time() {
-    let (place, folder) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (backups, ctx) = (blob(&folder).await, place.tenant().await);
+    let Backed { place, folder, backups, ctx } = Backed::new().await;
     let tenant = ctx.tenant();
-    let create = async || backup::create(place.all(), &backups, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
     write(&place.store, &ctx, 1).await;
     for (name, text) in [("changes", "as it was"), ("goes", "what goes"), ("stays", "what stays"), ("twin", "what stays")] {
         place.put(tenant, name, text).await;
     }
-    let first = create().await;
-    assert_eq!(copies(&folder).len(), 3, "one content is one copy");
+    let first = create(&place, &backups, &ctx).await;
+    assert_eq!(copies(&folder, "backup-objects").len(), 3, "one content is one copy");
     place.delete(tenant, "goes").await;
     place.put(tenant, "changes", "as it became").await;
     place.put(tenant, "comes", "what came").await;
-    let second = create().await;
+    let second = create(&place, &backups, &ctx).await;
     assert_eq!(second.tenant(tenant).expect("is in it").parts.len(), 1, "nothing happened among the records");
-    assert_eq!(copies(&folder).len(), 5, "what stays is not copied again");
-    assert_eq!(create().await.tenant(tenant).expect("is in it").objects, second.tenant(tenant).expect("is in it").objects);
-    assert_eq!(copies(&folder).len(), 5);
+    assert_eq!(copies(&folder, "backup-objects").len(), 5, "what stays is not copied again");
+    assert_eq!(
+        create(&place, &backups, &ctx).await.tenant(tenant).expect("is in it").objects,
+        second.tenant(tenant).expect("is in it").objects
+    );
+    assert_eq!(copies(&folder, "backup-objects").len(), 5);
     assert_eq!(backup::verify(&backups, &second).await.expect("holds").objects, 4);
     // Erasing the tenant takes nothing from the backups.
     place.objects.erase(tenant.into()).await.expect("erases");
@@ -114,8 +106,8 @@ async fn an_object_is_copied_once_and_each_backup_has_those_of_its_time() {
         backup::restore_tenant(other.all(), &backups, made, tenant).await.expect("restores");
         assert_eq!(other.objects(tenant).await, objects);
         // What was restored is known by what it holds.
-        backup::create(other.all(), &backups, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
-        assert_eq!(copies(&folder).len(), 5);
+        create(&other, &backups, &ctx).await;
+        assert_eq!(copies(&folder, "backup-objects").len(), 5);
         other.store.close().await;
     }
     place.store.close().await;
@@ -123,34 +115,28 @@ async fn an_object_is_copied_once_and_each_backup_has_those_of_its_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_is_missing_or_torn_is_found_and_nothing_is_restored() {
-    let (place, folder) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (backups, ctx) = (blob(&folder).await, place.tenant().await);
+    let Backed { place, folder, backups, ctx } = Backed::new().await;
     write(&place.store, &ctx, 1).await;
     place.put(ctx.tenant(), "first", "what is there before").await;
-    let made = backup::create(place.all(), &backups, subjects(std::slice::from_ref(&ctx))).await.expect("is made");
+    let made = create(&place, &backups, &ctx).await;
     place.put(ctx.tenant(), "second", "what is looked at").await;
-    let made = [made, backup::create(place.all(), &backups, subjects(std::slice::from_ref(&ctx))).await.expect("is made")];
+    let made = [made, create(&place, &backups, &ctx).await];
     let second = made[1].tenant(ctx.tenant()).expect("is in it").objects.iter().find(|object| object.name == "second").expect("is in it");
-    let copy = copies(&folder).into_iter().find(|path| path.to_string_lossy().ends_with(&second.sha256)).expect("is there");
-    let refused = async |code: &str, what: &str| {
-        let other = Place::new().await;
-        let verified = backup::verify(&backups, &made[1]).await.map(drop).expect_err(what);
-        let restored = backup::restore_tenant(other.all(), &backups, &made[1], ctx.tenant()).await.map(drop).expect_err(what);
-        for error in [verified, restored] {
+    let copy =
+        copies(&folder, "backup-objects").into_iter().find(|path| path.to_string_lossy().ends_with(&second.sha256)).expect("is there");
+    let assert_found = async |code: &str, what: &str| {
+        for error in refused(&backups, &made[1], ctx.tenant()).await {
             assert_eq!(error.code(), code, "{what}");
             assert!(error.detail().contains("uploads/second") && error.detail().contains(&ctx.tenant().to_string()), "{}", error.detail());
         }
-        assert_eq!(other.store.head(&ctx).await.expect_err("is not there").code(), "not_found", "{what}");
-        assert!(other.objects(ctx.tenant()).await.is_empty(), "{what}: what came before it is taken away again");
-        other.store.close().await;
         backup::verify(&backups, &made[0]).await.expect("the one before holds");
     };
     let whole = std::fs::read(&copy).expect("is a file");
     std::fs::write(&copy, &whole[..whole.len() - 1]).expect("is written");
-    refused("backup_damaged", "torn").await;
+    assert_found("backup_damaged", "torn").await;
     std::fs::write(&copy, [&whole[1..], b"!"].concat()).expect("is written");
-    refused("backup_damaged", "changed").await;
+    assert_found("backup_damaged", "changed").await;
     std::fs::remove_file(&copy).expect("is removed");
-    refused("backup_missing", "missing").await;
+    assert_found("backup_missing", "missing").await;
     place.store.close().await;
 }

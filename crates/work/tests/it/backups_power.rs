@@ -4,18 +4,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::json;
 use steward_auth::system;
-use steward_base::{Clock, Ctx, Random, RecordId, TenantId};
-use steward_fabric::blob::{Blob, Expect, Key, whole};
-use steward_store::{Backend, Kind, Kinds, MasterKey, Store, UnitOfWork};
-use steward_telemetry::{LogBatch, LogFields, LogQuery, Telemetry};
-use steward_work::backup::{self, Installation, Keep, Pruning, Subject};
+use steward_base::{Clock, Random, RecordId, TenantId};
+use steward_fabric::blob::Blob;
+use steward_telemetry::{LogBatch, LogFields, LogQuery};
+use steward_work::backup::{self, Keep, Pruning};
 use tokio::runtime::Runtime;
 
-use crate::place::UPLOADS;
+use crate::place::{Place, UPLOADS, subjects, write};
 use crate::platters::Disk;
-use crate::support::Trace;
 use crate::traced::{self, Act, Record, say};
 
 /// How many backups a child makes.
@@ -29,42 +26,14 @@ fn tenants() -> [TenantId; 2] {
     [1, 2].map(|byte| RecordId::from_bytes([byte; 16]).into())
 }
 
-/// What is backed up.
-struct Live {
-    store: Store,
-    objects: Blob,
-    telemetry: Telemetry,
+async fn open(dir: &Path) -> Place {
+    Place::open(dir, Clock::system()).await
 }
 
-impl Live {
-    async fn open(dir: &Path) -> Self {
-        let kinds = Kinds::new().with(Kind::of::<Trace>());
-        let backend = Backend::Sqlite { dir: dir.join("records") };
-        let options = steward_store::Options { backend, master: MasterKey::new([7; 32]) };
-        let store = Store::open(options, kinds, Clock::system(), Random::system()).await.expect("opens");
-        let options = steward_telemetry::Options::new(dir.join("telemetry"));
-        let telemetry = Telemetry::open(options, Clock::system(), Random::system()).await.expect("opens");
-        Self { store, objects: Blob::directory(&dir.join("blobs")).await.expect("opens"), telemetry }
-    }
-
-    fn all(&self) -> Installation<'_> {
-        Installation { store: &self.store, objects: &self.objects, telemetry: &self.telemetry }
-    }
-
-    async fn write(&self, ctx: &Ctx, number: i64) {
-        self.store.commit(ctx, UnitOfWork::new().create(self.store.mint_id(), &Trace { number })).await.expect("commits");
-    }
-
-    async fn log(&self, tenant: TenantId, message: &str) {
-        let mut batch = LogBatch::new();
-        batch.push(&LogFields { message, ..LogFields::default() });
-        self.telemetry.append_logs(tenant, None, batch).await.expect("is stored");
-    }
-
-    async fn put(&self, tenant: TenantId, name: &str, text: String) {
-        let key = Key::new(tenant, UPLOADS, name).expect("a key");
-        self.objects.put(&key, whole(text), Expect::default()).await.expect("is put");
-    }
+async fn log(place: &Place, tenant: TenantId, message: &str) {
+    let mut batch = LogBatch::new();
+    batch.push(&LogFields { message, ..LogFields::default() });
+    place.telemetry.append_logs(tenant, None, batch).await.expect("is stored");
 }
 
 /// What is backed up is elsewhere, so that it is not looked at; the folder of backups is made on the way.
@@ -72,10 +41,9 @@ async fn media(dir: &Path) -> Blob {
     Blob::directory(&dir.join("mnt/steward/backups")).await.expect("opens")
 }
 
-async fn copy(live: &Live, blob: &Blob) -> String {
-    let all = std::iter::once(TenantId::OPERATOR).chain(tenants());
-    let subjects = all.map(|tenant| Subject { tenant, about: json!({ "slug": tenant.to_string() }) }).collect();
-    backup::create(live.all(), blob, subjects).await.expect("is made").name
+async fn copy(live: &Place, blob: &Blob) -> String {
+    let tenants = tenants().map(|tenant| system(tenant, "test"));
+    backup::create(live.all(), blob, subjects(&tenants)).await.expect("is made").name
 }
 
 /// Started by the tests below, which hand it a folder.
@@ -85,7 +53,7 @@ fn copies() {
     let Some(dir) = traced::folder() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let live = Live::open(&dir.with_file_name("live")).await;
+        let live = open(&dir.with_file_name("live")).await;
         for tenant in tenants() {
             // It is there when this is a second life.
             let _ = live.store.provision(tenant).await;
@@ -95,11 +63,11 @@ fn copies() {
             // The second one is copied anew only now and then.
             for tenant in &tenants()[..1 + usize::from(turn % 3 == 0)] {
                 for number in 0..8 {
-                    live.write(&system(*tenant, "test"), number).await;
+                    write(&live.store, &system(*tenant, "test"), number).await;
                 }
-                live.log(*tenant, &format!("what was logged in turn {turn}")).await;
-                live.put(*tenant, &format!("file-{turn}"), format!("what came in turn {turn}")).await;
-                live.put(*tenant, "same", format!("as it is in turn {turn}")).await;
+                log(&live, *tenant, &format!("what was logged in turn {turn}")).await;
+                live.put(*tenant, &format!("file-{turn}"), &format!("what came in turn {turn}")).await;
+                live.put(*tenant, "same", &format!("as it is in turn {turn}")).await;
             }
             say(&format!("acked {}", copy(&live, &blob).await));
         }
@@ -114,16 +82,16 @@ fn prunes() {
     let Some(dir) = traced::folder() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let live = Live::open(&dir.with_file_name("live")).await;
+        let live = open(&dir.with_file_name("live")).await;
         for tenant in tenants() {
             let _ = live.store.provision(tenant).await;
         }
         let blob = media(&dir).await;
         for turn in 0..TURNS {
             for tenant in tenants() {
-                live.write(&system(tenant, "test"), turn as i64).await;
-                live.log(tenant, &format!("what was logged in turn {turn}")).await;
-                live.put(tenant, "same", format!("as it is in turn {turn}")).await;
+                write(&live.store, &system(tenant, "test"), turn as i64).await;
+                log(&live, tenant, &format!("what was logged in turn {turn}")).await;
+                live.put(tenant, "same", &format!("as it is in turn {turn}")).await;
             }
             let name = copy(&live, &blob).await;
             say(&format!("{} {name}", if turn + KEPT < TURNS { "going" } else { "acked" }));
@@ -137,12 +105,11 @@ fn prunes() {
 
 async fn prune(blob: &Blob) -> backup::Pruned {
     let keep = Keep { last: KEPT as u32, ..Keep::default() };
-    let run = RecordId::new(&Clock::system(), &Random::system());
-    backup::prune(blob, &keep, Pruning::Real, run).await.expect("prunes")
+    backup::prune(blob, &keep, Pruning::Real, (&Clock::system(), &Random::system())).await.expect("prunes")
 }
 
 /// Every backup that was acknowledged is there, whatever is there holds, the latest one is read back, and the next one is made.
-async fn inspect(dir: &Path, said: &[String], live: &Live, when: &str) {
+async fn inspect(dir: &Path, said: &[String], live: &Place, when: &str) {
     let blob = media(dir).await;
     let names = backup::names(&blob).await.expect("lists");
     for line in said {
@@ -165,7 +132,7 @@ async fn inspect(dir: &Path, said: &[String], live: &Live, when: &str) {
 async fn restored(dir: &Path, when: &str) {
     let (blob, elsewhere) = (media(dir).await, tempfile::tempdir().expect("a folder"));
     let Ok(manifest) = backup::read(&blob, None).await else { return };
-    let live = Live::open(elsewhere.path()).await;
+    let live = open(elsewhere.path()).await;
     backup::restore_control(live.all(), &blob, &manifest).await.unwrap_or_else(|error| panic!("{when}: {error:?}"));
     for tenant in tenants() {
         let restored =
@@ -198,7 +165,7 @@ fn no_power_cut_loses_a_backup_or_leaves_one_that_does_not_hold() {
     let Some(Record { acts, said: all }) = traced::run("backups_power::copies", &dir, &[&[]]) else { return };
     assert_eq!(all.iter().filter(|line| line.starts_with("acked")).count(), TURNS, "{all:?}");
     let (mut disk, random, runtime) = (Disk::default(), Random::seeded(7), Runtime::new().expect("a runtime"));
-    let live = runtime.block_on(Live::open(&outer.path().join("live")));
+    let live = runtime.block_on(open(&outer.path().join("live")));
     for (number, act) in acts.iter().enumerate() {
         disk.take(act);
         // Written bytes change nothing before they are synced but what may be torn, which the moment after tells too.
@@ -229,7 +196,7 @@ fn no_power_cut_after_a_kill_loses_a_backup() {
         let Some(Record { acts, .. }) = traced::run("backups_power::copies", &dir, &[&["-e", &inject], &[]]) else { return };
         let (mut disk, random) = (Disk::default(), Random::seeded(sync));
         acts.iter().for_each(|act| disk.take(act));
-        let live = runtime.block_on(Live::open(&outer.path().join("live")));
+        let live = runtime.block_on(open(&outer.path().join("live")));
         for way in 0..WAYS * 2 {
             let after = tempfile::tempdir().expect("a folder");
             disk.cut(&dir, after.path(), &random);
@@ -247,7 +214,7 @@ fn no_power_cut_while_backups_are_removed_takes_what_another_needs() {
     let (outer, dir) = folder();
     let Some(Record { acts, .. }) = traced::run("backups_power::prunes", &dir, &[&[]]) else { return };
     let (mut disk, random, runtime) = (Disk::default(), Random::seeded(11), Runtime::new().expect("a runtime"));
-    let live = runtime.block_on(Live::open(&outer.path().join("live")));
+    let live = runtime.block_on(open(&outer.path().join("live")));
     let mut moments = 0;
     for (number, act) in acts.iter().enumerate() {
         disk.take(act);

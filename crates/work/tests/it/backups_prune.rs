@@ -4,19 +4,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
-use steward_base::{Clock, Ctx, Error, Random, RecordId, TenantId};
+use steward_base::{Clock, Ctx, Error, Random, TenantId};
 use steward_fabric::blob::Blob;
 use steward_work::backup::{self, Keep, Manifest, Pruned, Pruning, Subject};
 use tempfile::TempDir;
 
-use crate::backups::{blob, events, subjects, write};
-use crate::place::Place;
+use crate::place::{Place, blob, events, subjects, write};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 async fn prune(backups: &Blob, keep: Keep, pruning: Pruning) -> Result<Pruned, Error> {
-    let run = RecordId::new(&Clock::system(), &Random::system());
-    backup::prune(backups, &keep, pruning, run).await
+    backup::prune(backups, &keep, pruning, (&Clock::system(), &Random::system())).await
 }
 
 fn kept(pruned: &Pruned) -> Vec<&str> {

@@ -1,22 +1,17 @@
 //! Logs and metrics in backups: copied once, beside those who send them, and read back so that they answer as before.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use steward_base::{TenantId, Timestamp};
-use steward_fabric::blob::Blob;
 use steward_telemetry::{
     Aggregate, LogBatch, LogFields, LogQuery, LogRow, MetricBatch, MetricKind, Order, Scope, SeriesFields, SeriesQuery, SeriesSet,
     Telemetry,
 };
-use steward_work::backup::{self, Manifest};
-use tempfile::TempDir;
+use steward_work::backup;
 
-use crate::backups::{blob, subjects, write};
-use crate::place::Place;
+use crate::place::{Backed, Place, copies, create, refused, write};
 
 const START: i64 = 1_760_000_000_000_000;
 
@@ -61,19 +56,9 @@ async fn points(telemetry: &Telemetry, tenant: TenantId) -> SeriesSet {
     telemetry.series(tenant, query).await.expect("answers")
 }
 
-fn copies(backups: &TempDir) -> BTreeSet<PathBuf> {
-    let folder = std::fs::read_dir(backups.path().join("platform").join("backup-telemetry"));
-    folder.into_iter().flatten().map(|entry| entry.expect("an entry").path()).collect()
-}
-
-async fn create(place: &Place, backups: &Blob, tenant: &steward_base::Ctx) -> Manifest {
-    backup::create(place.all(), backups, subjects(std::slice::from_ref(tenant))).await.expect("is made")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_a_backup_began_is_in_it_once() {
-    let (place, folder) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (backups, ctx) = (blob(&folder).await, place.tenant().await);
+    let Backed { place, folder: _folder, backups, ctx } = Backed::new().await;
     let tenant = ctx.tenant();
     let (ends, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let sender = tokio::spawn({
@@ -117,8 +102,7 @@ async fn what_was_acknowledged_before_a_backup_began_is_in_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_are_copied_once_and_answer_as_before() {
-    let (place, folder) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (backups, ctx) = (blob(&folder).await, place.tenant().await);
+    let Backed { place, folder, backups, ctx } = Backed::new().await;
     let tenant = ctx.tenant();
     write(&place.store, &ctx, 1).await;
     for number in 0..50 {
@@ -126,13 +110,16 @@ async fn segments_are_copied_once_and_answer_as_before() {
     }
     let first = create(&place, &backups, &ctx).await;
     let (was, had) = (lines(&place.telemetry, tenant).await, points(&place.telemetry, tenant).await);
-    let copied = copies(&folder);
+    let copied = copies(&folder, "backup-telemetry");
     assert_eq!((copied.len(), was.len()), (2, 50), "of logs and of metrics");
     let again = create(&place, &backups, &ctx).await;
-    assert_eq!((copies(&folder), again.length()), (copied.clone(), first.length()), "nothing came");
+    assert_eq!((copies(&folder, "backup-telemetry"), again.length()), (copied.clone(), first.length()), "nothing came");
     log(&place.telemetry, tenant, 50).await;
     let second = create(&place, &backups, &ctx).await;
-    assert!(copies(&folder).len() == 4 && copies(&folder).is_superset(&copied), "what is there is not copied again");
+    assert!(
+        copies(&folder, "backup-telemetry").len() == 4 && copies(&folder, "backup-telemetry").is_superset(&copied),
+        "what is there is not copied again"
+    );
     let became = (lines(&place.telemetry, tenant).await, points(&place.telemetry, tenant).await);
     // Erasing the tenant takes nothing from the backups.
     place.telemetry.erase(tenant).await.expect("erases");
@@ -157,33 +144,26 @@ async fn segments_are_copied_once_and_answer_as_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_is_missing_or_torn_is_found_and_nothing_is_restored() {
-    let (place, folder) = (Place::new().await, tempfile::tempdir().expect("a folder"));
-    let (backups, ctx) = (blob(&folder).await, place.tenant().await);
+    let Backed { place, folder, backups, ctx } = Backed::new().await;
     let tenant = ctx.tenant();
     write(&place.store, &ctx, 1).await;
     place.put(tenant, "a-file", "that comes before").await;
     log(&place.telemetry, tenant, 1).await;
     let made = create(&place, &backups, &ctx).await;
-    let copy = copies(&folder).pop_last().expect("one");
+    let copy = copies(&folder, "backup-telemetry").pop_last().expect("one");
     let id = copy.extension().expect("an id").to_string_lossy().into_owned();
-    let refused = async |code: &str, what: &str| {
-        let other = Place::new().await;
-        let verified = backup::verify(&backups, &made).await.map(drop).expect_err(what);
-        let restored = backup::restore_tenant(other.all(), &backups, &made, tenant).await.map(drop).expect_err(what);
-        for error in [verified, restored] {
+    let assert_found = async |code: &str, what: &str| {
+        for error in refused(&backups, &made, tenant).await {
             assert!(error.code() == code && error.detail().contains(&id), "{what}: {}", error.detail());
         }
-        assert_eq!(other.store.head(&ctx).await.expect_err("is not there").code(), "not_found", "{what}");
-        assert!(other.objects(tenant).await.is_empty() && lines(&other.telemetry, tenant).await.is_empty(), "{what}");
-        other.store.close().await;
     };
     let whole = std::fs::read(&copy).expect("is a file");
     std::fs::write(&copy, &whole[..whole.len() - 1]).expect("is written");
-    refused("backup_damaged", "torn").await;
+    assert_found("backup_damaged", "torn").await;
     std::fs::write(&copy, [&whole[1..], b"!"].concat()).expect("is written");
-    refused("backup_damaged", "changed").await;
+    assert_found("backup_damaged", "changed").await;
     std::fs::remove_file(&copy).expect("is removed");
-    refused("backup_missing", "missing").await;
+    assert_found("backup_missing", "missing").await;
     std::fs::write(&copy, &whole).expect("is written");
     backup::verify(&backups, &made).await.expect("holds");
     place.store.close().await;

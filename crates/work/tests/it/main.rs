@@ -2,9 +2,14 @@
 
 mod backups;
 mod backups_objects;
+mod backups_operations;
+mod backups_own;
 mod backups_power;
 mod backups_prune;
 mod backups_telemetry;
+#[expect(dead_code, reason = "the tests of the fabric use the rest")]
+#[path = "../../../fabric/tests/it/bucket.rs"]
+mod bucket;
 mod chores;
 mod consumers;
 mod elsewhere;
