@@ -11,6 +11,7 @@ use steward_fabric::blob::{Blob, Expect, Key, whole};
 use steward_store::Store;
 use tokio::sync::watch;
 
+use super::leftovers::take_back;
 use super::lock::{Lock, Purpose};
 use super::{Copied, FORMAT, Installation, MANIFESTS, Manifest, PREFIX, Part, Progress, names, objects, packed, part_key, read, telemetry};
 
@@ -57,6 +58,7 @@ async fn make(
     lock: &Lock,
     told: &watch::Sender<Progress>,
 ) -> Result<Manifest> {
+    take_back(blob, lock).await;
     let known = known(blob).await?;
     let began_at = from.store.clock().now();
     // What was acknowledged until now is in segments then.

@@ -3,6 +3,7 @@
 //! A lock is an object that its holder writes again and again. One that nobody wrote for a while was left by a crash and counts no more, by the
 //! bucket's own clock.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use steward_base::{Clock, Error, ErrorKind, Result, Timestamp};
@@ -131,6 +132,15 @@ impl Lock {
             }
         }
         Ok(())
+    }
+
+    /// The names of the others that work there and are alive.
+    pub(super) async fn living(&self) -> Result<HashSet<String>> {
+        let Some((blob, own)) = &self.held else { return Ok(HashSet::new()) };
+        let now = blob.head(own).await?.ok_or_else(lost)?.modified;
+        let others = blob.list(Scope::Platform, LOCKS, None, 1_000).await?.objects;
+        let living = others.iter().filter(|other| other.key != *own && !is_stale(now, other));
+        Ok(living.filter_map(|other| Some(other.key.name().rsplit_once('.')?.0.to_owned())).collect())
     }
 }
 

@@ -16,6 +16,7 @@ mod create;
 mod inventory;
 mod jobs;
 mod keep;
+mod leftovers;
 mod lock;
 mod objects;
 mod operations;

@@ -6,6 +6,7 @@ use steward_base::{Clock, Error, ErrorKind, Random, RecordId, Result, TenantId, 
 use steward_fabric::Scope;
 use steward_fabric::blob::{Blob, Key, MAX_PAGE};
 
+use super::leftovers::take_back;
 use super::lock::{Lock, Purpose};
 use super::{Keep, MANIFESTS, Manifest, NEEDED, all, names, read};
 
@@ -72,6 +73,7 @@ pub async fn prune(blob: &Blob, keep: &Keep, pruning: Pruning, (clock, random): 
 }
 
 async fn remove(blob: &Blob, keep: &Keep, lock: &Lock) -> Result<Pruned> {
+    take_back(blob, lock).await;
     let backups = choose(blob, keep).await?;
     let needed = needed(blob, &backups).await?;
     let going = backups.iter().filter(|choice| choice.rules.is_empty());

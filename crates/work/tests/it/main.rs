@@ -1,6 +1,7 @@
 //! Background work through its public interface.
 
 mod backups;
+mod backups_lost;
 mod backups_objects;
 mod backups_operations;
 mod backups_own;
