@@ -57,7 +57,10 @@ impl Directory {
     /// Beside whoever has it: an object is there whole or not at all.
     pub(super) async fn open_to_read(root: PathBuf) -> Result<Self> {
         blocking(move || {
-            make(&root, true)?;
+            // What is above it may be none of ours, and needs no sync where nothing is made.
+            if !root.is_dir() {
+                make(&root, true)?;
+            }
             let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| failed(error.into()))?;
             let door = Door { store: Arc::new(store), guard: None };
             Ok(Self { door, folder: Arc::new(Folder { root, lock: None, known: Mutex::default() }) })

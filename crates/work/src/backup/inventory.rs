@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use parking_lot::Mutex;
 use steward_base::{RecordId, Result, TenantId, Timestamp};
 use steward_fabric::blob::{Blob, Key, Meta};
+use tokio::sync::MutexGuard;
 
 use super::{MANIFESTS, Manifest, NEEDED, PREFIX, all, read};
 
@@ -51,7 +52,11 @@ type Stamp = (Timestamp, u64);
 
 /// What manifests told. They are long, and are written once.
 #[derive(Debug, Default)]
-pub(super) struct Inventory(Mutex<HashMap<RecordId, (Stamp, Told)>>);
+pub(super) struct Inventory {
+    told: Mutex<HashMap<RecordId, (Stamp, Told)>>,
+    /// Whoever holds this may have one in memory.
+    reading: tokio::sync::Mutex<()>,
+}
 
 impl Inventory {
     /// The manifests that are there, latest first. What others put there is none of ours.
@@ -60,15 +65,19 @@ impl Inventory {
         let mut manifests: Vec<(RecordId, Meta)> = all(blob, MANIFESTS).await?.into_iter().filter_map(ours).collect();
         manifests.reverse();
         let there: HashSet<RecordId> = manifests.iter().map(|(id, _)| *id).collect();
-        self.0.lock().retain(|id, _| there.contains(id));
+        self.told.lock().retain(|id, _| there.contains(id));
         Ok(manifests)
     }
 
     /// What one of them tells; `None` when it was removed meanwhile.
     pub(super) async fn look(&self, blob: &Blob, (id, meta): &(RecordId, Meta)) -> Result<Option<Found>> {
         let stamp = (meta.modified, meta.length);
-        let known = self.0.lock().get(id).filter(|(of, _)| *of == stamp).map(|(_, told)| told.clone());
-        let told = match known {
+        if let Some(told) = self.known(*id, stamp) {
+            return Ok(Some(Found { id: *id, told }));
+        }
+        let _alone = self.alone().await;
+        // Whoever had it before may have looked at the same one.
+        let told = match self.known(*id, stamp) {
             Some(told) => told,
             None => match read(blob, Some(meta.key.name())).await {
                 Ok(manifest) => Told::Whole(Summary::of(&manifest)),
@@ -77,8 +86,17 @@ impl Inventory {
                 Err(error) => return Err(error),
             },
         };
-        self.0.lock().insert(*id, (stamp, told.clone()));
+        self.told.lock().insert(*id, (stamp, told.clone()));
         Ok(Some(Found { id: *id, told }))
+    }
+
+    fn known(&self, id: RecordId, stamp: Stamp) -> Option<Told> {
+        self.told.lock().get(&id).filter(|(of, _)| *of == stamp).map(|(_, told)| told.clone())
+    }
+
+    /// For as long as this is held, nobody else who looks has a manifest in memory: one of many tenants is long. Whoever has it must not look.
+    pub(super) async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.reading.lock().await
     }
 }
 

@@ -176,6 +176,7 @@ async fn get(backups: Backups, call: Call<ByName>) -> Result<Reply<Json<BackupDe
     let manifest = backups.0.inventory.manifests(&blob).await?.into_iter().find(|(found, _)| *found == id).ok_or_else(super::missing)?;
     let found = backups.0.inventory.look(&blob, &manifest).await?.ok_or_else(super::missing)?;
     let mut backup = view(&backups, &call.ctx, &found).await?;
+    let _alone = backups.0.inventory.alone().await;
     let manifest = match read(&blob, Some(&backup.name.to_string())).await {
         Ok(manifest) => manifest,
         Err(error) if is_spoilt(error.code()) && error.kind() != ErrorKind::NotFound => {

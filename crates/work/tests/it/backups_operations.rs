@@ -165,6 +165,20 @@ async fn backups_are_made_seen_and_read_again() {
     worker.stop(Duration::from_secs(5)).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_look_at_once() {
+    let world = World::new().await;
+    let names = [world.made().await, world.made().await];
+    let detail = format!("/api/v1/backups/{}", names[0]);
+    let paths = ["/api/v1/backups", detail.as_str()].into_iter().cycle().take(16);
+    let seen = futures_util::future::join_all(paths.map(|path| world.get(path)));
+    let seen = tokio::time::timeout(Duration::from_secs(60), seen).await.expect("nobody waits for themselves");
+    for (list, detail) in seen.iter().step_by(2).zip(seen.iter().skip(1).step_by(2)) {
+        assert_eq!((&list["data"][0]["name"], &list["data"][1]["name"]), (&json!(names[1]), &json!(names[0])));
+        assert_eq!((&detail["whole"], &detail["missing"]), (&json!(true), &json!(0)));
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_is_refused_at_once() {
     let world = World::new().await;
