@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use s3s::dto::*;
-use s3s::{S3, S3Request, S3Response, S3Result};
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 
 /// So few on one page that a list has several.
@@ -19,6 +19,12 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
+    /// The library says instead that it is forbidden.
+    fn unfinished(&self, key: &str, id: &str) -> S3Result<()> {
+        let known = self.uploads.lock().expect("is whole").contains(&(key.to_owned(), id.to_owned()));
+        if known { Ok(()) } else { Err(s3_error!(NoSuchUpload)) }
+    }
+
     fn ended(&self, key: &str, id: &str) {
         self.uploads.lock().expect("is whole").remove(&(key.to_owned(), id.to_owned()));
     }
@@ -61,6 +67,7 @@ impl S3 for Tracked {
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
         let (key, id) = (req.input.key.clone(), req.input.upload_id.clone());
+        self.unfinished(&key, &id)?;
         let done = self.files.complete_multipart_upload(req).await?;
         self.ended(&key, &id);
         Ok(done)
@@ -68,12 +75,14 @@ impl S3 for Tracked {
 
     async fn abort_multipart_upload(&self, req: S3Request<AbortMultipartUploadInput>) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         let (key, id) = (req.input.key.clone(), req.input.upload_id.clone());
+        self.unfinished(&key, &id)?;
         let done = self.files.abort_multipart_upload(req).await?;
         self.ended(&key, &id);
         Ok(done)
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        self.unfinished(&req.input.key, &req.input.upload_id)?;
         self.files.upload_part(req).await
     }
 
