@@ -172,6 +172,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Backups of the installation, newest first
+         * @description What is in the place that the settings name, whoever made it. A backup that was interrupted is none. Needs the permission `platform:read`.
+         */
+        get: operations["backups.list"];
+        put?: never;
+        /**
+         * Have a backup of the whole installation made
+         * @description While everything is served, at the place that the settings name; what did not change since the last one is not copied again. One is made at a time: while one waits to be begun, that one is answered. Needs the permission `platform:execute`.
+         */
+        post: operations["backups.create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One backup, with what is in it
+         * @description Says too whether everything that it names is there. Whether that is what was written, says its verification. Needs the permission `platform:read`.
+         */
+        get: operations["backups.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backups/{name}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a backup read to its end
+         * @description Checksums, that every file and every log line is there, and that every event follows from the one before. Needs the permission `platform:execute`.
+         */
+        post: operations["backups.verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/consumers": {
         parameters: {
             query?: never;
@@ -2362,6 +2426,85 @@ export interface components {
             /** @description Give it as `cursor` for the next page; null at the end. */
             next_cursor: string | null;
         };
+        /** @description A backup with what is in it. */
+        BackupDetail: {
+            /**
+             * Format: uint64
+             * @description Bytes of all that it names, what it shares with others too.
+             */
+            bytes?: number | null;
+            /** @description Each tenant in it; none when its manifest cannot be read. */
+            contents: components["schemas"]["HeldTenant"][];
+            /**
+             * Format: date-time
+             * @description When it was complete.
+             */
+            ended_at?: string | null;
+            /** @description Whether it is of the whole installation, rather than of single tenants. */
+            everything?: boolean | null;
+            /**
+             * Format: date-time
+             * @description When it was begun: everything that was acknowledged before is in it.
+             */
+            made_at: string;
+            /**
+             * Format: uint64
+             * @description How many of the objects that it names are not there as it names them; with any, it is not whole.
+             */
+            missing?: number | null;
+            /** @description `bak_…`: later ones sort behind. */
+            name: string;
+            /** @description What is wrong with it, as the code of an error, as in `backup_damaged`. */
+            problem?: string | null;
+            /**
+             * Format: uint
+             * @description How many tenants are in it, the operator's own among them.
+             */
+            tenants?: number | null;
+            /**
+             * Format: date-time
+             * @description When it was last read to its end and found to hold.
+             */
+            verified_at?: string | null;
+            /** @description Whether it holds as far as is known: its manifest does, and nothing was wrong when it was last read to its end. */
+            whole: boolean;
+        };
+        /** @description A backup as people see it. */
+        BackupView: {
+            /**
+             * Format: uint64
+             * @description Bytes of all that it names, what it shares with others too.
+             */
+            bytes?: number | null;
+            /**
+             * Format: date-time
+             * @description When it was complete.
+             */
+            ended_at?: string | null;
+            /** @description Whether it is of the whole installation, rather than of single tenants. */
+            everything?: boolean | null;
+            /**
+             * Format: date-time
+             * @description When it was begun: everything that was acknowledged before is in it.
+             */
+            made_at: string;
+            /** @description `bak_…`: later ones sort behind. */
+            name: string;
+            /** @description What is wrong with it, as the code of an error, as in `backup_damaged`. */
+            problem?: string | null;
+            /**
+             * Format: uint
+             * @description How many tenants are in it, the operator's own among them.
+             */
+            tenants?: number | null;
+            /**
+             * Format: date-time
+             * @description When it was last read to its end and found to hold.
+             */
+            verified_at?: string | null;
+            /** @description Whether it holds as far as is known: its manifest does, and nothing was wrong when it was last read to its end. */
+            whole: boolean;
+        };
         /** @description What goes on in the background. */
         Begun: {
             /** @description The saga's id; `/api/v1/sagas/{id}` says how far it is. */
@@ -3009,6 +3152,33 @@ export interface components {
              */
             uptime_seconds?: number | null;
         };
+        /** @description A tenant in a backup. */
+        HeldTenant: {
+            /**
+             * Format: uint64
+             * @description Bytes of all of it.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Its events.
+             */
+            events: number;
+            /** @description Which. */
+            id: string;
+            /**
+             * Format: uint
+             * @description Its uploaded files, and what else it keeps as objects.
+             */
+            objects: number;
+            /**
+             * Format: uint
+             * @description Its segments of logs and metrics.
+             */
+            segments: number;
+            /** @description The short name that it had. */
+            slug?: string | null;
+        };
         /** @description A page of a record's events. */
         History: {
             /** @description The events, newest first. */
@@ -3105,6 +3275,42 @@ export interface components {
             run_at: string;
             /** @description Where it stands. */
             state: components["schemas"]["JobState"];
+        };
+        /**
+         * @description How many are kept. Each rule goes from the newest to older ones and takes the newest of each span of the calendar that has one, in UTC; a backup
+         *     stays when any rule takes it.
+         */
+        Keep: {
+            /**
+             * Format: uint32
+             * @description One of each of the last days that have one.
+             * @default 0
+             */
+            daily?: number;
+            /**
+             * Format: uint32
+             * @description The newest ones.
+             * @default 0
+             */
+            last?: number;
+            /**
+             * Format: uint32
+             * @description One of each of the last months.
+             * @default 0
+             */
+            monthly?: number;
+            /**
+             * Format: uint32
+             * @description One of each of the last weeks, which begin on Monday.
+             * @default 0
+             */
+            weekly?: number;
+            /**
+             * Format: uint32
+             * @description One of each of the last years.
+             * @default 0
+             */
+            yearly?: number;
         };
         /** @description How the points of a series relate to each other. */
         Kind: "gauge" | "counter" | "sum" | "delta";
@@ -3319,6 +3525,11 @@ export interface components {
              * @default null
              */
             scope?: string | null;
+        };
+        /** @description What a backup is to be like. */
+        NewBackup: {
+            /** @description Which backups stay when it is made; the others are removed. All of them unless said. */
+            keep?: components["schemas"]["Keep"] | null;
         };
         /** @description Somebody who is to belong to a tenant. */
         Newcomer: {
@@ -3581,6 +3792,20 @@ export interface components {
             count?: number | null;
             /** @description The rows. */
             data: components["schemas"]["LogRow"][];
+            /** @description Whether there is a next page. A page may be short, even empty, and have one. */
+            has_more: boolean;
+            /** @description Give it as `cursor` for the next page; null at the end. */
+            next_cursor: string | null;
+        };
+        /** @description A page of a list. */
+        Page2: {
+            /**
+             * Format: uint64
+             * @description How many there are in all, when `count=exact` was asked for.
+             */
+            count?: number | null;
+            /** @description The rows. */
+            data: components["schemas"]["BackupView"][];
             /** @description Whether there is a next page. A page may be short, even empty, and have one. */
             has_more: boolean;
             /** @description Give it as `cursor` for the next page; null at the end. */
@@ -5716,6 +5941,245 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "backups.list": {
+        parameters: {
+            query?: {
+                /** @description Where the page before ended. */
+                cursor?: string;
+                /** @description The most backups of one page; 50 unless said. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page2"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description The state of things forbids it. Codes of this operation: `backup_place_missing`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "backups.create": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBackup"];
+            };
+        };
+        responses: {
+            /** @description It was taken on. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            /** @description The state of things forbids it. Codes of this operation: `backup_place_missing`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMedia"];
+            /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `backup_keeps_nothing`. */
+            422: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "backups.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The backup's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was asked for. */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupDetail"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such thing, or the caller may not know of it. Codes of this operation: `backup_missing`. */
+            404: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it. Codes of this operation: `backup_place_missing`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["Limited"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Defect"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    "backups.verify": {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Makes the request repeatable for 24 hours: sent again with the same key, it is not done again, and the first answer comes once more with Idempotency-Replayed. Another request under the key is refused with 422 idempotency_key_reused; one whose first try is still in work with 409 idempotency_in_flight; one whose answer a crash lost with 409 idempotency_answer_lost, which names what was written. A refused request is not remembered.
+                 * @example 8e03978e-40d5-43dd-bc93-6894a57f9324
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /** @description The backup's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It was taken on. */
+            202: {
+                headers: {
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            /** @description There is no such thing, or the caller may not know of it. Codes of this operation: `backup_missing`. */
+            404: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things forbids it. Codes of this operation: `backup_place_missing`. */
+            409: {
+                headers: {
+                    traceparent: components["headers"]["traceparent"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
