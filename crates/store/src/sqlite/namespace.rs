@@ -31,7 +31,7 @@ const STATEMENTS: usize = 64;
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Of a connection that writes. After a burst the log file shrinks back to its limit.
 const WRITING: &str = "PRAGMA query_only = OFF; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -2048; \
-                       PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 67108864";
+                       PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 100663296";
 /// Of one that reads. A writer's commit empties the cache anyway: a large one would only cost memory.
 const READING: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -256";
 /// A batch should take this long at most.

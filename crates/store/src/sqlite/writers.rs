@@ -20,9 +20,9 @@ use crate::prepare::Prepared;
 pub(super) const THREADS: usize = 4;
 const PAGE: i64 = 4096;
 /// From here on the checkpoint thread works: rarely enough that a page written often is copied once.
-const SOFT_LOG: i64 = 32 << 20;
+const SOFT_LOG: i64 = 64 << 20;
 /// So little of the log may be left for the writer, which copies it while everybody waits.
-const LAST_PART: i64 = 1 << 20;
+const LAST_PART: i64 = 2 << 20;
 /// How often the checkpoint thread goes after what was written while it was copying.
 const PASSES: usize = 8;
 /// How long a failed build of keys waits.
@@ -30,7 +30,7 @@ const BUILD_AGAIN: Duration = Duration::from_secs(10);
 /// How long nothing happens before files that are no longer written get a small cache again.
 const COOLING: Duration = Duration::from_secs(30);
 /// From here on writers wait for a checkpoint.
-const HARD_LOG: i64 = 128 << 20;
+const HARD_LOG: i64 = 256 << 20;
 /// For so long.
 const READERS_PATIENCE: Duration = Duration::from_millis(200);
 /// How soon they do again when somebody reads for longer.
@@ -253,9 +253,9 @@ fn copy_log(namespace: &Namespace, open: &Open) {
     };
     let done = ready.and_then(|copier| {
         for _ in 0..PASSES {
-            let (frames, copied) = copier.connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+            copier.connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
             copier.file.sync_data().map_err(system)?;
-            if i64::from(frames - copied) * PAGE <= LAST_PART {
+            if left(&copier.connection)? <= LAST_PART {
                 break;
             }
         }
@@ -267,6 +267,12 @@ fn copy_log(namespace: &Namespace, open: &Open) {
         Err(error) => tracing::warn!(storage.path = %namespace.path.display(), error = ?error, "a checkpoint failed"),
     }
     open.checkpoint_asked.store(false, Ordering::Release);
+}
+
+/// Bytes of the log that were not copied yet. A checkpoint that copies answers how long the log was when it began.
+fn left(connection: &Connection) -> rusqlite::Result<i64> {
+    let (frames, copied) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?;
+    Ok(i64::from(frames - copied) * PAGE)
 }
 
 /// A connection that can copy the log: one that has read nothing does not know of it, and its checkpoint copies nothing without a word.
@@ -340,7 +346,13 @@ mod tests {
         writer
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a); INSERT INTO t VALUES (1)")
             .expect("writes");
-        let copied = copier(&path).expect("opens").connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).expect("copies");
+        let copier = copier(&path).expect("opens").connection;
+        assert!(left(&copier).expect("looks") > 0);
+        let copied = copier.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE).expect("copies");
         assert!(copied.0 > 0 && copied.0 == copied.1, "{copied:?}");
+        assert_eq!(left(&copier).expect("looks"), 0);
+        // What is written while it copies is left, and it knows.
+        writer.execute_batch("INSERT INTO t VALUES (2)").expect("writes");
+        assert!(left(&copier).expect("looks") > 0);
     }
 }
