@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command beside a fresh Steward with its own data folder and a free port, and stops it afterwards.
 #   scripts/served.sh [FLAG FOR serve…] -- COMMAND [ARGUMENT…]
-# The command finds STEWARD_TEST_URL, STEWARD_TEST_SETUP_LINK, STEWARD_TEST_DATA, STEWARD_TEST_PID and STEWARD_TEST_BINARY. Set STEWARD_TEST_BINARY beforehand to
+# The command finds STEWARD_TEST_URL, STEWARD_TEST_SETUP_LINK, STEWARD_TEST_DATA, STEWARD_BACKUP_DIR, STEWARD_TEST_PID and STEWARD_TEST_BINARY. Set STEWARD_TEST_BINARY beforehand to
 # serve another build than the debug one. Should the server not stop with exit code 0, this fails although the command passed.
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
@@ -16,7 +16,7 @@ export STEWARD_TEST_BINARY="${STEWARD_TEST_BINARY:-$CARGO_TARGET_DIR/debug/stewa
 [[ -x "$STEWARD_TEST_BINARY" ]] || fail "no binary at $STEWARD_TEST_BINARY: run cargo build --package steward-server"
 
 folder="$(mktemp -d "${TMPDIR:-/tmp}/steward-served.XXXXXX")"
-export STEWARD_TEST_DATA="$folder/data"
+export STEWARD_TEST_DATA="$folder/data" STEWARD_BACKUP_DIR="$folder/backups"
 touch "$folder/stdout" "$folder/log"
 server=
 command=

@@ -104,12 +104,15 @@ test("theme and language are remembered", async ({ page }) => {
 
 test("the pseudo language finds no text that was left out", async ({ page }) => {
   await page.addInitScript(() => localStorage.setItem("steward-locale", "pseudo"));
-  await page.goto(`${home}/devices/add`);
-  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-  const plain = await page.locator("nav a, h1, label, main button").evaluateAll((elements) =>
-    elements.map((e) => e.textContent ?? "").filter((text) => /^[\x20-\x7e]+$/.test(text) && /[a-z]{3}/i.test(text)),
-  );
-  expect(plain).toEqual([]);
+  for (const address of [`${home}/devices/add`, `${home}/members`, `${home}/schedules/new`, "/console/sign-in/code"]) {
+    await page.goto(address);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expect(page.getByRole("status", { name: "Loading" })).toHaveCount(0);
+    const plain = await page.locator("nav a, h1, label, main button").evaluateAll((elements) =>
+      elements.map((e) => e.textContent ?? "").filter((text) => /^[\x20-\x7e]+$/.test(text) && /[a-z]{3}/i.test(text)),
+    );
+    expect(plain, address).toEqual([]);
+  }
 });
 
 test("the organization narrows every list and stays in the address", async ({ page }) => {

@@ -26,6 +26,18 @@ export function jobsQuery(state?: JobState) {
   });
 }
 
+/** The newest job of a kind, if there is one. */
+export function lastJobQuery(kind: string) {
+  return queryOptions({
+    queryKey: ["jobs", "last", kind],
+    queryFn: async ({ signal }): Promise<Job | null> => {
+      const page = await data(client.GET("/api/v1/jobs", { params: { query: { kind, limit: 1 } }, signal }));
+      return page.data[0] ?? null;
+    },
+    refetchInterval: ({ state: { data: now } }) => (now && !isOver(now) ? BUSY_MS : IDLE_MS),
+  });
+}
+
 export function jobQuery(id: string) {
   return queryOptions({
     queryKey: ["jobs", "get", id],

@@ -13,6 +13,16 @@ test("an import's progress is a share and counts", () => {
   });
 });
 
+test("a backup tells of how many tenants some are done", () => {
+  expect(readProgress({ tenants: 1, of: 4, bytes: 10, backup: "bak_1" })).toEqual({
+    share: 0.25,
+    counts: [
+      ["tenants", 1],
+      ["bytes", 10],
+    ],
+  });
+});
+
 test("what says nothing that can be shown shows nothing", () => {
   for (const said of [undefined, null, "half", { length: 0, offset: 0 }]) expect(readProgress(said)).toEqual({ share: null, counts: [] });
 });

@@ -5,16 +5,19 @@ export interface JobProgress {
   counts: [name: string, count: number][];
 }
 
-/** Bytes are the whole of an import and no count of their own. */
-const WHOLE = ["offset", "length", "files"];
+/** Bytes are the whole of an import and no count of their own; a backup tells of how many tenants some are done. */
+const WHOLE = ["offset", "length", "files", "of"];
 /** In the order in which they are told; what is not among them comes after. */
 const TOLD = ["rows", "created", "updated", "unchanged", "failed"];
 
 export function readProgress(progress: unknown): JobProgress {
   const said = typeof progress === "object" && progress !== null ? (progress as Record<string, unknown>) : {};
-  const { offset, length } = said;
-  const share = typeof offset === "number" && typeof length === "number" && length > 0 ? Math.min(offset / length, 1) : null;
+  const share = part(said.offset, said.length) ?? part(said.tenants, said.of);
   const counts = Object.entries(said).filter((entry): entry is [string, number] => typeof entry[1] === "number" && !WHOLE.includes(entry[0]));
   const place = (name: string) => (TOLD.includes(name) ? TOLD.indexOf(name) : TOLD.length);
   return { share, counts: counts.sort(([a], [b]) => place(a) - place(b)) };
+}
+
+function part(done: unknown, whole: unknown): number | null {
+  return typeof done === "number" && typeof whole === "number" && whole > 0 ? Math.min(done / whole, 1) : null;
 }

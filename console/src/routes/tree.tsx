@@ -248,6 +248,7 @@ const schedules = createRoute({
 const scheduleNew = createRoute({
   getParentRoute: () => tenant,
   path: "schedules/new",
+  validateSearch: (search) => pickSearch(search, ["job"]),
   component: lazyRouteComponent(() => import("~/features/schedules/schedule-form"), "NewSchedule"),
 });
 
@@ -287,6 +288,19 @@ const tenantOne = createRoute({
   getParentRoute: () => tenant,
   path: "tenants/$id",
   component: lazyRouteComponent(() => import("~/features/tenants/tenant-page")),
+});
+
+const backups = createRoute({
+  getParentRoute: () => tenant,
+  path: "backups",
+  validateSearch: (search) => pickSearch(search, ["cols"]),
+  component: lazyRouteComponent(() => import("~/features/backups/backups-page")),
+});
+
+const backup = createRoute({
+  getParentRoute: () => tenant,
+  path: "backups/$backup",
+  component: lazyRouteComponent(() => import("~/features/backups/backup-page")),
 });
 
 export const routeTree = root.addChildren([
@@ -330,5 +344,7 @@ export const routeTree = root.addChildren([
     tenantNew,
     tenantImport,
     tenantOne,
+    backups,
+    backup,
   ]),
 ]);

@@ -91,9 +91,11 @@ interface EmptyStateProps {
   action?: ReactNode;
   /** The command line that does the same. */
   command?: string;
+  /** Where that is typed, when it is no terminal. */
+  from?: string;
 }
 
-export function EmptyState({ icon, title, children, action, command }: EmptyStateProps) {
+export function EmptyState({ icon, title, children, action, command, from }: EmptyStateProps) {
   const { t } = useLingui();
   return (
     <div className={classes.empty}>
@@ -106,7 +108,7 @@ export function EmptyState({ icon, title, children, action, command }: EmptyStat
       {command && (
         <div className={classes.command}>
           <Text size="xs" c="dimmed" mb={4}>
-            <Trans>From a terminal</Trans>
+            {from ?? <Trans>From a terminal</Trans>}
           </Text>
           <CodeLine value={command} label={t`Command`} />
         </div>

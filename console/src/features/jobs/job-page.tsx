@@ -8,7 +8,7 @@ import { IMPORTED } from "~/api/files/imports";
 import { useJobTitle } from "~/api/job-titles";
 import { followJob, isOver, type Job, jobQuery } from "~/api/jobs";
 import { Actor } from "~/api/parties";
-import { formatNumber } from "~/lib/format";
+import { formatBytes, formatNumber } from "~/lib/format";
 import { readProgress } from "~/lib/job-progress";
 import { TextLink } from "~/ui/links";
 import { Facts, Page, Panel } from "~/ui/page";
@@ -34,7 +34,15 @@ function JobDetails({ job }: { job: Job }) {
   const jobTitle = useJobTitle();
   const over = isOver(job);
   useEffect(() => (over ? undefined : followJob(queries, job.id)), [queries, job.id, over]);
-  const words: Record<string, string> = { rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused`, erased: t`Erased`, records: t`Records`, events: t`Events` };
+  const words: Record<string, string> = {
+    rows: t`Rows`, created: t`Created`, updated: t`Changed`, unchanged: t`Unchanged`, failed: t`Refused`, erased: t`Erased`, records: t`Records`, events: t`Events`,
+    tenants: t`Tenants`,
+    parts: t`Parts`,
+    objects: t`Files`,
+    segments: t`Segments`,
+    bytes: t`Size`,
+    removed: t`Removed`,
+  };
   const { of } = useSearch({ from: "/$tenant/jobs/$job" });
   const kind = IMPORTED.find((name) => name === of);
   const { share, counts } = readProgress(job.progress);
@@ -56,7 +64,7 @@ function JobDetails({ job }: { job: Job }) {
       )}
       {(share !== null || counts.length > 0) && (
         <Panel title={t`Progress`} label={t`Progress`} aside={share !== null && <Progress job={job} />}>
-          <Facts items={counts.map(([name, count]) => [words[name] ?? name, formatNumber(count, i18n.locale)])} />
+          <Facts items={counts.map(([name, count]) => [words[name] ?? name, name === "bytes" ? formatBytes(count, i18n.locale) : formatNumber(count, i18n.locale)])} />
         </Panel>
       )}
       <Panel>

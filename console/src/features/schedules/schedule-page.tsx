@@ -8,7 +8,7 @@ import { useJobTitle } from "~/api/job-titles";
 import { type Schedule, schedules, type Tagged } from "~/api/resources";
 import { useCan } from "~/api/session";
 import { asApiError } from "~/lib/problem";
-import { BIN } from "~/lib/schedule-payload";
+import { ALL, BACK_UP, BIN, payloadText, SOME } from "~/lib/schedule-payload";
 import { ButtonLink, TextLink } from "~/ui/links";
 import { Facts, Page, Panel } from "~/ui/page";
 import { DeleteButton, Loaded } from "~/ui/record-tools";
@@ -36,6 +36,7 @@ function ScheduleDetails({ stored }: { stored: Tagged<Schedule> }) {
   const canWrite = useCan("schedules:write");
   const canDelete = useCan("schedules:delete");
   const misfires: Record<string, string> = { once: t`Made up for once`, skip: t`Skipped`, all: t`Made up for each, up to 100` };
+  const kept: Record<string, string> = { [SOME]: t`Many new ones, fewer old ones`, [ALL]: t`All of them` };
   const days = (schedule.payload as { older_than_days?: number } | undefined)?.older_than_days;
   return (
     <Page
@@ -72,6 +73,7 @@ function ScheduleDetails({ stored }: { stored: Tagged<Schedule> }) {
         <Facts
           items={[
             [t`Job`, jobTitle(schedule.job)],
+            ...(schedule.job === BACK_UP ? [[t`Backups that stay`, kept[payloadText(BACK_UP, schedule.payload)] ?? <span key="keep" className="mono">{JSON.stringify(schedule.payload)}</span>] as const] : []),
             ...(schedule.job === BIN ? [[t`Days in the recycle bin`, days] as const] : []),
             [t`When`, <When key="when" cron={schedule.cron} />],
             [t`Expression`, <span key="cron" className="mono">{schedule.cron}</span>],

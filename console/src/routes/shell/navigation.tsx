@@ -1,7 +1,7 @@
 import { useLingui } from "@lingui/react/macro";
 import { Text } from "@mantine/core";
 import { useNavigate } from "@tanstack/react-router";
-import { Activity, Boxes, Building2, CalendarClock, FileText, KeyRound, Landmark, LayoutDashboard, ListChecks, Server, Ticket, Trash2, Users } from "lucide-react";
+import { Activity, Archive, Boxes, Building2, CalendarClock, FileText, KeyRound, Landmark, LayoutDashboard, ListChecks, Server, Ticket, Trash2, Users } from "lucide-react";
 import type { ReactNode } from "react";
 import { OPERATOR, useSession } from "~/api/session";
 import { NavItem } from "~/ui/links";
@@ -21,7 +21,8 @@ type Target =
   | "/$tenant/members"
   | "/$tenant/api-keys"
   | "/$tenant/enrollment-tokens"
-  | "/$tenant/tenants";
+  | "/$tenant/tenants"
+  | "/$tenant/backups";
 
 export interface Destination {
   to: Target;
@@ -34,7 +35,10 @@ export interface Destination {
 export function useDestinations(): { group: string | null; items: Destination[] }[] {
   const { t } = useLingui();
   const { tenant } = useSession();
-  const installation: Destination[] = [{ to: "/$tenant/tenants", label: t`Tenants`, icon: <Landmark size={16} />, keys: "g t" }];
+  const installation: Destination[] = [
+    { to: "/$tenant/tenants", label: t`Tenants`, icon: <Landmark size={16} />, keys: "g t" },
+    { to: "/$tenant/backups", label: t`Backups`, icon: <Archive size={16} />, keys: "g b" },
+  ];
   return [
     {
       group: null,
