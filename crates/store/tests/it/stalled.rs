@@ -96,7 +96,7 @@ async fn a_reader_that_never_goes_on_holds_up_neither_commits_nor_the_log() {
         };
         if bench.engine == "sqlite" {
             // More than begins the log anew where nobody reads.
-            while log(&bench) < 48 << 20 {
+            while log(&bench) < 80 << 20 {
                 commit().await;
             }
             clock.advance(Duration::from_secs(61));
