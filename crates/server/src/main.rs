@@ -12,6 +12,7 @@ mod console;
 mod fabric;
 mod logs;
 mod master;
+mod memory;
 mod places;
 mod problems;
 mod roles;

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::split::Door;
 use crate::trail::Trail;
-use crate::{addresses, admin, backup, logs, roles, split, tls, watch};
+use crate::{addresses, admin, backup, logs, memory, roles, split, tls, watch};
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) async fn serve(config: Config) -> Result<()> {
@@ -57,6 +57,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     tasks.spawn(observe.clone().keep_access(entries, stop.child_token()));
     tasks.spawn(trail.clone().run(Duration::from_secs(config.audit_interval_seconds.into()), stop.child_token()));
     tasks.spawn(backups.watch(stop.child_token()));
+    tasks.spawn(memory::give_back(stop.child_token()));
     if let Some(door) = door {
         tasks.spawn(door.serve(app.store().clone(), split::key(&config, app.master())?, stop.child_token()));
     }
