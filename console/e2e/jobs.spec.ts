@@ -5,7 +5,7 @@ import { home } from "./owner";
 test.describe.configure({ mode: "serial" });
 
 const origin = new URL(process.env.STEWARD_TEST_URL ?? process.env.STEWARD_URL ?? "").origin;
-const rows = Array.from({ length: 60_000 }, (_, i) => `${JSON.stringify({ name: `Rehearsed ${i}` })}\n`).join("");
+const rows = Array.from({ length: 200_000 }, (_, i) => `${JSON.stringify({ name: `Rehearsed ${i}` })}\n`).join("");
 
 /** Checks many rows as a job and writes none. */
 async function rehearse(api: APIRequestContext, headers: Record<string, string> = { origin }): Promise<string> {

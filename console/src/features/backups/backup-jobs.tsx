@@ -27,7 +27,12 @@ function LastJob({ kind }: { kind: string }) {
   const { t } = useLingui();
   const { tenant } = useParams({ strict: false }) as { tenant: string };
   const title = useJobTitle()(kind);
+  const queries = useQueryClient();
   const { data: job } = useQuery(lastJobQuery(kind));
+  const ended = job && isOver(job) ? job.finished_at : null;
+  useEffect(() => {
+    if (ended) void queries.invalidateQueries({ queryKey: BACKUPS });
+  }, [queries, ended]);
   if (!job) return null;
   const link = (
     <TextLink to="/$tenant/jobs/$job" params={{ tenant, job: job.id }} className="target" inherit>
@@ -50,9 +55,7 @@ function Running({ first, title, link }: { first: Job; title: string; link: Reac
   const over = isOver(job);
   useEffect(() => (over ? undefined : followJob(queries, first.id)), [queries, first.id, over]);
   useEffect(() => {
-    if (!over) return;
-    void queries.invalidateQueries({ queryKey: ["jobs"] });
-    void queries.invalidateQueries({ queryKey: BACKUPS });
+    if (over) void queries.invalidateQueries({ queryKey: ["jobs"] });
   }, [queries, over]);
   const { share, counts } = readProgress(job.progress);
   const bytes = counts.find(([name]) => name === "bytes")?.[1];
