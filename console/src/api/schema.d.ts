@@ -581,7 +581,7 @@ export interface paths {
         };
         /**
          * Events as they happen
-         * @description Server-sent events: the name is the type, the id is the position, the data is the event. Only events of what the caller may read are told. A reconnect goes on after Last-Event-ID. A client whose position is not there any more, since the tenant was restored as it was earlier, is sent `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change. Needs a valid credential.
+         * @description Server-sent events: the name is the type, the data is the event, the id says where it is and of which history. Only events of what the caller may read are told. A reconnect goes on after Last-Event-ID. A client that knows of what did not happen, since the tenant was restored as it was earlier, is sent `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change. Needs a valid credential.
          */
         get: operations["events.stream"];
         put?: never;

@@ -64,7 +64,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
 pub(crate) fn work(app: &App, telemetry: &Telemetry, backups: Backups) -> Work {
     let work = Work::new(app.store().clone(), steward_work::Options::default());
     let identity = app.identity().clone();
-    let work = work.only_for(move |tenant| {
+    let work = work.only_for("tenant.updated", move |tenant| {
         let identity = identity.clone();
         async move { identity.works_for(tenant).await }
     });

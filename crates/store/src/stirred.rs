@@ -16,7 +16,8 @@ pub struct Stirred {
 }
 
 impl Stirred {
-    pub(crate) fn add(&self, tenant: TenantId) {
+    /// Has whoever waits look at a tenant.
+    pub fn add(&self, tenant: TenantId) {
         if self.tenants.lock().insert(tenant) {
             self.added.notify_one();
         }

@@ -94,9 +94,9 @@ pub fn operations(store: &Store) -> Vec<Operation> {
         operation("events.stream", Method::GET, "/api/v1/events/stream")
             .summary("Events as they happen")
             .description(format!(
-                "Server-sent events: the name is the type, the id is the position, the data is the event. {whose} A reconnect goes on after \
-                 Last-Event-ID. A client whose position is not there any more, since the tenant was restored as it was earlier, is sent \
-                 `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change."
+                "Server-sent events: the name is the type, the data is the event, the id says where it is and of which history. {whose} A \
+                 reconnect goes on after Last-Event-ID. A client that knows of what did not happen, since the tenant was restored as it was \
+                 earlier, is sent `start_over` first: what it knows may not hold. The stream ends when the caller's permissions change."
             ))
             .tag("events")
             .rate(RateClass::Stream)
@@ -155,10 +155,10 @@ async fn batch(store: &Store, ctx: &Ctx, position: i64, order: EventOrder) -> Re
 
 async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<EventStream>, Error> {
     let wanted = Wanted::read(&store, &call, call.query.filter.as_ref())?;
-    let resumed = live::last_event_id(&call.headers).and_then(|id| id.parse::<i64>().ok());
-    let start = match resumed.or(call.query.after) {
-        Some(position) => position,
-        None => store.head(&call.ctx).await?,
+    let resumed = live::last_event_id(&call.headers).and_then(Place::read);
+    let start = match resumed.or(call.query.after.map(Place::unproven)) {
+        Some(place) => place,
+        None => Place::head(&store, &call.ctx).await?,
     };
     let (standing, site, ctx) = (call.standing(), call.site, call.ctx);
     Ok(live::stream(standing, move |feed| async move {
@@ -169,33 +169,25 @@ async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<Event
 }
 
 /// Sends until the reader is gone; a failing store ends the stream and the client connects again.
-async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted: &Wanted, start: i64) -> Result<(), Error> {
+async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted: &Wanted, mut place: Place) -> Result<(), Error> {
     let mut changed = store.watch(ctx.tenant());
-    let mut life = store.life(ctx.tenant());
-    let head = store.head(ctx).await?;
-    let mut position = start.min(head);
-    if start > head && feed.send(&start_over(head)?).await.is_err() {
-        return Ok(());
-    }
     loop {
         changed.borrow_and_update();
-        let now = store.life(ctx.tenant());
-        if std::mem::replace(&mut life, now) != now {
-            // The tenant was loaded anew: what was told is of another one.
-            position = store.head(ctx).await?;
-            if feed.send(&start_over(position)?).await.is_err() {
-                return Ok(());
-            }
-        }
         loop {
-            let batch = store.events(ctx, position, BATCH).await?;
+            let Some(batch) = place.next(store, ctx).await? else {
+                place = Place::head(store, ctx).await?;
+                if feed.send(&start_over(&place)?).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            };
             let complete = batch.len() < BATCH;
+            place = batch.last().map_or(place, Place::of);
             let batch = store.opened(ctx, batch, |event| wanted.sight.reads(event)).await?;
-            position = batch.last().map_or(position, |event| event.position);
             let shown: Vec<Event> = batch.into_iter().filter_map(|event| wanted.show(event)).collect();
             wanted.saw(site, ctx, &shown).await?;
             for event in &shown {
-                let message = Message::json(event.event_type.clone(), event)?.id(event.position.to_string());
+                let message = Message::json(event.event_type.clone(), event)?.id(Place::of(event).to_string());
                 if let Err(Closed) = feed.send(&message).await {
                     return Ok(());
                 }
@@ -210,9 +202,60 @@ async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted:
     }
 }
 
+/// Up to which event a reader knows the tenant's history, on the wire `1234-5f2a90c41b7e`. The mark begins the event's hash, which stands for all
+/// that happened before: a tenant that was restored as it was earlier has another history from there on, also at the same position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    position: i64,
+    /// None when nobody said it, and before the first event.
+    mark: Option<String>,
+}
+
+impl Place {
+    /// Hexadecimal digits of a mark.
+    const DIGITS: usize = 12;
+
+    fn unproven(position: i64) -> Self {
+        Self { position, mark: None }
+    }
+
+    fn of(event: &Event) -> Self {
+        Self { position: event.position, mark: event.hash.get(..Self::DIGITS).map(str::to_owned) }
+    }
+
+    /// After all that happened by now.
+    async fn head(store: &Store, ctx: &Ctx) -> Result<Self, Error> {
+        let head = store.head(ctx).await?;
+        let last = store.events(ctx, head - 1, 1).await?;
+        Ok(last.first().map_or(Self::unproven(head), Self::of))
+    }
+
+    fn read(id: &str) -> Option<Self> {
+        let (position, mark) = id.split_once('-').map_or((id, None), |(position, mark)| (position, Some(mark.to_owned())));
+        position.parse().ok().map(|position| Self { position, mark })
+    }
+
+    /// The events after it, at most a batch; `None` when the history that the reader knows is not the tenant's.
+    async fn next(&self, store: &Store, ctx: &Ctx) -> Result<Option<Vec<Event>>, Error> {
+        if self.position <= 0 {
+            return store.events(ctx, 0, BATCH).await.map(Some);
+        }
+        let mut events = store.events(ctx, self.position - 1, BATCH + 1).await?.into_iter();
+        let holds = |last: Event| last.position == self.position && self.mark.as_ref().is_none_or(|mark| last.hash.starts_with(mark));
+        Ok(events.next().is_some_and(holds).then(|| events.collect()))
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.position)?;
+        self.mark.iter().try_for_each(|mark| write!(f, "-{mark}"))
+    }
+}
+
 /// That what a client knows may not hold, and where it goes on.
-fn start_over(head: i64) -> Result<Message, Error> {
-    Ok(Message::json(START_OVER, &json!({ "position": head }))?.id(head.to_string()))
+fn start_over(place: &Place) -> Result<Message, Error> {
+    Ok(Message::json(START_OVER, &json!({ "position": place.position }))?.id(place.to_string()))
 }
 
 /// Whether the caller sees origins and what is no record that anybody reads. A scope is over fields that those events do not have.

@@ -204,7 +204,7 @@ fn header_parameters() -> Value {
             "example": "correct horse battery staple",
         },
         "LastEventId": {
-            "name": "Last-Event-ID", "in": "header", "required": false, "schema": { "type": "string", "pattern": "^[0-9]{1,15}$" },
+            "name": "Last-Event-ID", "in": "header", "required": false, "schema": { "type": "string", "pattern": "^[0-9]{1,15}(-[0-9a-f]{12})?$" },
             "description": "The id of the last message that arrived; the stream goes on after it.",
         },
     })

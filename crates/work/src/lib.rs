@@ -5,6 +5,7 @@
 //! waits for another's queue; namespaces are never scanned for work, control's marks and the store's own wake-ups say where to look; a job
 //! that cannot be done becomes a dead letter with its reason, never silence.
 
+mod admission;
 mod backoff;
 pub mod backup;
 mod chores;

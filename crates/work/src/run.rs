@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::hand_out::{Kinds, Line, Places, hand_out};
+use crate::admission::AdmissionWatch;
 use crate::backup::{BackUp, Backups, VerifyBackup};
 use crate::chores::{EmptyRecycleBin, RotateDataKey, VerifyEvents};
 use crate::consume::{Consumer, Known, Redeliver};
@@ -76,6 +77,8 @@ pub struct Work {
     followed: Arc<Followed>,
     backups: Option<Backups>,
     admits: Admits,
+    /// The type of the operator's events after which it may be other tenants.
+    admits_change: Option<&'static str>,
 }
 
 impl Work {
@@ -93,17 +96,20 @@ impl Work {
             followed: Arc::default(),
             backups: None,
             admits: everybody(),
+            admits_change: None,
         };
         work.with(Tick).with(EmptyRecycleBin).with(RotateDataKey).with(VerifyEvents).consumer(Ticking)
     }
 
-    /// Asks before jobs of a tenant are taken and its events are handed to consumers; of one for which the answer is no, both wait.
+    /// Asks before jobs of a tenant are taken and its events are handed to consumers; of one for which the answer is no, both wait. An event of this
+    /// type in the operator's tenant says that the answer about its subject, a tenant, may be another now.
     #[must_use]
-    pub fn only_for<R>(mut self, admits: impl Fn(TenantId) -> R + Send + Sync + 'static) -> Self
+    pub fn only_for<R>(mut self, changes: &'static str, admits: impl Fn(TenantId) -> R + Send + Sync + 'static) -> Self
     where
         R: Future<Output = Result<bool, Error>> + Send + 'static,
     {
         self.admits = Arc::new(move |tenant| admits(tenant).boxed());
+        self.admits_change = Some(changes);
         self
     }
 
@@ -192,14 +198,23 @@ impl Work {
     }
 
     async fn begin(self, reconciled: &[&str], consumers: Arc<Vec<Known>>) -> Result<Worker, Error> {
+        let control = steward_auth::system(TenantId::OPERATOR, "start");
         if !reconciled.is_empty() {
             // Every start is a signal.
             let unit = reconciled.iter().fold(UnitOfWork::new(), |unit, name| reconcile::queue(&self.store, name, unit));
-            self.store.commit(&steward_auth::system(TenantId::OPERATOR, "start"), unit).await?;
+            self.store.commit(&control, unit).await?;
         }
         let stopping = CancellationToken::new();
         // Before the marks are read: what is told from now on is heard here, whoever else in this process listens.
         let (told, stirred) = (self.store.told().branch(), self.store.stirred().branch());
+        let admission = self.admits_change.map(|event_type| AdmissionWatch {
+            store: self.store.clone(),
+            control: control.clone(),
+            event_type,
+            tell: [told.clone(), stirred.clone()],
+            stopping: stopping.clone(),
+        });
+        let position = self.store.head(&control).await?;
         let follower = Follower {
             store: self.store.clone(),
             consumers,
@@ -235,6 +250,9 @@ impl Work {
             }
         }
         shared.tasks.spawn(Arc::new(follower).run(marked));
+        if let Some(admission) = admission {
+            shared.tasks.spawn(admission.run(position));
+        }
         shared.tasks.spawn(hand_out(shared.clone(), turns));
         shared.tasks.spawn(renew(shared.clone()));
         shared.tasks.spawn(settle(shared.clone()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use steward_base::TenantId;
 use steward_store::Kind;
@@ -51,7 +52,8 @@ async fn a_stream_brings_what_happens_and_goes_on_where_it_stopped() {
     let event = live.next().await.expect("an event");
     assert_eq!(event.name, "gadget.created");
     let data: Value = serde_json::from_str(&event.data).expect("is JSON");
-    assert_eq!((&data["subject"], data["position"].to_string()), (&made["id"], event.id.clone()));
+    let hash = data["hash"].as_str().expect("a hash");
+    assert_eq!((&data["subject"], format!("{}-{}", data["position"], &hash[..12])), (&made["id"], event.id.clone()));
     drop(live);
 
     let second = make(&app, &tenant, "second").await;
@@ -69,13 +71,48 @@ async fn whoever_knows_of_events_that_are_not_there_is_told_to_start_over() {
     let stream = app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", &(head + 200).to_string());
     let mut live = stream.follow().await;
     let event = live.next().await.expect("a message");
-    assert_eq!((event.name.as_str(), &event.id, &event.data), ("start_over", &head.to_string(), &format!("{{\"position\":{head}}}")));
+    assert_eq!((event.name.as_str(), &event.data), ("start_over", &format!("{{\"position\":{head}}}")));
+    assert_eq!(number(&event.id), head);
     let made = make(&app, &tenant, "first").await;
     let event = live.next().await.expect("an event");
     let data: Value = serde_json::from_str(&event.data).expect("is JSON");
     assert_eq!((event.name.as_str(), &data["subject"]), ("gadget.created", &made["id"]));
     let mut live = app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", &head.to_string()).follow().await;
-    assert_eq!(live.next().await.expect("an event").name, "gadget.created", "whoever knows of the last one goes on");
+    let known = live.next().await.expect("an event");
+    assert_eq!(known.name, "gadget.created", "whoever knows of the last one goes on");
+}
+
+#[tokio::test]
+async fn whoever_knows_another_history_is_told_to_start_over() {
+    let app = sample::app().await;
+    let (tenant, store) = (app.tenant("acme").await, app.parts.store.clone());
+    let follow = async |from: &str| app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", from).follow().await;
+    let start = position(&app, &tenant).await.to_string();
+    make(&app, &tenant, "kept").await;
+    let kept = follow(&start).await.next().await.expect("an event");
+    let copy: Vec<_> = store.dump(tenant.id, None).await.expect("begins").collect().await;
+    make(&app, &tenant, "lost").await;
+    let lost = follow(&kept.id).await.next().await.expect("an event");
+    store.erase(tenant.id).await.expect("erases");
+    let mut loading = store.load(tenant.id).await.expect("begins");
+    loading.apply(stream::iter(copy)).await.expect("loads");
+    store.publish(loading).await.expect("publishes");
+
+    // The tenant passed the position meanwhile.
+    let instead = [make(&app, &tenant, "instead").await, make(&app, &tenant, "newest").await];
+    let told = follow(&lost.id).await.next().await.expect("a message");
+    assert_eq!((told.name.as_str(), number(&told.id)), ("start_over", number(&lost.id) + 1));
+    let next = make(&app, &tenant, "next").await;
+    let from_there: &[&Value] = &[&next];
+    let from_before = &[&instead[0], &instead[1], &next];
+    for (from, expected) in [(&told, from_there), (&kept, from_before)] {
+        let mut live = follow(&from.id).await;
+        for made in expected {
+            let event = live.next().await.expect("an event");
+            let data: Value = serde_json::from_str(&event.data).expect("is JSON");
+            assert_eq!((event.name.as_str(), &data["subject"]), ("gadget.created", &made["id"]), "what both histories share holds");
+        }
+    }
 }
 
 #[tokio::test]
@@ -238,6 +275,10 @@ async fn a_stream_goes_on_where_it_stopped_after_a_restart() {
     let next = again.next().await.expect("an event");
     let data: Value = serde_json::from_str(&next.data).expect("is JSON");
     assert_eq!(data["subject"], later["id"]);
-    let number = |id: &str| id.parse::<i64>().expect("a position");
-    assert_eq!(number(&next.id), number(&first.id) + 2, "ids are positions and go on");
+    assert_eq!(number(&next.id), number(&first.id) + 2, "positions go on");
+}
+
+/// The position in a message's id.
+fn number(id: &str) -> i64 {
+    id.split('-').next().and_then(|position| position.parse().ok()).expect("a position")
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use parking_lot::Mutex;
-use steward_base::{Event, RecordId, TenantId};
-use steward_store::{Bounds, JobQuery, JobState, Record, Store, UnitOfWork};
-use steward_work::{Consumer, Failure, Handling, Poison, Work};
+use serde_json::json;
+use steward_base::{Clock, Event, RecordId, TenantId};
+use steward_store::{Bounds, EventDraft, JobQuery, JobState, Record, Store, UnitOfWork};
+use steward_work::{Consumer, Failure, Handling, Poison, Running, Work};
 use tokio::sync::watch;
 
-use crate::support::{World, options, trace, unavailable, until};
+use crate::support::{Handle, Number, World, options, trace, unavailable, until};
 
 /// Counts the traces of a tenant in a counter, and remembers in which order it saw them.
 #[derive(Clone, Default)]
@@ -29,10 +30,13 @@ impl Consumer for Counting {
     }
 }
 
+/// Says that another tenant may be open now.
+const LET_IN: &str = "trace.let_in";
+
 /// Work that counts, for tenants that are open.
 fn counting_while(world: &World, open: &Arc<AtomicBool>, asked: &Arc<AtomicUsize>) -> Work {
     let (open, asked) = (open.clone(), asked.clone());
-    Work::new(world.store.clone(), options()).consumer(Counting::default()).only_for(move |tenant| {
+    Work::new(world.store.clone(), options()).consumer(Counting::default()).only_for(LET_IN, move |tenant| {
         let is_open = tenant == TenantId::OPERATOR || open.load(Ordering::SeqCst);
         asked.fetch_add(usize::from(tenant != TenantId::OPERATOR), Ordering::SeqCst);
         std::future::ready(Ok(is_open))
@@ -83,6 +87,29 @@ async fn consumers_rest_while_their_tenant_is_closed_and_miss_nothing() {
     let all = world.store.count(&ctx, "trace", None).await.expect("counts") as i64;
     assert!(all >= 40, "{all}");
     until(async || counted(&world, &ctx).await == all).await;
+    worker.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_let_in_is_looked_at_at_once() {
+    // Its time stands still, so that nobody comes by of himself.
+    let world = World::at(Clock::manual("2026-11-02T03:00:00Z".parse().expect("a time"))).await;
+    let (open, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let store = world.store.clone();
+    let handle = move |_: Running, payload: Number| std::future::ready(Ok(trace(&store, payload.number)));
+    let worker = counting_while(&world, &open, &asked).with(Handle(handle)).start().await.expect("starts");
+    let ctx = world.tenant().await;
+    world.store.commit(&ctx, trace(&world.store, 1)).await.expect("commits");
+    until(async || asked.load(Ordering::SeqCst) >= 1).await;
+    let refused = asked.load(Ordering::SeqCst) + 1;
+    let job = world.queue(&ctx, 0..1).await.remove(0);
+    until(async || asked.load(Ordering::SeqCst) >= refused).await;
+    assert_eq!((world.job(&ctx, &job).await.state, counted(&world, &ctx).await), (JobState::Queued, 0));
+    open.store(true, Ordering::SeqCst);
+    let let_in = EventDraft::new(LET_IN, ctx.tenant().record(), json!({})).about("trace");
+    world.store.commit(&world.operator(), UnitOfWork::new().event(let_in)).await.expect("commits");
+    world.reaches(&ctx, &job, JobState::Done).await;
+    until(async || counted(&world, &ctx).await == 2).await;
     worker.stop(Duration::from_secs(5)).await;
 }
 
