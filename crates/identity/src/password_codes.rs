@@ -121,13 +121,14 @@ fn refused() -> Error {
 pub struct PasswordCodes {
     identity: Identity,
     mail: Mail,
-    public_url: String,
+    /// Where people set their passwords.
+    page: String,
 }
 
 impl PasswordCodes {
-    /// Codes go by mail where that leaves the machine, and are shown to whoever makes them otherwise.
-    pub fn new(identity: Identity, mail: Mail, public_url: String) -> Self {
-        Self { identity, mail, public_url }
+    /// Codes go by mail where that leaves the machine, with a link to the page on which they are good, and are shown to whoever makes them otherwise.
+    pub fn new(identity: Identity, mail: Mail, page: String) -> Self {
+        Self { identity, mail, page }
     }
 
     /// `password-codes.create` and `passwords.set`.
@@ -160,8 +161,8 @@ impl PasswordCodes {
 
     async fn send(&self, person: &Person, code: &str) -> Result<()> {
         let text = format!(
-            "Hello {},\n\nthis code sets your password for {} once, within a day:\n\n{code}\n\nIf you did not expect it, you can ignore it.\n",
-            person.name, self.public_url
+            "Hello {},\n\nset your password here, once and within a day:\n\n{}#{code}\n\nIf you did not expect this, you can ignore it.\n",
+            person.name, self.page
         );
         let message = Message { to: person.email.parse()?, subject: "Set your password".to_owned(), text, html: None };
         self.mail.send(Scope::from(TenantId::OPERATOR), &message).await.map(drop)

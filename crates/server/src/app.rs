@@ -201,6 +201,11 @@ impl App {
         Ok(format!("{}/console/setup#{}", self.0.public_url, token.expose()))
     }
 
+    /// Where a person sets a password with a code, which the link carries behind `#`.
+    pub(crate) fn password_page(&self) -> String {
+        format!("{}/console/sign-in/code", self.0.public_url)
+    }
+
     /// Does what the command line asks.
     pub(crate) async fn administrate(&self, request: Request) -> Result<Answer> {
         match request {

@@ -48,7 +48,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
         .with([openapi::operation_for_document()])
         .with(steward_identity::operations(app.identity()))
         .with(app.transfer().operations())
-        .with(PasswordCodes::new(app.identity().clone(), app.fabric().mail.clone(), app.public_url().to_owned()).operations())
+        .with(PasswordCodes::new(app.identity().clone(), app.fabric().mail.clone(), app.password_page()).operations())
         .with(app.fleet().operations())
         .with(observe.operations())
         .with(work.operations())

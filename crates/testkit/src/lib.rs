@@ -6,9 +6,11 @@ mod app;
 mod client;
 pub mod conformance;
 mod live;
+mod mail_server;
 mod repeats;
 
 pub use app::{Parts, Setup, TestApp, TestTenant};
 pub use client::{Answer, Ask};
 pub use live::{LiveEvents, Received};
+pub use mail_server::{MailServer, Taken};
 pub use repeats::{Succeeding, repeats};

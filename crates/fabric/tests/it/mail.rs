@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use steward_base::{Clock, ErrorKind, Random, Secret, TenantId};
 use steward_fabric::Scope;
 use steward_fabric::mail::{Credentials, Mail, Message, Relay, Security, Sender};
+use steward_testkit::MailServer;
 
-use crate::mail_server::MailServer;
 use crate::support::{SOON, fresh_tenant, manual, tenant, until};
 
 fn sender() -> Sender {

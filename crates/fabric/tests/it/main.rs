@@ -9,7 +9,6 @@ mod cache;
 mod kv;
 mod kv_faults;
 mod mail;
-mod mail_server;
 mod platters;
 mod ports;
 mod power;

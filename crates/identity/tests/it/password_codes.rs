@@ -3,22 +3,30 @@
 use std::time::Duration;
 
 use serde_json::json;
-use steward_base::{Clock, Timestamp};
-use steward_fabric::mail::{Mail, Sender};
+use steward_base::{Clock, Random, Timestamp};
+use steward_fabric::mail::{Mail, Security, Sender};
 use steward_identity::PasswordCodes;
-use steward_testkit::{Setup, TestApp, TestTenant};
+use steward_testkit::{MailServer, Setup, TestApp, TestTenant};
 
 use crate::{EMAIL, PASSWORD};
 
 const NEW: &str = "another long pass phrase";
+/// Where people set their passwords.
+const PAGE: &str = "https://example.com/console/sign-in/code";
+
+fn sender() -> Sender {
+    Sender { name: None, address: "steward@example.com".parse().expect("an address") }
+}
 
 async fn app(clock: &Clock) -> (TestApp, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
+    let mail = Mail::folder(folder.path(), 10, sender(), clock.clone(), Random::system()).await.expect("opens");
+    (with_mail(clock, mail).await, folder)
+}
+
+async fn with_mail(clock: &Clock, mail: Mail) -> TestApp {
     let setup = Setup { clock: Some(clock.clone()), ..Setup::default() };
-    let sender = Sender { name: None, address: "steward@example.com".parse().expect("an address") };
-    let mail = Mail::folder(folder.path(), 10, sender, clock.clone(), steward_base::Random::system()).await.expect("opens");
-    let app = TestApp::start(setup, |parts| PasswordCodes::new(parts.identity.clone(), mail, "https://example.com".into()).operations());
-    (app.await, folder)
+    TestApp::start(setup, |parts| PasswordCodes::new(parts.identity.clone(), mail, PAGE.to_owned()).operations()).await
 }
 
 fn clock() -> Clock {
@@ -61,6 +69,24 @@ async fn a_code_sets_a_password_once_and_ends_the_sessions() {
     assert_eq!(set(&app, &code, PASSWORD).await, refused, "it is good once");
     let events = app.get("/api/v1/events?limit=500").key(&operator.key).send().await.expect(200).json().to_string();
     assert!(events.contains("password_code.created") && !events.contains(&code) && !events.contains("argon2id"), "{events}");
+}
+
+#[tokio::test]
+async fn with_a_mail_server_a_code_goes_to_its_person_and_nobody_else_sees_it() {
+    let Some(server) = MailServer::start(Security::Loopback, None) else { return };
+    let mail = Mail::smtp(&server.relay(None), sender(), clock(), Random::system()).expect("settings");
+    let app = with_mail(&clock(), mail).await;
+    app.owner("acme", EMAIL, PASSWORD).await;
+    let operator = app.operator().await;
+    let made = app.post("/api/v1/password-codes").key(&operator.key).json(&json!({ "email": EMAIL })).send().await.expect(201).json();
+    assert_eq!((&made["sent"], made.get("code")), (&json!(true), None));
+    let taken = server.taken(1).await;
+    assert_eq!(taken.way, format!("steward@example.com {EMAIL} plain"));
+    // Long lines are folded for the way.
+    let text = String::from_utf8(taken.source).expect("is text").replace("=\r\n", "").replace("=3D", "=");
+    let link = text.lines().find_map(|line| line.strip_prefix(PAGE)).expect("is in the mail");
+    assert_eq!(set(&app, link.trim_start_matches('#'), NEW).await.0, 204);
+    assert!(signs_in(&app, NEW).await);
 }
 
 #[tokio::test]

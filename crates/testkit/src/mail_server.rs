@@ -8,12 +8,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use steward_base::Secret;
 use steward_fabric::mail::{Credentials, Relay, Security};
 
-use crate::support::until;
-
 /// Debian's own interpreter: another one does not see Debian's packages.
 const PYTHON: &str = "/usr/bin/python3";
 
-pub(crate) struct MailServer {
+/// Takes mail until it is dropped.
+pub struct MailServer {
     dir: tempfile::TempDir,
     certificate: String,
     port: u16,
@@ -23,18 +22,19 @@ pub(crate) struct MailServer {
 
 /// Something that the server took.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub struct Taken {
     /// Sender, recipients, and whether it came by TLS.
-    pub(crate) way: String,
-    pub(crate) source: Vec<u8>,
+    pub way: String,
+    /// As it came.
+    pub source: Vec<u8>,
 }
 
 impl MailServer {
     /// None where the package is missing.
-    pub(crate) fn start(security: Security, account: Option<(&str, &str)>) -> Option<Self> {
+    pub fn start(security: Security, account: Option<(&str, &str)>) -> Option<Self> {
         let there = Command::new(PYTHON).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
         if !there.is_ok_and(|status| status.success()) {
-            eprintln!("python3-aiosmtpd is not installed: this ran on the folder only");
+            eprintln!("python3-aiosmtpd is not installed: nothing was sent through a mail server");
             return None;
         }
         let dir = tempfile::tempdir().expect("a folder");
@@ -47,7 +47,7 @@ impl MailServer {
             Security::StartTls => "starttls",
             Security::Loopback => "plain",
         };
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/mail_server.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/mail_server.py");
         let mut command = Command::new(PYTHON);
         command.args(["-W", "ignore", script]).arg(dir.path()).arg(mode).arg(&certificate).arg(&key);
         if let Some((user, password)) = account {
@@ -60,7 +60,8 @@ impl MailServer {
         Some(Self { dir, certificate: signed.cert.pem(), port, security, child })
     }
 
-    pub(crate) fn relay(&self, account: Option<(&str, &str)>) -> Relay {
+    /// How to reach it.
+    pub fn relay(&self, account: Option<(&str, &str)>) -> Relay {
         let credentials = account.map(|(user, password)| Credentials { user: user.to_owned(), password: Secret::new(password.to_owned()) });
         let authority = Some(self.certificate.clone());
         Relay {
@@ -74,15 +75,21 @@ impl MailServer {
     }
 
     /// The `number`th message it took, counted from one.
-    pub(crate) async fn taken(&self, number: usize) -> Taken {
+    pub async fn taken(&self, number: usize) -> Taken {
         let path = self.dir.path().join(format!("{number}.eml"));
-        until("arrival", async || path.exists()).await;
+        let arrives = async {
+            while !path.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), arrives).await.expect("arrives");
         let bytes = std::fs::read(path).expect("reads");
         let end = bytes.windows(2).position(|two| two == b"\r\n").expect("has a first line");
         Taken { way: String::from_utf8(bytes[..end].to_vec()).expect("text"), source: bytes[end + 2..].to_vec() }
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Stops it, lets it go on, or ends it.
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("is signalled");
     }
 }
