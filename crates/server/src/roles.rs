@@ -4,8 +4,9 @@ use steward_fabric::blob::Blob;
 use steward_fabric::cache::Cache;
 use steward_fabric::kv::Kv;
 use steward_fabric::mail::Mail;
-use steward_identity::{Eraser, PasswordCodes};
+use steward_identity::{Eraser, PasswordCodes, Tenant};
 use steward_observe::Observe;
+use steward_store::Model as _;
 use steward_telemetry::Telemetry;
 use steward_web::{Operations, events, health, openapi, search, undo};
 use steward_work::Work;
@@ -64,7 +65,7 @@ pub(crate) fn operations(app: &App, observe: &Observe, work: &Work) -> Operation
 pub(crate) fn work(app: &App, telemetry: &Telemetry, backups: Backups) -> Work {
     let work = Work::new(app.store().clone(), steward_work::Options::default());
     let identity = app.identity().clone();
-    let work = work.only_for("tenant.updated", move |tenant| {
+    let work = work.only_for(Tenant::KIND, move |tenant| {
         let identity = identity.clone();
         async move { identity.works_for(tenant).await }
     });

@@ -155,7 +155,7 @@ async fn batch(store: &Store, ctx: &Ctx, position: i64, order: EventOrder) -> Re
 
 async fn follow(store: Store, call: Call<(), StreamQuery>) -> Result<Reply<EventStream>, Error> {
     let wanted = Wanted::read(&store, &call, call.query.filter.as_ref())?;
-    let resumed = live::last_event_id(&call.headers).and_then(Place::read);
+    let resumed = live::last_event_id(&call.headers).map(Place::read);
     let start = match resumed.or(call.query.after.map(Place::unproven)) {
         Some(place) => place,
         None => Place::head(&store, &call.ctx).await?,
@@ -179,15 +179,15 @@ async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted:
                 if feed.send(&start_over(&place)?).await.is_err() {
                     return Ok(());
                 }
-                continue;
+                break;
             };
             let complete = batch.len() < BATCH;
-            place = batch.last().map_or(place, Place::of);
+            place = batch.last().map_or(place, Place::at);
             let batch = store.opened(ctx, batch, |event| wanted.sight.reads(event)).await?;
             let shown: Vec<Event> = batch.into_iter().filter_map(|event| wanted.show(event)).collect();
             wanted.saw(site, ctx, &shown).await?;
             for event in &shown {
-                let message = Message::json(event.event_type.clone(), event)?.id(Place::of(event).to_string());
+                let message = Message::json(event.event_type.clone(), event)?.id(Place::at(event).to_string());
                 if let Err(Closed) = feed.send(&message).await {
                     return Ok(());
                 }
@@ -207,7 +207,7 @@ async fn produce(store: &Store, (site, ctx): (&Site, &Ctx), feed: &Feed, wanted:
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     position: i64,
-    /// None when nobody said it, and before the first event.
+    /// None when nobody said it.
     mark: Option<String>,
 }
 
@@ -219,20 +219,24 @@ impl Place {
         Self { position, mark: None }
     }
 
-    fn of(event: &Event) -> Self {
-        Self { position: event.position, mark: event.hash.get(..Self::DIGITS).map(str::to_owned) }
+    fn of(position: i64, hash: &str) -> Self {
+        Self { position, mark: hash.get(..Self::DIGITS).map(str::to_owned) }
+    }
+
+    fn at(event: &Event) -> Self {
+        Self::of(event.position, &event.hash)
     }
 
     /// After all that happened by now.
     async fn head(store: &Store, ctx: &Ctx) -> Result<Self, Error> {
-        let head = store.head(ctx).await?;
-        let last = store.events(ctx, head - 1, 1).await?;
-        Ok(last.first().map_or(Self::unproven(head), Self::of))
+        let head = store.chain_head(ctx).await?;
+        Ok(Self::of(head.position, &head.hash))
     }
 
-    fn read(id: &str) -> Option<Self> {
+    /// What is no id of ours is of another history.
+    fn read(id: &str) -> Self {
         let (position, mark) = id.split_once('-').map_or((id, None), |(position, mark)| (position, Some(mark.to_owned())));
-        position.parse().ok().map(|position| Self { position, mark })
+        Self { position: position.parse().unwrap_or(i64::MAX), mark }
     }
 
     /// The events after it, at most a batch; `None` when the history that the reader knows is not the tenant's.
@@ -241,7 +245,7 @@ impl Place {
             return store.events(ctx, 0, BATCH).await.map(Some);
         }
         let mut events = store.events(ctx, self.position - 1, BATCH + 1).await?.into_iter();
-        let holds = |last: Event| last.position == self.position && self.mark.as_ref().is_none_or(|mark| last.hash.starts_with(mark));
+        let holds = |last: Event| last.position == self.position && (self.mark.is_none() || self.mark == Self::at(&last).mark);
         Ok(events.next().is_some_and(holds).then(|| events.collect()))
     }
 }

@@ -43,8 +43,6 @@ const PATIENCE: Policy = Policy {
 };
 /// The longest sleep: what another process was about to tell when it died, nobody tells.
 const LOOK: Duration = Duration::from_secs(30);
-/// How often a tenant is looked at whose consumers rest.
-const RESTS: Duration = Duration::from_secs(30);
 /// How long one is left alone of which control does not say whether they do.
 const TROUBLE: Duration = Duration::from_secs(5);
 
@@ -221,7 +219,8 @@ impl Follower {
         // While it rests it is not said how far it is seen to: its mark stays, so that nothing is missed over a restart either.
         match (self.admits)(tenant).await {
             Ok(true) => {}
-            Ok(false) => return Some(self.store.clock().now().plus(RESTS)),
+            // Whoever lets it in says so.
+            Ok(false) => return None,
             Err(error) => {
                 tracing::warn!(tenant.id = %tenant, error.code = error.code(), "it cannot be told whether a tenant's events are seen to; trying again");
                 return Some(self.store.clock().now().plus(TROUBLE));

@@ -77,8 +77,8 @@ pub struct Work {
     followed: Arc<Followed>,
     backups: Option<Backups>,
     admits: Admits,
-    /// The type of the operator's events after which it may be other tenants.
-    admits_change: Option<&'static str>,
+    /// The kind of the records in control by which it is decided.
+    admits_by: Option<&'static str>,
 }
 
 impl Work {
@@ -96,20 +96,20 @@ impl Work {
             followed: Arc::default(),
             backups: None,
             admits: everybody(),
-            admits_change: None,
+            admits_by: None,
         };
         work.with(Tick).with(EmptyRecycleBin).with(RotateDataKey).with(VerifyEvents).consumer(Ticking)
     }
 
-    /// Asks before jobs of a tenant are taken and its events are handed to consumers; of one for which the answer is no, both wait. An event of this
-    /// type in the operator's tenant says that the answer about its subject, a tenant, may be another now.
+    /// Asks before jobs of a tenant are taken and its events are handed to consumers; of one for which the answer is no, both wait until its record of
+    /// this kind changes, which control has under the tenant's id.
     #[must_use]
-    pub fn only_for<R>(mut self, changes: &'static str, admits: impl Fn(TenantId) -> R + Send + Sync + 'static) -> Self
+    pub fn only_for<R>(mut self, kind: &'static str, admits: impl Fn(TenantId) -> R + Send + Sync + 'static) -> Self
     where
         R: Future<Output = Result<bool, Error>> + Send + 'static,
     {
         self.admits = Arc::new(move |tenant| admits(tenant).boxed());
-        self.admits_change = Some(changes);
+        self.admits_by = Some(kind);
         self
     }
 
@@ -207,10 +207,11 @@ impl Work {
         let stopping = CancellationToken::new();
         // Before the marks are read: what is told from now on is heard here, whoever else in this process listens.
         let (told, stirred) = (self.store.told().branch(), self.store.stirred().branch());
-        let admission = self.admits_change.map(|event_type| AdmissionWatch {
+        let admission = self.admits_by.map(|kind| AdmissionWatch {
             store: self.store.clone(),
             control: control.clone(),
-            event_type,
+            kind,
+            admits: self.admits.clone(),
             tell: [told.clone(), stirred.clone()],
             stopping: stopping.clone(),
         });

@@ -68,11 +68,15 @@ async fn whoever_knows_of_events_that_are_not_there_is_told_to_start_over() {
     let app = sample::app().await;
     let tenant = app.tenant("acme").await;
     let head = position(&app, &tenant).await;
-    let stream = app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", &(head + 200).to_string());
-    let mut live = stream.follow().await;
-    let event = live.next().await.expect("a message");
-    assert_eq!((event.name.as_str(), &event.data), ("start_over", &format!("{{\"position\":{head}}}")));
-    assert_eq!(number(&event.id), head);
+    let follow = async |from: &str| app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", from).follow().await;
+    let later = (head + 200).to_string();
+    for unknown in ["-5", "99999999999999999999", "of somebody else", &format!("{head}-"), &format!("{head}-000000000000"), &later] {
+        let event = follow(unknown).await.next().await.expect("a message");
+        assert_eq!((event.name.as_str(), &event.data), ("start_over", &format!("{{\"position\":{head}}}")), "{unknown}");
+        assert_eq!(number(&event.id), head);
+    }
+    let mut live = follow(&later).await;
+    assert_eq!(live.next().await.expect("a message").name, "start_over");
     let made = make(&app, &tenant, "first").await;
     let event = live.next().await.expect("an event");
     let data: Value = serde_json::from_str(&event.data).expect("is JSON");
@@ -86,6 +90,7 @@ async fn whoever_knows_of_events_that_are_not_there_is_told_to_start_over() {
 async fn whoever_knows_another_history_is_told_to_start_over() {
     let app = sample::app().await;
     let (tenant, store) = (app.tenant("acme").await, app.parts.store.clone());
+    let mut open = app.get("/api/v1/events/stream").key(&tenant.key).follow().await;
     let follow = async |from: &str| app.get("/api/v1/events/stream").key(&tenant.key).header("last-event-id", from).follow().await;
     let start = position(&app, &tenant).await.to_string();
     make(&app, &tenant, "kept").await;
@@ -93,10 +98,13 @@ async fn whoever_knows_another_history_is_told_to_start_over() {
     let copy: Vec<_> = store.dump(tenant.id, None).await.expect("begins").collect().await;
     make(&app, &tenant, "lost").await;
     let lost = follow(&kept.id).await.next().await.expect("an event");
+    assert_eq!([open.next().await.expect("an event").id, open.next().await.expect("an event").id], [kept.id.clone(), lost.id.clone()]);
     store.erase(tenant.id).await.expect("erases");
     let mut loading = store.load(tenant.id).await.expect("begins");
     loading.apply(stream::iter(copy)).await.expect("loads");
     store.publish(loading).await.expect("publishes");
+    // One that is open ends with the tenant, or is told as well.
+    assert!(open.next().await.is_none_or(|told| told.name == "start_over"));
 
     // The tenant passed the position meanwhile.
     let instead = [make(&app, &tenant, "instead").await, make(&app, &tenant, "newest").await];

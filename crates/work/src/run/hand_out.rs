@@ -20,8 +20,6 @@ use crate::turns::Turns;
 const TURN: usize = 16;
 /// How long a tenant whose namespace cannot be read is left alone.
 const TROUBLE: Duration = Duration::from_secs(5);
-/// How often a tenant is looked at for which no work is done now.
-const CLOSED: Duration = Duration::from_secs(30);
 /// The longest sleep: a clock that was set forward is noticed by then, and so are wake-ups that were lost between processes.
 const LOOK: Duration = Duration::from_secs(30);
 /// A turn that takes longer gives its places back while it goes on.
@@ -265,7 +263,8 @@ impl Shared {
     async fn take(self: &Arc<Self>, tenant: TenantId, allowed: Allowed) -> Result<Option<Timestamp>, Error> {
         let now = || self.store.clock().now();
         if !(self.admits)(tenant).await? {
-            return Ok(Some(now().plus(CLOSED)));
+            // Whoever lets it in says so.
+            return Ok(None);
         }
         let kinds = if allowed.only_urgent { &self.kinds.urgent } else { &self.kinds.common };
         if self.claim(tenant, kinds, allowed.most).await? == allowed.most {

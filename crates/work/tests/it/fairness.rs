@@ -80,7 +80,7 @@ async fn tenants_that_are_slow_hold_up_nobody_else() {
     let (release, released) = watch::channel(false);
     let (store, known) = (world.store.clone(), quiet.tenant());
     let handle = move |_: Running, payload: Number| std::future::ready(Ok(trace(&store, payload.number)));
-    let work = Work::new(world.store.clone(), options()).with(Handle(handle)).only_for("trace.let_in", move |tenant| {
+    let work = Work::new(world.store.clone(), options()).with(Handle(handle)).only_for("trace", move |tenant| {
         let mut released = released.clone();
         async move {
             if tenant != known && tenant != steward_base::TenantId::OPERATOR {
