@@ -5315,6 +5315,13 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description Path and query are beyond 64 KiB. The answer has no body, and the connection ends. */
+        TargetTooLong: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content?: never;
+        };
         /** @description The body did not arrive in time. */
         Timeout: {
             headers: {
@@ -5457,6 +5464,7 @@ export interface operations {
             };
             408: components["responses"]["Timeout"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -5529,6 +5537,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -5559,6 +5568,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
@@ -5618,6 +5628,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -5666,6 +5677,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -5729,6 +5741,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -5780,6 +5793,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -5833,6 +5847,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -5900,6 +5915,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -5942,6 +5958,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -5991,6 +6008,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6047,6 +6065,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `backup_keeps_nothing`. */
             422: {
@@ -6116,6 +6135,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6181,6 +6201,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6214,6 +6235,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6274,6 +6296,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6336,6 +6359,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6387,6 +6411,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -6448,6 +6473,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
@@ -6502,6 +6528,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6539,6 +6566,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6598,6 +6626,7 @@ export interface operations {
             };
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -6666,6 +6695,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -6708,6 +6738,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6779,6 +6810,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
@@ -6831,6 +6863,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6891,6 +6924,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -6949,6 +6983,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -7012,6 +7047,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7063,6 +7099,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -7116,6 +7153,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7183,6 +7221,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -7225,6 +7264,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7267,6 +7307,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7308,6 +7349,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7350,6 +7392,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7387,6 +7430,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7442,6 +7486,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7497,6 +7542,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7534,6 +7580,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7580,6 +7627,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7622,6 +7670,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7658,6 +7707,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7718,6 +7768,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7776,6 +7827,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -7839,6 +7891,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7892,6 +7945,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7944,6 +7998,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -7981,6 +8036,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8042,6 +8098,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -8084,6 +8141,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8126,6 +8184,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8174,6 +8233,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `too_many_groups`, `too_many_points`. */
             422: {
                 headers: {
@@ -8244,6 +8304,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8292,6 +8353,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -8355,6 +8417,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8406,6 +8469,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -8467,6 +8531,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
@@ -8521,6 +8586,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8580,6 +8646,7 @@ export interface operations {
             };
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -8648,6 +8715,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -8690,6 +8758,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8761,6 +8830,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
@@ -8813,6 +8883,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8871,6 +8942,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -8905,6 +8977,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -8965,6 +9038,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9013,6 +9087,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -9076,6 +9151,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9127,6 +9203,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -9188,6 +9265,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
@@ -9242,6 +9320,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9301,6 +9380,7 @@ export interface operations {
             };
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -9369,6 +9449,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -9411,6 +9492,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9482,6 +9564,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
@@ -9534,6 +9617,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9594,6 +9678,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9656,6 +9741,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9709,6 +9795,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9761,6 +9848,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9814,6 +9902,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9855,6 +9944,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9904,6 +9994,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -9947,6 +10038,7 @@ export interface operations {
             };
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10007,6 +10099,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10055,6 +10148,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -10118,6 +10212,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10169,6 +10264,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -10230,6 +10326,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
@@ -10284,6 +10381,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10351,6 +10449,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -10393,6 +10492,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10464,6 +10564,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
@@ -10516,6 +10617,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10568,6 +10670,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10639,6 +10742,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10687,6 +10791,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -10750,6 +10855,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10801,6 +10907,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -10862,6 +10969,7 @@ export interface operations {
             409: components["responses"]["Conflict"];
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
@@ -10916,6 +11024,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -10975,6 +11084,7 @@ export interface operations {
             };
             412: components["responses"]["Stale"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
             429: components["responses"]["Limited"];
@@ -11043,6 +11153,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -11085,6 +11196,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11156,6 +11268,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `imports_full`. */
@@ -11208,6 +11321,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11268,6 +11382,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11326,6 +11441,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -11400,6 +11516,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11451,6 +11568,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11517,6 +11635,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `passphrase_required`. */
             422: {
                 headers: {
@@ -11590,6 +11709,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11652,6 +11772,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -11713,6 +11834,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `place_unknown`. */
             422: {
@@ -11761,6 +11883,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11828,6 +11951,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11884,6 +12008,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -11925,6 +12050,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -12001,6 +12127,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `dump_cut`, `dump_damaged`, `dump_newer`, `dump_privileged`, `not_an_export`, `passphrase_required`, `passphrase_wrong`. */
             422: {
@@ -12103,6 +12230,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -12153,6 +12281,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             408: components["responses"]["Timeout"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             /** @description Too many requests; Retry-After says when the next one is welcome. Codes of this operation: `too_many_attempts`. */
@@ -12217,6 +12346,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -12262,6 +12392,7 @@ export interface operations {
             };
             408: components["responses"]["Timeout"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -12317,6 +12448,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -12348,6 +12480,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
             431: components["responses"]["HeadersTooLarge"];
@@ -12407,6 +12540,7 @@ export interface operations {
                 };
             };
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["Limited"];
@@ -12475,6 +12609,7 @@ export interface operations {
             408: components["responses"]["Timeout"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             415: components["responses"]["UnsupportedMedia"];
             /** @description The request is read and refused for what it says; errors names each field. Codes of this operation: `invalid_lines`. */
             422: {
@@ -12515,6 +12650,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
@@ -12543,6 +12679,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
@@ -12667,6 +12804,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             /** @description The body's media type or encoding is not understood. */
             415: {
                 headers: {
@@ -12881,6 +13019,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             /** @description The body's media type or encoding is not understood. */
             415: {
                 headers: {
@@ -13002,6 +13141,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];
@@ -13113,6 +13253,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            414: components["responses"]["TargetTooLong"];
             /** @description The body's media type or encoding is not understood. */
             415: {
                 headers: {
@@ -13231,6 +13372,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             413: components["responses"]["TooLarge"];
+            414: components["responses"]["TargetTooLong"];
             422: components["responses"]["Invalid"];
             431: components["responses"]["HeadersTooLarge"];
             500: components["responses"]["Defect"];

@@ -59,6 +59,8 @@ async fn every_malformed_request_is_a_problem_with_a_stable_code() {
     assert!((400..500).contains(&raw(&served, &post(&key, deep.as_bytes(), json)).0), "deep nesting is refused, not recursed into");
     let headers: String = (0..200).map(|at| format!("x-filler-{at}: {}\r\n", "y".repeat(600))).collect();
     assert_eq!(raw(&served, &post(&key, b"{}", &headers)).0, 431);
+    let long = format!("GET /api/v1/projects?filter={} HTTP/1.1\r\nhost: x\r\n\r\n", "y".repeat(70_000));
+    assert_eq!(raw(&served, long.as_bytes()).0, 414);
     assert_eq!(raw(&served, b"\x16\x03\x01\x00\x00 not http\r\n\r\n").0, 400);
     let list = served.json(served.get(&key, "/api/v1/projects")).await;
     assert_eq!(list["data"], json!([]), "nothing of all this was stored");

@@ -30,6 +30,9 @@ const SHARED: [(StatusCode, &str, &str); 16] = [
     (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "Not now; Retry-After says when."),
 ];
 
+/// What the HTTP library answers by itself, before anybody could describe it.
+const BARE: &str = "TargetTooLong";
+
 /// The answers of one operation, by status.
 pub(super) fn all(spec: &Spec, components: &mut Components) -> Value {
     let mut out: BTreeMap<String, Value> = BTreeMap::new();
@@ -55,6 +58,7 @@ pub(super) fn all(spec: &Spec, components: &mut Components) -> Value {
         };
         out.insert(status.as_str().into(), answer);
     }
+    out.insert(StatusCode::URI_TOO_LONG.as_str().into(), json!({ "$ref": format!("#/components/responses/{BARE}") }));
     json!(out)
 }
 
@@ -156,9 +160,9 @@ fn refusal(status: StatusCode, text: &str, codes: &[&str], problem: &Value, form
 /// The refusals that are the same everywhere.
 pub(super) fn shared() -> Value {
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
-    let all: Map<String, Value> =
-        SHARED.iter().map(|(status, name, text)| ((*name).to_owned(), refusal(*status, text, &[], &problem, None))).collect();
-    Value::Object(all)
+    let described = SHARED.iter().map(|(status, name, text)| ((*name).to_owned(), refusal(*status, text, &[], &problem, None)));
+    let bare = json!({ "description": "Path and query are beyond 64 KiB. The answer has no body, and the connection ends." });
+    Value::Object(described.chain([(BARE.to_owned(), bare)]).collect::<Map<_, _>>())
 }
 
 fn refusal_headers(status: StatusCode) -> Value {
